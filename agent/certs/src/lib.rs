@@ -1,0 +1,1 @@
+//! Keys and certificates: SSH and X.509.

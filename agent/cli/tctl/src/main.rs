@@ -1,0 +1,2 @@
+//! The admin tool.
+fn main() {}

@@ -1,0 +1,1 @@
+//! How any command meets a person: tables, formats, errors.

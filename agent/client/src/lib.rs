@@ -1,0 +1,1 @@
+//! The library under tctl, tsh and the services that speak to auth.

@@ -1,0 +1,1 @@
+//! teleport.yaml, flags and environment, checked before anything is opened.

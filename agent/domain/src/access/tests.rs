@@ -1,0 +1,141 @@
+use super::*;
+use crate::Timestamp;
+use crate::node::NodeSpec;
+use crate::role::{RoleSpec, presets};
+
+const ID: &str = "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f";
+
+fn user(roles: &[&str], logins: &[&str]) -> UserIdentity {
+    let logins: Vec<_> = logins.iter().map(|login| (*login).to_owned()).collect();
+    UserIdentity {
+        user: "joe".into(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        traits: Traits([("logins".to_owned(), logins)].into()),
+        logins: Vec::new(),
+        issued: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn role(name: &str, json: &str) -> Role {
+    let spec: RoleSpec = serde_json::from_str(json).unwrap();
+    Role::new(name, spec)
+}
+
+fn checker(user: &UserIdentity, extra: &[Role]) -> Checker {
+    let roles: Vec<_> = presets().into_iter().chain(extra.iter().cloned()).map(Arc::new).collect();
+    Checker::new(user, |name| roles.iter().find(|role| role.name() == name).cloned())
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect()
+}
+
+fn session(checker: &Checker, login: &str, pairs: &[(&str, &str)]) -> Result<SessionPermit, Denied> {
+    checker.session(login, HostId::parse(ID).unwrap(), &labels(pairs))
+}
+
+#[test]
+fn access_lets_users_in_as_their_own_logins() {
+    let joe = user(&["access"], &["joe", "root"]);
+    let checker = checker(&joe, &[]);
+    let permit = session(&checker, "root", &[]).unwrap();
+    assert_eq!((permit.user(), permit.login()), ("joe", "root"));
+    assert!(permit.options().forward_agent);
+    assert!(matches!(session(&checker, "ubuntu", &[]), Err(Denied::Login { .. })));
+}
+
+#[test]
+fn editor_reaches_no_node() {
+    let checker = checker(&user(&["editor"], &["root"]), &[]);
+    assert!(matches!(session(&checker, "root", &[]), Err(Denied::Node { .. })));
+}
+
+#[test]
+fn a_role_that_is_gone_grants_nothing() {
+    let checker = checker(&user(&["deleted"], &["root"]), &[]);
+    assert!(session(&checker, "root", &[]).is_err());
+}
+
+#[test]
+fn a_trait_is_data_and_not_a_pattern() {
+    let checker = checker(&user(&["access"], &["*"]), &[]);
+    assert!(session(&checker, "root", &[]).is_err());
+    assert!(session(&checker, "*", &[]).is_ok());
+}
+
+#[test]
+fn deny_wins_over_allow() {
+    let no_prod = role("no-prod", r#"{"deny":{"node_labels":{"env":"prod"}}}"#);
+    let no_root = role("no-root", r#"{"deny":{"logins":["root"]}}"#);
+    let no_root_on_prod = role("nrp", r#"{"deny":{"logins":["root"],"node_labels":{"env":"prod"}}}"#);
+    let joe = user(&["access", "no-prod"], &["root", "joe"]);
+    let with = |role: &Role| {
+        let joe = UserIdentity { roles: vec!["access".into(), role.name().into()], ..joe.clone() };
+        checker(&joe, std::slice::from_ref(role))
+    };
+    assert!(matches!(session(&with(&no_prod), "joe", &[("env", "prod")]), Err(Denied::Role { .. })));
+    assert!(session(&with(&no_prod), "joe", &[("env", "dev")]).is_ok());
+    assert!(session(&with(&no_root), "root", &[]).is_err());
+    assert!(session(&with(&no_root), "joe", &[]).is_ok());
+    assert!(session(&with(&no_root_on_prod), "root", &[("env", "prod")]).is_err());
+    assert!(session(&with(&no_root_on_prod), "joe", &[("env", "prod")]).is_ok());
+    assert!(session(&with(&no_root_on_prod), "root", &[("env", "dev")]).is_ok());
+}
+
+#[test]
+fn labels_and_login_must_be_granted_by_the_same_role() {
+    let dev = role("dev", r#"{"allow":{"logins":["root"],"node_labels":{"env":"dev"}}}"#);
+    let prod = role("prod", r#"{"allow":{"logins":["viewer"],"node_labels":{"env":"prod"}}}"#);
+    let checker = checker(&user(&["dev", "prod"], &[]), &[dev, prod]);
+    assert!(session(&checker, "root", &[("env", "dev")]).is_ok());
+    assert!(session(&checker, "root", &[("env", "prod")]).is_err());
+    assert!(session(&checker, "viewer", &[("env", "prod")]).is_ok());
+}
+
+#[test]
+fn of_the_roles_that_grant_the_strictest_options_win() {
+    let narrow = role(
+        "narrow",
+        r#"{"allow":{"logins":["root"],"node_labels":{"*":"*"}},"options":{"port_forwarding":false,"max_session_ttl":"1h"}}"#,
+    );
+    let checker = checker(&user(&["access", "narrow", "editor"], &["root", "joe"]), &[narrow]);
+    let root = session(&checker, "root", &[]).unwrap();
+    assert!(!root.options().port_forwarding && !root.options().forward_agent);
+    let joe = session(&checker, "joe", &[]).unwrap();
+    assert!(joe.options().port_forwarding && joe.options().forward_agent, "editor grants nothing here and limits nothing");
+}
+
+#[test]
+fn a_deny_pattern_from_a_newer_program_denies_everything() {
+    let mut future = role("future", r#"{"deny":{"logins":["root"]}}"#);
+    future.spec.deny.logins = vec!["{{new.function(x)}}".into()];
+    let checker = checker(&user(&["access", "future"], &["joe"]), &[future]);
+    assert!(session(&checker, "joe", &[]).is_err());
+}
+
+#[test]
+fn certificates_carry_the_logins_spelt_out_once_each() {
+    let more = role("more", r#"{"allow":{"logins":["root","svc-*","deploy"],"node_labels":{"*":"*"}}}"#);
+    let checker = checker(&user(&["access", "more"], &["joe", "root"]), &[more]);
+    assert_eq!(checker.logins(), ["joe", "root", "deploy"]);
+}
+
+#[test]
+fn dialling_needs_a_role_for_the_node_and_carries_it() {
+    let node = |env: &str| {
+        let spec = NodeSpec {
+            hostname: "web-1".into(),
+            addr: String::new(),
+            use_tunnel: true,
+            labels: labels(&[("env", env)]),
+            cmd_labels: Labels::default(),
+            cmd_label_errors: Labels::default(),
+            version: String::new(),
+        };
+        Arc::new(Node::new(ID, spec))
+    };
+    let dev = role("dev", r#"{"allow":{"logins":["root"],"node_labels":{"env":"dev"}}}"#);
+    let checker = checker(&user(&["dev"], &[]), &[dev]);
+    assert_eq!(checker.dial(&node("dev")).unwrap().host_id().to_string(), ID);
+    assert!(checker.dial(&node("prod")).is_err());
+}

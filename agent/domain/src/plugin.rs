@@ -1,0 +1,1 @@
+//! What a plugin asks for, what the operator grants, and what follows from both.

@@ -1,0 +1,1 @@
+//! Listening, dialling, TLS, ALPN routing and connection limits.

@@ -1,0 +1,1 @@
+//! The audit log of the auth server and the spool of every agent.

@@ -1,0 +1,1 @@
+//! The certificate authority: joining, certificates, resources, heartbeats.

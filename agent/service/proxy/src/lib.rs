@@ -1,0 +1,1 @@
+//! The SSH proxy users connect through.

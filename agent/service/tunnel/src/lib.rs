@@ -1,0 +1,1 @@
+//! Reverse tunnels: the agent's end and the proxy's.

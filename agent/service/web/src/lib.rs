@@ -1,0 +1,1 @@
+//! The HTTPS port: web API and ALPN routing.

@@ -1,0 +1,1 @@
+//! What node, proxy and tunnel share of SSH.

@@ -1,0 +1,1 @@
+//! The store port over SQLite and memory, with watch and expiry.

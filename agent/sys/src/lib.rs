@@ -1,0 +1,1 @@
+//! The operating system: ptys, OS users, processes. The only unsafe code.

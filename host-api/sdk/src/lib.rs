@@ -1,0 +1,1 @@
+//! For plugin authors: a trait per world, an export macro, errors.

@@ -1,0 +1,1 @@
+//! Real OpenSSH and other clients against a real cluster.
