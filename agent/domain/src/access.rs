@@ -93,7 +93,8 @@ impl Side {
 
 impl Compiled {
     fn new(role: Arc<Role>, traits: &Traits) -> Self {
-        let allow = Side::new(&role.spec.allow, traits).unwrap_or_else(|| Side { logins: Vec::new(), labels: Selector::default() });
+        let allow = Side::new(&role.spec.allow, traits)
+            .unwrap_or_else(|| Side { logins: Vec::new(), labels: Selector::default() });
         let deny = Side::new(&role.spec.deny, traits).unwrap_or_else(Side::everything);
         Self { role, allow, deny }
     }
@@ -155,7 +156,11 @@ impl Checker {
         let id = HostId::parse(node.name()).ok_or_else(|| self.node_denied(node.name()))?;
         self.check_denied(id, &labels, None)?;
         let open = self.roles.iter().any(|role| role.allow.labels.matches(&labels));
-        if open { Ok(DialPermit::new(self.user.clone(), id, Arc::clone(node))) } else { Err(self.node_denied(&node.spec.hostname)) }
+        if open {
+            Ok(DialPermit::new(self.user.clone(), id, Arc::clone(node)))
+        } else {
+            Err(self.node_denied(&node.spec.hostname))
+        }
     }
 
     /// The logins a certificate of this user carries: those the roles spell out.
@@ -213,7 +218,8 @@ impl Checker {
 
 /// The shortest life, and only what all of them allow.
 fn strictest<'a>(options: impl Iterator<Item = &'a Options>) -> Options {
-    let all = Options { forward_agent: true, port_forwarding: true, ssh_file_copy: true, ..Options::default() };
+    let all =
+        Options { forward_agent: true, port_forwarding: true, ssh_file_copy: true, ..Options::default() };
     options.fold(all, |all, one| Options {
         max_session_ttl: all.max_session_ttl.min(one.max_session_ttl),
         forward_agent: all.forward_agent && one.forward_agent,

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn exec_says_how_it_ended() {
-        let exec = |code| event(Detail::Exec { command: "ls".into(), exit_code: code, exit_error: None }).to_json();
+        let exec =
+            |code| event(Detail::Exec { command: "ls".into(), exit_code: code, exit_error: None }).to_json();
         assert_eq!(exec(Some(0)).get("code").unwrap(), "T3002I");
         assert_eq!(exec(Some(1)).get("code").unwrap(), "T3002E");
         assert_eq!(exec(Some(1)).get("exitCode").unwrap(), "1", "a text in current logs");

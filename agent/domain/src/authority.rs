@@ -88,7 +88,11 @@ impl Spec for AuthoritySpec {
 
     fn check(&self, metadata: &Metadata) -> Result<(), ResourceError> {
         if self.active_keys.is_empty() {
-            return Err(CertAuthority::invalid(metadata, "spec.active_keys", "an authority has at least one key"));
+            return Err(CertAuthority::invalid(
+                metadata,
+                "spec.active_keys",
+                "an authority has at least one key",
+            ));
         }
         Ok(())
     }

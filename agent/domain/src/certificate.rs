@@ -165,7 +165,12 @@ pub enum LoginRule<'a> {
 ///
 /// # Errors
 /// The first reason to refuse it.
-pub fn judge_user(facts: &UserFacts, login: LoginRule<'_>, peer: IpAddr, now: Timestamp) -> Result<UserIdentity, Refusal> {
+pub fn judge_user(
+    facts: &UserFacts,
+    login: LoginRule<'_>,
+    peer: IpAddr,
+    now: Timestamp,
+) -> Result<UserIdentity, Refusal> {
     check_validity(facts, now)?;
     if facts.principals.is_empty() {
         return Err(Refusal::NoPrincipals);

@@ -131,6 +131,11 @@ impl Health {
             .unwrap_or(if self.components.is_empty() { State::Starting } else { State::Ok })
     }
 
+    /// The state of one component; none when it was never heard of.
+    pub fn state(&self, component: &str) -> Option<State> {
+        self.components.get(component).map(|component| component.state)
+    }
+
     /// Every component, by name.
     pub fn shown(&self) -> Vec<Shown> {
         let show = |(name, component): (&String, &Component)| Shown {

@@ -47,7 +47,9 @@ impl Labels {
 
     /// Without the labels the product keeps for itself.
     pub fn without_internal(&self) -> Self {
-        Self(self.0.iter().filter(|(key, _)| !is_internal(key)).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Self(
+            self.0.iter().filter(|(key, _)| !is_internal(key)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        )
     }
 }
 

@@ -75,12 +75,20 @@ pub struct Attempt<'a> {
 }
 
 /// The lock that shuts an attempt out, if there is one.
-pub fn find<'a>(locks: impl IntoIterator<Item = &'a Lock>, attempt: Attempt<'_>, now: Timestamp) -> Option<&'a Lock> {
+pub fn find<'a>(
+    locks: impl IntoIterator<Item = &'a Lock>,
+    attempt: Attempt<'_>,
+    now: Timestamp,
+) -> Option<&'a Lock> {
     locks.into_iter().find(|lock| !lock.is_expired(now) && holds(&lock.spec, attempt))
 }
 
 /// The lock that shuts a host out, if there is one.
-pub fn find_host<'a>(locks: impl IntoIterator<Item = &'a Lock>, host: HostId, now: Timestamp) -> Option<&'a Lock> {
+pub fn find_host<'a>(
+    locks: impl IntoIterator<Item = &'a Lock>,
+    host: HostId,
+    now: Timestamp,
+) -> Option<&'a Lock> {
     let only_host = Target { server_id: Some(host), ..Target::default() };
     locks.into_iter().find(|lock| !lock.is_expired(now) && lock.spec.target == only_host)
 }
@@ -145,7 +153,8 @@ mod tests {
 
     #[test]
     fn an_expired_lock_holds_nobody() {
-        let lock = lock(Target { user: Some("joe".into()), ..Target::default() }, None).expiring(Some(at(100)));
+        let lock =
+            lock(Target { user: Some("joe".into()), ..Target::default() }, None).expiring(Some(at(100)));
         assert!(!shuts_out(&lock));
     }
 

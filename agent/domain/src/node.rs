@@ -71,7 +71,11 @@ impl Spec for NodeSpec {
             return Err(Node::invalid(metadata, "metadata.name", "a node is named by its host's UUID"));
         }
         if !is_valid_hostname(&self.hostname) {
-            return Err(Node::invalid(metadata, "spec.hostname", format!("{:?} is no host name", self.hostname)));
+            return Err(Node::invalid(
+                metadata,
+                "spec.hostname",
+                format!("{:?} is no host name", self.hostname),
+            ));
         }
         if self.labels.0.len() + self.cmd_labels.0.len() > LABELS_MAX {
             return Err(Node::invalid(metadata, "spec.labels", format!("more than {LABELS_MAX} labels")));
@@ -97,7 +101,9 @@ pub enum AddressError {
     #[error("node address {0:?} is not of the form ip:port")]
     Form(String),
     /// An address a proxy must never be made to dial.
-    #[error("node address {0} is not one that nodes may announce (link-local, metadata, multicast or unspecified)")]
+    #[error(
+        "node address {0} is not one that nodes may announce (link-local, metadata, multicast or unspecified)"
+    )]
     Forbidden(SocketAddr),
     /// A loopback address announced from another machine.
     #[error("node address {0} is loopback, but the node speaks from {1}; set advertise_ip")]
@@ -160,7 +166,14 @@ mod tests {
     fn proxies_cannot_be_sent_to_metadata_or_their_own_loopback() {
         let far = "10.0.0.9".parse().unwrap();
         let here = "127.0.0.1".parse().unwrap();
-        for bad in ["169.254.169.254:80", "[fd00:ec2::254]:80", "[fe80::1]:22", "0.0.0.0:22", "224.0.0.1:22", "[::ffff:169.254.169.254]:80"] {
+        for bad in [
+            "169.254.169.254:80",
+            "[fd00:ec2::254]:80",
+            "[fe80::1]:22",
+            "0.0.0.0:22",
+            "224.0.0.1:22",
+            "[::ffff:169.254.169.254]:80",
+        ] {
             assert!(matches!(check_address(bad, far), Err(AddressError::Forbidden(_))), "{bad}");
         }
         assert!(matches!(check_address("127.0.0.1:22", far), Err(AddressError::Loopback(..))));

@@ -58,10 +58,9 @@ impl Kind {
     pub fn parse(text: &str) -> Option<Self> {
         let name = text.trim().to_ascii_lowercase();
         let name = if name == "cas" || name == "ca" { "cert_authority" } else { name.as_str() };
-        let name = name.strip_suffix("ies").map_or_else(
-            || name.strip_suffix('s').unwrap_or(name).to_owned(),
-            |stem| format!("{stem}y"),
-        );
+        let name = name
+            .strip_suffix("ies")
+            .map_or_else(|| name.strip_suffix('s').unwrap_or(name).to_owned(), |stem| format!("{stem}y"));
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }

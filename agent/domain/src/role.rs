@@ -123,7 +123,11 @@ impl Spec for RoleSpec {
 fn check_rules(metadata: &Metadata, rules: &[Rule]) -> Result<(), ResourceError> {
     for name in rules.iter().flat_map(|rule| &rule.resources) {
         if name != "*" && Kind::parse(name).is_none() {
-            return Err(Role::invalid(metadata, "rules.resources", format!("{name:?} is not a kind of resource")));
+            return Err(Role::invalid(
+                metadata,
+                "rules.resources",
+                format!("{name:?} is not a kind of resource"),
+            ));
         }
     }
     Ok(())
@@ -155,27 +159,29 @@ fn preset_access() -> Role {
         rules: Vec::new(),
     };
     let options = Options { forward_agent: true, ..Options::default() };
-    described("access", "Reach every node, as the logins given to the user", RoleSpec {
-        allow,
-        options,
-        ..RoleSpec::default()
-    })
+    described(
+        "access",
+        "Reach every node, as the logins given to the user",
+        RoleSpec { allow, options, ..RoleSpec::default() },
+    )
 }
 
 fn preset_editor() -> Role {
     let rules = vec![rule(&["user", "role", "token", "node", "lock", "cert_authority"], &[Verb::Any])];
-    described("editor", "Edit the cluster's configuration; reaches no node", RoleSpec {
-        allow: Conditions { rules, ..Conditions::default() },
-        ..RoleSpec::default()
-    })
+    described(
+        "editor",
+        "Edit the cluster's configuration; reaches no node",
+        RoleSpec { allow: Conditions { rules, ..Conditions::default() }, ..RoleSpec::default() },
+    )
 }
 
 fn preset_auditor() -> Role {
     let rules = vec![rule(&["node", "lock"], &[Verb::List, Verb::Read])];
-    described("auditor", "Read what happened; changes nothing", RoleSpec {
-        allow: Conditions { rules, ..Conditions::default() },
-        ..RoleSpec::default()
-    })
+    described(
+        "auditor",
+        "Read what happened; changes nothing",
+        RoleSpec { allow: Conditions { rules, ..Conditions::default() }, ..RoleSpec::default() },
+    )
 }
 
 fn preset_admin() -> Role {
@@ -185,11 +191,11 @@ fn preset_admin() -> Role {
         rules: vec![rule(&["*"], &[Verb::Any])],
     };
     let options = Options { forward_agent: true, ..Options::default() };
-    described("admin", "Everything: access and editor together", RoleSpec {
-        allow,
-        options,
-        ..RoleSpec::default()
-    })
+    described(
+        "admin",
+        "Everything: access and editor together",
+        RoleSpec { allow, options, ..RoleSpec::default() },
+    )
 }
 
 #[cfg(test)]

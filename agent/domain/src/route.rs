@@ -38,7 +38,9 @@ pub enum RouteError {
         matches: Vec<String>,
     },
     /// The node is there, but not on that port.
-    #[error("node {host:?} serves SSH only; port {port} of it is not reachable through the proxy, forward it with -L over a session instead")]
+    #[error(
+        "node {host:?} serves SSH only; port {port} of it is not reachable through the proxy, forward it with -L over a session instead"
+    )]
     WrongPort {
         /// The node.
         host: String,
@@ -150,7 +152,8 @@ impl NodeIndex {
         let host = target.host.to_ascii_lowercase();
         let suffix = format!(".{}", cluster.to_ascii_lowercase());
         let short = host.strip_suffix(&suffix).unwrap_or(&host);
-        let matches: Vec<_> = self.candidates(&host, short).into_iter().filter(|node| visible(node)).collect();
+        let matches: Vec<_> =
+            self.candidates(&host, short).into_iter().filter(|node| visible(node)).collect();
         match matches.as_slice() {
             [] => Err(RouteError::NotFound(clip(&target.host))),
             [node] => check_port(node, target),

@@ -55,7 +55,8 @@ impl Spec for TokenSpec {
             return Err(Token::invalid(metadata, "spec.roles", "nobody joins as admin"));
         }
         if metadata.name.len() < VALUE_MIN {
-            let reason = format!("a token has at least {VALUE_MIN} characters; leave it out to have one made");
+            let reason =
+                format!("a token has at least {VALUE_MIN} characters; leave it out to have one made");
             return Err(Token::invalid(metadata, "metadata.name", reason));
         }
         Ok(())
@@ -136,8 +137,9 @@ pub fn admit(
 /// # Errors
 /// A sentence about what is wrong.
 pub fn parse_static(entry: &str) -> Result<(Vec<SystemRole>, &str), String> {
-    let (roles, value) =
-        entry.split_once(':').ok_or_else(|| "write it as \"role,role:secret\" or \"role:/path\"".to_owned())?;
+    let (roles, value) = entry
+        .split_once(':')
+        .ok_or_else(|| "write it as \"role,role:secret\" or \"role:/path\"".to_owned())?;
     let roles: Vec<_> = roles
         .split(',')
         .map(|role| SystemRole::parse_joinable(role).map_err(|error| error.to_string()))
@@ -178,7 +180,8 @@ mod tests {
 
     #[test]
     fn static_tokens_never_expire() {
-        let statics = [StaticToken { roles: vec![SystemRole::Proxy, SystemRole::Node], value: "xxxxx".into() }];
+        let statics =
+            [StaticToken { roles: vec![SystemRole::Proxy, SystemRole::Node], value: "xxxxx".into() }];
         let ask = |secret: &str| admit(&secret.into(), SystemRole::Proxy, &statics, None, Timestamp::MAX);
         assert!(ask("xxxxx").is_ok());
         assert!(ask("xxxx").is_err());

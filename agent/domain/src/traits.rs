@@ -37,7 +37,9 @@ pub enum Template {
 
 /// Why a template cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template {0:?} is not understood; write {{{{internal.NAME}}}} or {{{{external.NAME}}}}, once per value")]
+#[error(
+    "template {0:?} is not understood; write {{{{internal.NAME}}}} or {{{{external.NAME}}}}, once per value"
+)]
 pub struct TemplateError(String);
 
 impl Template {
@@ -105,7 +107,14 @@ mod tests {
 
     #[test]
     fn unknown_forms_are_refused() {
-        for text in ["{{logins}}", "{{internal.}}", "{{internal.a}}{{internal.b}}", "{{internal.a", "a}}", "{{email.local(x)}}"] {
+        for text in [
+            "{{logins}}",
+            "{{internal.}}",
+            "{{internal.a}}{{internal.b}}",
+            "{{internal.a",
+            "a}}",
+            "{{email.local(x)}}",
+        ] {
             assert!(Template::parse(text).is_err(), "{text}");
         }
     }

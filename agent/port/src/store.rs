@@ -299,7 +299,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is.
-    async fn create(&self, key: Key, value: Bytes, expires: Option<Timestamp>) -> Result<Revision, StoreError> {
+    async fn create(
+        &self,
+        key: Key,
+        value: Bytes,
+        expires: Option<Timestamp>,
+    ) -> Result<Revision, StoreError> {
         self.write(Transaction::default().when(Condition::Absent(key.clone())).put(key, value, expires)).await
     }
 
@@ -315,8 +320,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is not.
-    async fn update(&self, key: Key, value: Bytes, expires: Option<Timestamp>) -> Result<Revision, StoreError> {
-        self.write(Transaction::default().when(Condition::Present(key.clone())).put(key, value, expires)).await
+    async fn update(
+        &self,
+        key: Key,
+        value: Bytes,
+        expires: Option<Timestamp>,
+    ) -> Result<Revision, StoreError> {
+        self.write(Transaction::default().when(Condition::Present(key.clone())).put(key, value, expires))
+            .await
     }
 
     /// Replaces an item that must be as `revision` left it.
@@ -364,7 +375,9 @@ pub fn check_limits(transaction: &Transaction) -> Result<(), StoreError> {
     for operation in &transaction.operations {
         match operation {
             Operation::Put { key, .. } if key.as_str().len() > KEY_MAX => return too_large("a key", KEY_MAX),
-            Operation::Put { value, .. } if value.len() > VALUE_MAX => return too_large("a value", VALUE_MAX),
+            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
+                return too_large("a value", VALUE_MAX);
+            }
             _ => {}
         }
     }

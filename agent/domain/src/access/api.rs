@@ -41,8 +41,7 @@ pub const SYSTEM_TABLE: &[(SystemRole, Kind, &[Verb])] = &[
 ];
 
 /// What nobody may do through the API, whatever a role says: authorities are rotated, not edited.
-const FORBIDDEN: &[(Kind, &[Verb])] =
-    &[(Kind::CertAuthority, &[Verb::Create, Verb::Update, Verb::Delete])];
+const FORBIDDEN: &[(Kind, &[Verb])] = &[(Kind::CertAuthority, &[Verb::Create, Verb::Update, Verb::Delete])];
 
 /// Proof that a caller may use a verb on a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +98,9 @@ impl Caller {
     /// A caller whose certificate was verified. `lookup` finds a role by name.
     pub fn new(identity: Identity, lookup: impl Fn(&str) -> Option<Arc<Role>>) -> Self {
         let roles = match &identity {
-            Identity::User(UserIdentity { roles, .. }) => roles.iter().filter_map(|name| lookup(name)).collect(),
+            Identity::User(UserIdentity { roles, .. }) => {
+                roles.iter().filter_map(|name| lookup(name)).collect()
+            }
             Identity::Host(_) => Vec::new(),
         };
         Self { identity, roles }
@@ -156,9 +157,9 @@ impl Caller {
 }
 
 fn host_may(role: SystemRole, kind: Kind, verb: Verb) -> bool {
-    SYSTEM_TABLE
-        .iter()
-        .any(|(r, k, verbs)| *r == role && *k == kind && (verbs.contains(&verb) || verbs.contains(&Verb::Any)))
+    SYSTEM_TABLE.iter().any(|(r, k, verbs)| {
+        *r == role && *k == kind && (verbs.contains(&verb) || verbs.contains(&Verb::Any))
+    })
 }
 
 fn rules_cover(rules: &[crate::role::Rule], kind: Kind, verb: Verb) -> bool {
@@ -209,9 +210,19 @@ mod tests {
 
     /// The rights of everybody as one text: a change of any right changes it.
     fn matrix() -> String {
-        let systems = [SystemRole::Admin, SystemRole::Auth, SystemRole::Proxy, SystemRole::Node, SystemRole::App, SystemRole::Discovery, SystemRole::TrustedCluster];
+        let systems = [
+            SystemRole::Admin,
+            SystemRole::Auth,
+            SystemRole::Proxy,
+            SystemRole::Node,
+            SystemRole::App,
+            SystemRole::Discovery,
+            SystemRole::TrustedCluster,
+        ];
         let users = ["access", "editor", "auditor", "admin", "unknown"];
-        let callers = systems.into_iter().map(|role| (format!("@{role}"), host(role)))
+        let callers = systems
+            .into_iter()
+            .map(|role| (format!("@{role}"), host(role)))
             .chain(users.into_iter().map(|role| (role.to_owned(), user(role))));
         let mut text = String::new();
         for (name, caller) in callers {

@@ -102,7 +102,10 @@ fn of_the_roles_that_grant_the_strictest_options_win() {
     let root = session(&checker, "root", &[]).unwrap();
     assert!(!root.options().port_forwarding && !root.options().forward_agent);
     let joe = session(&checker, "joe", &[]).unwrap();
-    assert!(joe.options().port_forwarding && joe.options().forward_agent, "editor grants nothing here and limits nothing");
+    assert!(
+        joe.options().port_forwarding && joe.options().forward_agent,
+        "editor grants nothing here and limits nothing"
+    );
 }
 
 #[test]

@@ -269,7 +269,9 @@ impl Detail {
 }
 
 /// Name and code of a record's creation, update and removal.
-fn record_names(kind: Kind) -> (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str) {
+fn record_names(
+    kind: Kind,
+) -> (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str) {
     match kind {
         Kind::User => ("user.create", "T1002I", "user.update", "T1003I", "user.delete", "T1004I"),
         Kind::Role => ("role.created", "T9000I", "role.updated", "T9002I", "role.deleted", "T9001I"),
@@ -278,9 +280,14 @@ fn record_names(kind: Kind) -> (&'static str, &'static str, &'static str, &'stat
         }
         Kind::Lock => ("lock.created", "TLK00I", "lock.updated", "TLK02I", "lock.deleted", "TLK01I"),
         Kind::Node => ("node.created", "TN000I", "node.updated", "TN001I", "node.deleted", "TN002I"),
-        Kind::CertAuthority => {
-            ("cert_authority.created", "TCA00I", "cert_authority.updated", "TCA01I", "cert_authority.deleted", "TCA02I")
-        }
+        Kind::CertAuthority => (
+            "cert_authority.created",
+            "TCA00I",
+            "cert_authority.updated",
+            "TCA01I",
+            "cert_authority.deleted",
+            "TCA02I",
+        ),
     }
 }
 

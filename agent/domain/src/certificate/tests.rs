@@ -34,7 +34,10 @@ fn judge(facts: &UserFacts, login: &str, now: i64) -> Result<UserIdentity, Refus
 #[test]
 fn a_good_certificate_yields_its_identity_with_the_certified_logins() {
     let identity = judge(&facts(), "root", 150).unwrap();
-    assert_eq!((identity.user.as_str(), identity.logins.as_slice()), ("joe", ["root".to_owned(), "joe".into()].as_slice()));
+    assert_eq!(
+        (identity.user.as_str(), identity.logins.as_slice()),
+        ("joe", ["root".to_owned(), "joe".into()].as_slice())
+    );
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn critical_options_are_honoured_or_refused() {
         ..facts()
     };
     assert!(judge(&with("source-address", "10.0.0.0/8"), "root", 150).is_ok());
-    assert!(matches!(judge(&with("source-address", "11.0.0.0/8"), "root", 150), Err(Refusal::SourceAddress(_))));
+    assert!(matches!(
+        judge(&with("source-address", "11.0.0.0/8"), "root", 150),
+        Err(Refusal::SourceAddress(_))
+    ));
     assert_eq!(judge(&with("source-address", "x"), "root", 150), Err(Refusal::BadSourceAddress));
     assert!(matches!(judge(&with("force-command", "ls"), "root", 150), Err(Refusal::CriticalOption(_))));
 }
@@ -90,7 +96,14 @@ fn host_principals_come_in_the_published_order() {
     let extra = ["10.0.0.5".to_owned(), "web-1".to_owned(), "a,b".to_owned()];
     let principals = host_principals(SystemRole::Node, id, "web-1", "main", &extra);
     let expected = [
-        &format!("{id}.main"), &id.to_string(), "web-1.main", "web-1", "localhost", "127.0.0.1", "::1", "10.0.0.5",
+        &format!("{id}.main"),
+        &id.to_string(),
+        "web-1.main",
+        "web-1",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "10.0.0.5",
     ];
     assert_eq!(principals, expected);
     assert_eq!(host_principals(SystemRole::Admin, id, "web-1", "main", &extra), [id.to_string()]);

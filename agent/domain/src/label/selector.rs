@@ -65,7 +65,10 @@ impl Selector {
     /// The first [`PatternError`].
     pub fn new(text: &SelectorText) -> Result<Self, PatternError> {
         let compile = |values: &OneOrMany| values.0.iter().map(|v| Pattern::new(v)).collect::<Result<_, _>>();
-        text.iter().map(|(key, values)| Ok((key.clone(), compile(values)?))).collect::<Result<_, _>>().map(Self)
+        text.iter()
+            .map(|(key, values)| Ok((key.clone(), compile(values)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether every key is satisfied. An empty selector matches nothing, so that a role without
@@ -120,6 +123,9 @@ mod tests {
     #[test]
     fn a_key_with_any_value_still_needs_the_key() {
         assert!(!selector(&[("env", &["*"])]).matches(&labels(&[("team", "db")])));
-        assert!(!selector(&[("*", &["prod"])]).matches(&labels(&[("env", "prod")])), "a star key needs a star value");
+        assert!(
+            !selector(&[("*", &["prod"])]).matches(&labels(&[("env", "prod")])),
+            "a star key needs a star value"
+        );
     }
 }
