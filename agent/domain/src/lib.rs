@@ -22,6 +22,7 @@ pub mod name;
 pub mod node;
 pub mod pattern;
 pub mod plugin;
+pub mod printable;
 pub mod resource;
 pub mod role;
 pub mod route;
