@@ -1,1 +1,24 @@
 //! What a plugin asks for, what the operator grants, and what follows from both.
+//!
+//! Pure rules, used by the plugin host, which does the running: [`manifest`] (what a plugin says of
+//! itself), [`contract`] (which kind of plugin, and which version the host serves), [`capability`]
+//! (what may be asked for), [`grant`] (two keys: asked and granted), [`limit`] (one table of limits per
+//! contract), [`digest`] (which bytes are meant). Nothing here trusts a plugin: every text in a
+//! manifest is bounded and free of control characters before anyone prints it.
+
+pub mod capability;
+pub mod contract;
+pub mod digest;
+pub mod grant;
+pub mod limit;
+pub mod manifest;
+pub mod name;
+pub mod size;
+
+pub use capability::{Argv, Capability};
+pub use contract::{Contract, ContractKind};
+pub use digest::Digest;
+pub use grant::{Effective, Grant, effective};
+pub use limit::Limits;
+pub use manifest::{Manifest, Need};
+pub use name::PluginName;
