@@ -1,6 +1,8 @@
 //! The table holds together, and wishes meet the operator.
 
 use super::*;
+use crate::plugin::PluginName;
+use crate::plugin::manifest::Wishes;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
