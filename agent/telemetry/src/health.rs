@@ -101,17 +101,17 @@ fn reason_of(health: &Health, component: &str, state: State) -> Option<String> {
 }
 
 /// Says what an operator would act on or date: a component that begins to fail or works again.
-fn log_change(subject: &str, before: Option<State>, after: State, reason: Option<String>) {
+fn log_change(component: &str, before: Option<State>, after: State, reason: Option<String>) {
     if before == Some(after) {
         return;
     }
     let reason = reason.unwrap_or_default();
     match after {
-        State::Ok if before == Some(State::Recovering) => tracing::info!(subject, "works again"),
-        State::Ok => tracing::info!(subject, "works"),
-        State::Recovering => tracing::info!(subject, "is recovering"),
-        State::Degraded => tracing::warn!(subject, reason, "fails"),
-        State::Starting => tracing::debug!(subject, "is starting"),
+        State::Ok if before == Some(State::Recovering) => tracing::info!(component, "works again"),
+        State::Ok => tracing::info!(component, "works"),
+        State::Recovering => tracing::info!(component, "is recovering"),
+        State::Degraded => tracing::warn!(component, reason, "fails"),
+        State::Starting => tracing::debug!(component, "is starting"),
     }
 }
 

@@ -1,12 +1,14 @@
 //! What an operator sees of a running daemon: its log, its metrics, its health.
 //!
-//! [`metrics`] holds the numbers, [`health`] the state of each component. [`redact`] keeps secrets
-//! out of the log.
+//! [`log`] turns `tracing` events into lines, [`metrics`] holds the numbers, [`health`] the state of
+//! each component, [`diagnostics`] all of it at once. [`redact`] keeps secrets out of the first.
 //!
 //! Refuses to: open network ports (`process` serves what [`health`] and [`metrics`] render), stall
 //! whoever logs, read configuration or the environment.
 
+pub mod diagnostics;
 pub mod health;
+pub mod log;
 pub mod metrics;
 pub mod redact;
 
