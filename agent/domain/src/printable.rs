@@ -31,6 +31,25 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// JSON with everything unprintable inside its strings written as `\\uXXXX`, which means the same:
+/// JSON itself asks that only for some of it. Line breaks between its parts stay.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let stays = |c: char| c == '\n' || is_printable(c);
+    if json.chars().all(stays) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 8);
+    for c in json.chars() {
+        if stays(c) {
+            escaped.push(c);
+        } else {
+            // All of them lie in the plane that four digits reach.
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// The longest beginning of the text of at most `max` bytes, cut between characters.
 pub fn clip(text: &str, max: usize) -> &str {
     if text.len() <= max {
@@ -54,6 +73,15 @@ mod tests {
     fn what_could_end_a_line_or_steer_a_terminal_is_spelled_out() {
         assert_eq!(escape("joe\nroot\t\u{1b}[2J"), "joe\\nroot\\t\\u{1b}[2J");
         assert_eq!(escape("a\u{9b}b\u{202e}c\u{2028}d\u{7f}"), "a\\u{9b}b\\u{202e}c\\u{2028}d\\u{7f}");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_its_lines() {
+        let json = serde_json::to_string_pretty(&["a\u{9b}b\u{7f}\u{2028}\n"]).unwrap();
+        let escaped = escape_json(&json);
+        assert_eq!(escaped, "[\n  \"a\\u009bb\\u007f\\u2028\\n\"\n]");
+        let back: Vec<String> = serde_json::from_str(&escaped).unwrap();
+        assert_eq!(back, ["a\u{9b}b\u{7f}\u{2028}\n"]);
     }
 
     #[test]

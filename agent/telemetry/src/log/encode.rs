@@ -164,22 +164,9 @@ fn text_value(value: &Value) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", printable::escape(&quoted)))
 }
 
-/// A JSON string that holds nothing unprintable: JSON alone would let some of it through.
+/// A JSON string that holds nothing unprintable.
 fn json_text(text: &str) -> String {
-    let json = Value::from(text).to_string();
-    if json.chars().all(printable::is_printable) {
-        return json;
-    }
-    let mut escaped = String::with_capacity(json.len() + 8);
-    for c in json.chars() {
-        if printable::is_printable(c) {
-            escaped.push(c);
-        } else {
-            // All of them lie in the plane that four digits reach.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
-        }
-    }
-    escaped
+    printable::escape_json(&Value::from(text).to_string()).into_owned()
 }
 
 fn json_value(value: &Value) -> String {
