@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Argv, Contract, PluginName};
+use crate::printable::is_printable;
 
 /// The custom section of the component that holds the manifest.
 pub const SECTION: &str = "teleport:manifest";
@@ -129,7 +130,7 @@ fn is_version_byte(byte: u8) -> bool {
 }
 
 fn check_text(field: &'static str, text: &str) -> Result<(), ManifestError> {
-    let fits = !text.trim().is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
+    let fits = !text.trim().is_empty() && text.len() <= TEXT_MAX && text.chars().all(is_printable);
     if fits { Ok(()) } else { Err(ManifestError::Text { field }) }
 }
 
