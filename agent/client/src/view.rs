@@ -1,0 +1,291 @@
+//! A copy of the cluster, kept fresh by watching the auth server.
+//!
+//! Proxies and nodes decide from this copy, so access goes on while the auth server is away. Each
+//! (re)connection starts with the whole state, collected aside and swapped in at once: what vanished
+//! meanwhile vanishes here, and nobody ever sees half a cluster.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use domain::authority::{AuthoritySpec, AuthorityType, CertAuthority};
+use domain::backoff::Backoff;
+use domain::lock::Lock;
+use domain::node::Node;
+use domain::resource::Kind;
+use domain::role::Role;
+use domain::route::NodeIndex;
+use parking_lot::RwLock;
+use port::cluster::ClusterView;
+use port::random::Random;
+use tokio::sync::watch;
+
+use crate::auth::{AuthClient, Change};
+use crate::error::ClientError;
+
+/// The first and the longest wait before watching again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(90));
+
+#[derive(Default)]
+struct State {
+    authorities: HashMap<AuthorityType, Arc<AuthoritySpec>>,
+    roles: HashMap<String, Arc<Role>>,
+    locks: HashMap<String, Lock>,
+    lock_list: Arc<Vec<Lock>>,
+    nodes: NodeIndex,
+}
+
+impl State {
+    /// Takes one change in. What cannot be read comes from a newer server and is left out; a lock
+    /// that cannot be read must not be, so it is reported.
+    fn apply(&mut self, change: &Change) -> Result<(), String> {
+        match change {
+            Change::Put(json) => self.put(json),
+            Change::Deleted(kind, name) => {
+                self.delete(*kind, name);
+                Ok(())
+            }
+            Change::Current => Ok(()),
+        }
+    }
+
+    fn put(&mut self, json: &[u8]) -> Result<(), String> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            kind: Kind,
+        }
+        let head: Head = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let text = |error: domain::resource::ResourceError| error.to_string();
+        match head.kind {
+            Kind::Role => {
+                let role = Role::from_json(json).map_err(text)?;
+                self.roles.insert(role.name().to_owned(), Arc::new(role));
+            }
+            Kind::Lock => {
+                let lock = Lock::from_json(json).map_err(text)?;
+                self.locks.insert(lock.name().to_owned(), lock);
+                self.relist_locks();
+            }
+            Kind::CertAuthority => {
+                let authority = CertAuthority::from_json(json).map_err(text)?;
+                self.authorities.insert(authority.spec.r#type, Arc::new(authority.spec));
+            }
+            Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(text)?)),
+            Kind::User | Kind::Token => {}
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, kind: Kind, name: &str) {
+        match kind {
+            Kind::Role => {
+                self.roles.remove(name);
+            }
+            Kind::Lock => {
+                self.locks.remove(name);
+                self.relist_locks();
+            }
+            Kind::Node => self.nodes.remove(name),
+            // An authority is never removed while the cluster lives.
+            Kind::CertAuthority | Kind::User | Kind::Token => {}
+        }
+    }
+
+    fn relist_locks(&mut self) {
+        self.lock_list = Arc::new(self.locks.values().cloned().collect());
+    }
+}
+
+/// How the copy stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing has been heard yet.
+    Empty,
+    /// It follows the auth server.
+    Fresh,
+    /// The connection was lost; this is what is known from before.
+    Stale(String),
+}
+
+/// The copy.
+pub struct View {
+    cluster: String,
+    kinds: Vec<Kind>,
+    state: RwLock<State>,
+    freshness: watch::Sender<Freshness>,
+    authorities: ArcSwap<Vec<AuthoritySpec>>,
+}
+
+impl View {
+    /// A copy of these kinds that knows the authorities a host already trusts and nothing else.
+    pub fn new(cluster: &str, kinds: &[Kind], authorities: &[AuthoritySpec]) -> Arc<Self> {
+        let known = authorities.iter().map(|spec| (spec.r#type, Arc::new(spec.clone()))).collect();
+        Arc::new(Self {
+            cluster: cluster.to_owned(),
+            kinds: kinds.to_vec(),
+            state: RwLock::new(State { authorities: known, ..State::default() }),
+            freshness: watch::Sender::new(Freshness::Empty),
+            authorities: ArcSwap::from_pointee(authorities.to_vec()),
+        })
+    }
+
+    /// How the copy stands, and when that changes.
+    pub fn freshness(&self) -> watch::Receiver<Freshness> {
+        self.freshness.subscribe()
+    }
+
+    /// Every authority known.
+    pub fn authorities(&self) -> Arc<Vec<AuthoritySpec>> {
+        self.authorities.load_full()
+    }
+
+    /// Follows the auth server until cancelled by dropping.
+    pub async fn follow(&self, client: &AuthClient, random: &dyn Random) {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        loop {
+            let reason = match self.follow_once(client, &mut backoff).await {
+                Ok(()) => "the auth server ended the watch".to_owned(),
+                Err(error) => error_chain(&error),
+            };
+            let empty = *self.freshness.borrow() == Freshness::Empty;
+            if !empty {
+                self.freshness.send_replace(Freshness::Stale(reason.clone()));
+            }
+            let wait = backoff.failed(random.uniform());
+            tracing::warn!(%reason, retry_in = ?wait, "the view of the cluster is not being refreshed");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn follow_once(&self, client: &AuthClient, backoff: &mut Backoff) -> Result<(), ClientError> {
+        let mut watching = client.watch(&self.kinds).await?;
+        let mut collected = State::default();
+        while let Some(change) = watching.next().await? {
+            if matches!(change, Change::Current) {
+                break;
+            }
+            report(collected.apply(&change));
+        }
+        self.swap(collected);
+        backoff.succeeded();
+        self.freshness.send_replace(Freshness::Fresh);
+        while let Some(change) = watching.next().await? {
+            let applied = self.state.write().apply(&change);
+            report(applied);
+            self.publish_authorities();
+        }
+        Ok(())
+    }
+
+    fn swap(&self, mut collected: State) {
+        {
+            let mut state = self.state.write();
+            if collected.authorities.is_empty() {
+                collected.authorities.clone_from(&state.authorities);
+            }
+            *state = collected;
+        }
+        self.publish_authorities();
+    }
+
+    fn publish_authorities(&self) {
+        let now: Vec<_> =
+            self.state.read().authorities.values().map(|spec| AuthoritySpec::clone(spec)).collect();
+        if **self.authorities.load() != now {
+            self.authorities.store(Arc::new(now));
+        }
+    }
+}
+
+fn report(applied: Result<(), String>) {
+    if let Err(reason) = applied {
+        tracing::error!(%reason, "a record of the auth server cannot be read and is not in force here; is this program older than the auth server?");
+    }
+}
+
+fn error_chain(error: &ClientError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl ClusterView for View {
+    fn cluster_name(&self) -> &str {
+        &self.cluster
+    }
+
+    fn authority(&self, kind: AuthorityType) -> Option<Arc<AuthoritySpec>> {
+        self.state.read().authorities.get(&kind).cloned()
+    }
+
+    fn role(&self, name: &str) -> Option<Arc<Role>> {
+        self.state.read().roles.get(name).cloned()
+    }
+
+    fn locks(&self) -> Arc<Vec<Lock>> {
+        Arc::clone(&self.state.read().lock_list)
+    }
+
+    fn with_nodes(&self, read: &mut dyn FnMut(&NodeIndex)) {
+        read(&self.state.read().nodes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::lock::{LockSpec, Target};
+    use domain::role::presets;
+
+    use super::*;
+
+    fn lock(name: &str) -> Change {
+        let target = Target { user: Some("joe".into()), ..Target::default() };
+        Change::Put(Lock::new(name, LockSpec { target, ..LockSpec::default() }).to_json())
+    }
+
+    #[test]
+    fn changes_show_at_once_and_deletions_too() {
+        let mut state = State::default();
+        state.apply(&Change::Put(presets().first().unwrap().to_json())).unwrap();
+        state.apply(&lock("l")).unwrap();
+        assert!(state.roles.contains_key("access"));
+        assert_eq!(state.lock_list.len(), 1);
+        state.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
+        state.apply(&Change::Deleted(Kind::Role, "access".into())).unwrap();
+        assert!(state.lock_list.is_empty() && state.roles.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_reported_and_changes_nothing() {
+        let mut state = State::default();
+        assert!(state.apply(&Change::Put(b"{}".to_vec())).is_err());
+        assert!(
+            state
+                .apply(&Change::Put(
+                    br#"{"kind":"lock","version":"v9","metadata":{"name":"l"},"spec":{"target":{}}}"#
+                        .to_vec()
+                ))
+                .is_err()
+        );
+        assert!(state.lock_list.is_empty());
+    }
+
+    #[test]
+    fn a_fresh_state_without_authorities_keeps_the_known_ones() {
+        let spec = AuthoritySpec {
+            r#type: AuthorityType::User,
+            cluster_name: "main".into(),
+            active_keys: vec![],
+            rotation: domain::authority::Rotation::Standby,
+        };
+        let view = View::new("main", &[Kind::Role], &[spec]);
+        view.swap(State::default());
+        assert!(view.authority(AuthorityType::User).is_some());
+        assert_eq!(view.authorities().len(), 1);
+    }
+}

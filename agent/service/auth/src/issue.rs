@@ -1,0 +1,152 @@
+//! Making certificates: the one way to them, whoever asks.
+//!
+//! A certificate leaves this file only after its event is on disk.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use api::auth as wire;
+use certs::ssh::{HostSpec, UserSpec, issue_host, issue_user, read_public_key};
+use certs::x509::{Leaf, issue};
+use domain::Timestamp;
+use domain::audit::{CertKind, Context, Detail};
+use domain::certificate::host_principals;
+use domain::identity::{HostIdentity, Identity, SystemRole, UserIdentity};
+
+use crate::error::AuthError;
+use crate::service::AuthService;
+
+/// What a host wants in its certificates.
+#[derive(Debug)]
+pub(crate) struct HostWish<'a> {
+    pub(crate) node_name: &'a str,
+    pub(crate) ssh_public_key: &'a str,
+    pub(crate) tls_public_key: &'a [u8],
+    pub(crate) addresses: &'a [String],
+}
+
+/// What a user certificate is to say besides the identity.
+#[derive(Debug)]
+pub(crate) struct UserWish<'a> {
+    pub(crate) ssh_public_key: &'a str,
+    pub(crate) tls_public_key: &'a [u8],
+    pub(crate) ttl: Duration,
+    pub(crate) permits: Vec<&'static str>,
+    pub(crate) source_address: Option<String>,
+}
+
+impl AuthService {
+    /// Certificates for a host that was admitted or proved itself.
+    pub(crate) async fn issue_host(
+        &self,
+        identity: HostIdentity,
+        wish: &HostWish<'_>,
+    ) -> Result<wire::HostCertificates, AuthError> {
+        let addresses = self.own_addresses(identity.role, wish.addresses);
+        let principals =
+            host_principals(identity.role, identity.host_id, wish.node_name, &identity.cluster, &addresses);
+        let now = self.deps.clock.now();
+        let ttl = self.settings.host_ttl;
+        self.host_certificates(identity, principals, wish, (now, ttl)).await
+    }
+
+    /// Certificates for a host under exactly these names.
+    pub(crate) async fn host_certificates(
+        &self,
+        identity: HostIdentity,
+        principals: Vec<String>,
+        wish: &HostWish<'_>,
+        (now, ttl): (Timestamp, Duration),
+    ) -> Result<wire::HostCertificates, AuthError> {
+        let key = read_public_key(wish.ssh_public_key)?;
+        let spec = HostSpec { identity: identity.clone(), principals: principals.clone(), ttl };
+        let ssh = issue_host(self.authorities.host().ssh()?, &key, &spec, now, &*self.deps.random)?;
+        let subject = identity.host_id.to_string();
+        let identity = Identity::Host(identity);
+        let leaf = Leaf {
+            identity: &identity,
+            public_key: wish.tls_public_key,
+            names: &principals,
+            ttl,
+            serial: self.deps.random.serial(),
+        };
+        let tls = issue(self.authorities.host().tls()?, &leaf, now)?;
+        self.record_certificate(CertKind::Host, subject, &ssh, principals, (now, ttl)).await?;
+        let ssh = ssh.to_openssh().map_err(|error| AuthError::Invalid(error.to_string()))?;
+        Ok(wire::HostCertificates {
+            ssh,
+            tls,
+            authorities: api::authorities_to_wire(self.authorities.public()),
+        })
+    }
+
+    /// Certificates for a user.
+    pub(crate) async fn issue_user(
+        &self,
+        identity: UserIdentity,
+        wish: UserWish<'_>,
+    ) -> Result<wire::UserCertificates, AuthError> {
+        let (now, ttl) = (identity.issued, wish.ttl);
+        let key = read_public_key(wish.ssh_public_key)?;
+        let (user, principals) = (identity.user.clone(), identity.logins.clone());
+        let spec = UserSpec {
+            identity: identity.clone(),
+            ttl,
+            permits: wish.permits,
+            source_address: wish.source_address,
+        };
+        let ssh = issue_user(self.authorities.user().ssh()?, &key, &spec, now, &*self.deps.random)?;
+        let identity = Identity::User(identity);
+        let serial = self.deps.random.serial();
+        let leaf = Leaf { identity: &identity, public_key: wish.tls_public_key, names: &[], ttl, serial };
+        // A user who only wants SSH sends no key for TLS.
+        let tls = if wish.tls_public_key.is_empty() {
+            Vec::new()
+        } else {
+            issue(self.authorities.user().tls()?, &leaf, now)?
+        };
+        self.record_certificate(CertKind::User, user, &ssh, principals, (now, ttl)).await?;
+        let ssh = ssh.to_openssh().map_err(|error| AuthError::Invalid(error.to_string()))?;
+        Ok(wire::UserCertificates {
+            ssh,
+            tls,
+            authorities: api::authorities_to_wire(self.authorities.public()),
+        })
+    }
+
+    async fn record_certificate(
+        &self,
+        cert_type: CertKind,
+        subject: String,
+        certificate: &ssh_key::Certificate,
+        principals: Vec<String>,
+        (now, ttl): (Timestamp, Duration),
+    ) -> Result<(), AuthError> {
+        let context = Context { cluster_name: self.cluster.clone(), ..Context::default() };
+        let expires = now.saturating_add(ttl).unwrap_or(Timestamp::MAX);
+        let serial = certificate.serial();
+        let detail = Detail::CertCreate { cert_type, subject, serial, principals, expires };
+        self.record_event(context, detail).await?;
+        self.deps.metrics.certificates.get_or_create(&cert_type.into()).inc();
+        Ok(())
+    }
+
+    /// The addresses a host may have in its certificate. A node may not take a name under which the
+    /// proxies are reached, or clients would take it for one.
+    fn own_addresses(&self, role: SystemRole, asked: &[String]) -> Vec<String> {
+        let of_proxy = |name: &str| {
+            self.settings.proxy_addresses.iter().any(|address| host_part(address).eq_ignore_ascii_case(name))
+        };
+        let allowed = |name: &&String| {
+            let is_loopback = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            role != SystemRole::Node || is_loopback || !of_proxy(name)
+        };
+        asked.iter().filter(allowed).cloned().collect()
+    }
+}
+
+/// The host of `host:port`.
+fn host_part(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}

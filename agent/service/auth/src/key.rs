@@ -1,0 +1,25 @@
+//! Where things are in the store.
+
+use domain::authority::AuthorityType;
+use domain::resource::Kind;
+use port::store::{Key, Prefix};
+
+/// The cluster's name.
+pub(crate) fn cluster_name() -> Key {
+    Key::of(&["cluster", "name"])
+}
+
+/// The private keys of an authority.
+pub(crate) fn authority(kind: AuthorityType) -> Key {
+    Key::of(&["authority", kind.as_str()])
+}
+
+/// A record.
+pub(crate) fn record(kind: Kind, name: &str) -> Key {
+    Key::of(&["record", kind.as_str(), name])
+}
+
+/// All records of a kind.
+pub(crate) fn records(kind: Kind) -> Prefix {
+    Prefix::of(&["record", kind.as_str()])
+}

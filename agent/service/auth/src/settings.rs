@@ -1,0 +1,32 @@
+//! What the operator decides about the auth service.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::name::{ClusterName, HostId};
+use domain::token::StaticToken;
+
+/// Settings of the auth service, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// The cluster's name; one is made up at the first start when absent.
+    pub cluster_name: Option<ClusterName>,
+    /// Tokens from the configuration.
+    pub tokens: Vec<StaticToken>,
+    /// This host.
+    pub host_id: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Addresses and names under which this auth server is reached, without port.
+    pub names: Vec<String>,
+    /// `host:port` under which proxies of this cluster are reached, for what `tctl` prints.
+    pub proxy_addresses: Vec<String>,
+    /// Connections per client address.
+    pub max_connections: usize,
+    /// The life of host certificates.
+    pub host_ttl: Duration,
+    /// The program's version.
+    pub version: String,
+}
