@@ -4,7 +4,8 @@
 //! promises, and one conformance suite in `storage` holds them to it:
 //!
 //! - A write is on disk before it is acknowledged, and is seen by every later read.
-//! - One [`Transaction`] happens whole or not at all, and takes one revision.
+//! - One [`Transaction`] happens whole or not at all, and takes one revision, even if it finds
+//!   nothing to change.
 //! - Revisions only grow. Watchers see every change once, in the order of revisions, and may start
 //!   from any revision still kept.
 //! - An item past its expiry is never returned, even before it is swept away.
@@ -120,7 +121,7 @@ pub struct Item {
     pub value: Bytes,
     /// The write that made it as it is.
     pub revision: Revision,
-    /// When it ceases to exist.
+    /// When it ceases to exist, rounded down to the microsecond.
     pub expires: Option<Timestamp>,
 }
 
@@ -213,7 +214,18 @@ pub enum Change {
     Delete(Key),
 }
 
-/// Changes of one revision.
+impl Change {
+    /// The key it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(item) => &item.key,
+            Self::Delete(key) => key,
+        }
+    }
+}
+
+/// One change of a revision. A transaction of several operations gives several, in their order, all
+/// of one revision: whoever stops among them resumes from the revision before and meets some again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchEvent {
     /// The write.
@@ -285,14 +297,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does a transaction and returns its revision, once it is durable.
     ///
+    /// A call that is given up while it waits may or may not have happened.
+    ///
     /// # Errors
-    /// [`StoreError::Conflict`] with the first condition that did not hold.
+    /// [`StoreError::Conflict`] with the first condition that did not hold, [`StoreError::TooLarge`]:
+    /// nothing was changed. After [`StoreError::Unavailable`] it is not known whether it happened.
     async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError>;
 
     /// Changes below a prefix after `from`; from now on when none is given.
     ///
     /// # Errors
-    /// [`StoreError::Compacted`] when changes that old are no longer kept.
+    /// [`StoreError::Compacted`] when changes that old are no longer kept, and when `from` is still to
+    /// come: it is then the revision of another history, such as the one before a restored backup.
     async fn watch(&self, prefix: Prefix, from: Option<Revision>) -> Result<Watch, StoreError>;
 
     /// Makes an item that must not be there yet.

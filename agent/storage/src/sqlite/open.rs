@@ -1,0 +1,104 @@
+//! Opening the database: the folder, the file, its settings, its schema.
+//!
+//! Everything here blocks and is called from blocking threads only.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+
+use crate::OpenError;
+use crate::sqlite::folder::{self, LOCK_WAIT};
+use crate::sqlite::schema;
+
+/// Page cache per connection, in KiB: with the writer and three readers 1 MiB in all.
+const CACHE_KIB: i64 = 256;
+
+/// The log is cut back to this many bytes after a checkpoint.
+const LOG_MAX: i64 = 4 * 1024 * 1024;
+
+/// Between two tries of the writer at a lock another process holds. SQLite's own steps grow to
+/// 100 ms, and a process that commits without pause would always have the lock by then.
+const BUSY_STEP: Duration = Duration::from_millis(1);
+
+/// Opens the database of this data directory for writing.
+pub(super) fn open(data_dir: &Path) -> Result<(PathBuf, Connection), OpenError> {
+    let folder = data_dir.join("backend");
+    folder::make(&folder)?;
+    let path = folder.join("sqlite.db");
+    let lock = folder::lock(&folder)?;
+    folder::make_file(&path)?;
+    let mut connection = connect(&path).map_err(|error| explain(&path, "open", error))?;
+    let identified = schema::identify(&connection).map_err(|error| explain(&path, "read", error))?;
+    identified.check(&path)?;
+    set_up(&mut connection, &path)?;
+    schema::migrate(&mut connection).map_err(|error| explain(&path, "bring up to date", error))?;
+    drop(lock);
+    Ok((path, connection))
+}
+
+/// Opens a further connection, for reading only.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.busy_timeout(LOCK_WAIT)?;
+    small(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Without SQLITE_OPEN_URI: a path is a path. Without SQLITE_OPEN_CREATE: whoever makes the file
+/// sets its mode.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn set_up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |error| explain(path, "set up", error);
+    if connection.is_readonly(MAIN_DB).map_err(failed)? {
+        return Err(OpenError::ReadOnly { path: path.to_owned() });
+    }
+    wait_for_locks(connection).map_err(failed)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        return Err(OpenError::FileSystem { path: path.to_owned(), mode });
+    }
+    durable(connection).and_then(|()| small(connection)).map_err(failed)
+}
+
+/// Every commit is on disk before it returns.
+fn durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "full")?;
+    // Where fsync alone leaves data in the drive's own cache (macOS); elsewhere without effect.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_MAX)
+}
+
+fn small(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tries = i32::try_from(LOCK_WAIT.as_millis() / BUSY_STEP.as_millis()).unwrap_or(i32::MAX);
+    connection.busy_handler(Some(move |tried: i32| {
+        std::thread::park_timeout(BUSY_STEP);
+        tried < tries
+    }))
+}
+
+/// What an error of SQLite means to whoever starts the program.
+fn explain(path: &Path, step: &'static str, source: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, source },
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            OpenError::Locked { path, seconds: LOCK_WAIT.as_secs() }
+        }
+        _ => OpenError::Database { step, path, source },
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables, and how an older database becomes a newer one.
+//!
+//! A database carries our mark (`application_id`) and the number of steps it has been through
+//! (`user_version`). Each step runs once, in a transaction of its own, so a process killed between
+//! two of them leaves a database the next one goes on with.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::OpenError;
+
+/// The mark of our databases: "tpls" in ASCII.
+const MARK: i64 = 0x7470_6c73;
+
+/// The steps so far. A released step is never changed; a change is a further step.
+const STEPS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// Whose database it is and how old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    mark: i64,
+    version: i64,
+    tables: i64,
+}
+
+/// Reads who made the database. Changes nothing.
+pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(Identity { mark: pragma("application_id")?, version: pragma("user_version")?, tables })
+}
+
+impl Identity {
+    /// Whether it is ours, or nobody's yet, and no newer than this program.
+    pub(super) fn check(self, path: &Path) -> Result<(), OpenError> {
+        let path = path.to_owned();
+        let is_new = self.mark == 0 && self.version == 0 && self.tables == 0;
+        if !is_new && self.mark != MARK {
+            return Err(OpenError::Foreign { path });
+        }
+        let known = known(STEPS);
+        if self.version > known {
+            return Err(OpenError::Newer { path, found: self.version, known });
+        }
+        Ok(())
+    }
+}
+
+/// Brings the database up to date.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    migrate_through(connection, STEPS)
+}
+
+fn migrate_through(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    loop {
+        // The version is read under the lock, so a step another process took is not taken again.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version = identify(&transaction)?.version;
+        let Some(step) = usize::try_from(version).ok().and_then(|done| steps.get(done)) else {
+            return Ok(());
+        };
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", MARK)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+}
+
+fn known(steps: &[&str]) -> i64 {
+    i64::try_from(steps.len()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: &str = "ALTER TABLE items ADD COLUMN note TEXT; INSERT INTO items (key, value, revision) VALUES ('/n', x'', 1);";
+
+    fn steps() -> Vec<&'static str> {
+        STEPS.iter().copied().chain([SECOND]).collect()
+    }
+
+    fn notes(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM items", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn each_step_is_taken_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(identify(&connection).unwrap().version, 1);
+        migrate_through(&mut connection, &steps()).unwrap();
+        migrate_through(&mut connection, &steps()).unwrap();
+        assert_eq!((identify(&connection).unwrap().version, notes(&connection)), (2, 1));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let broken: Vec<_> = steps().into_iter().chain(["CREATE TABLE half (x); NONSENSE"]).collect();
+        assert!(migrate_through(&mut connection, &broken).is_err());
+        let identity = identify(&connection).unwrap();
+        assert_eq!((identity.version, identity.mark), (2, MARK));
+        assert!(connection.prepare("SELECT * FROM half").is_err(), "the failed step left nothing");
+    }
+
+    #[test]
+    fn only_our_own_databases_up_to_our_version_are_accepted() {
+        let check = |mark, version, tables| Identity { mark, version, tables }.check(Path::new("x"));
+        assert!(check(0, 0, 0).is_ok());
+        assert!(check(MARK, 1, 3).is_ok());
+        assert!(matches!(check(0, 0, 1), Err(OpenError::Foreign { .. })));
+        assert!(matches!(check(7, 1, 3), Err(OpenError::Foreign { .. })));
+        assert!(matches!(check(MARK, 2, 3), Err(OpenError::Newer { found: 2, known: 1, .. })));
+    }
+}

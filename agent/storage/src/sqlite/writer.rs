@@ -1,0 +1,299 @@
+//! The one thread that writes, and that tells the watchers.
+//!
+//! It alone knows what the watchers have heard ([`Writer::seen`]), so the order of changes is kept
+//! without any lock: whatever reaches them, from this process or another, passes here in the order
+//! of revisions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use port::clock::Clock;
+use port::store::{Prefix, Revision, StoreError, Transaction, WATCH_QUEUE, Watch, WatchEvent};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::expiry::to_micros;
+use crate::fanout::Fanout;
+use crate::history::{Due, Limits};
+use crate::sqlite::batch::Batch;
+use crate::sqlite::event::{self, Position};
+use crate::sqlite::failure;
+use crate::{OpenError, Settings};
+
+/// How many transactions share a commit at most: a bound on how long the first of them waits.
+const BATCH: usize = 256;
+
+/// How many expired items one sweep removes at most; the rest follows at the next.
+const SWEEP: usize = 2048;
+
+/// Where the answer to a call goes.
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    /// A transaction of the port.
+    Write(Transaction, Answer<Revision>),
+    /// A new watcher.
+    Watch {
+        /// What it watches.
+        prefix: Prefix,
+        /// From when on.
+        from: Option<Revision>,
+        /// Its watch.
+        answer: Answer<Watch>,
+    },
+    /// Look for changes of other processes.
+    Poll,
+    /// Look for expired items and old changes.
+    Sweep,
+    /// Close the database, then say so.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The writer's state, moved into its thread.
+pub(super) struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    due: Due,
+    fanout: Fanout,
+    /// The last revision the watchers have heard of. Means nothing while there are none.
+    seen: Revision,
+    /// Whether the last look around failed, so that a lasting fault is logged once.
+    failing: bool,
+}
+
+/// Changes made by other processes since the watchers heard last.
+enum Foreign {
+    Changes(Vec<WatchEvent>),
+    TooMany,
+}
+
+impl Writer {
+    /// A writer on this connection.
+    pub(super) fn new(
+        connection: Connection,
+        path: PathBuf,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        let (limits, due, fanout) = (Limits::new(&settings), Due::default(), Fanout::default());
+        Self { connection, path, clock, limits, due, fanout, seen: Revision(0), failing: false }
+    }
+
+    /// Starts the thread. It ends when all senders of `queue` are gone or it is told to stop.
+    /// `watched` says whether there are watchers.
+    pub(super) fn start(
+        self,
+        queue: mpsc::Receiver<Command>,
+        watched: Arc<AtomicBool>,
+    ) -> Result<(), OpenError> {
+        let path = self.path.clone();
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let started = thread.spawn(move || {
+            if let Some(done) = self.run(queue, &watched) {
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+            }
+        });
+        started.map(|_| ()).map_err(|source| OpenError::Thread { path, source })
+    }
+
+    /// Works until the end; gives back whom to tell once the database is closed.
+    fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Command>,
+        watched: &AtomicBool,
+    ) -> Option<oneshot::Sender<()>> {
+        let mut commands = Vec::with_capacity(BATCH);
+        while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            let (mut writes, mut others) = (Vec::new(), Vec::new());
+            for command in commands.drain(..) {
+                match command {
+                    // Whoever has given up waiting needs no disk.
+                    Command::Write(_, answer) if answer.is_closed() => {}
+                    Command::Write(transaction, answer) => writes.push((transaction, answer)),
+                    other => others.push(other),
+                }
+            }
+            self.write(writes);
+            for command in others {
+                if let Command::Stop(done) = command {
+                    return Some(done);
+                }
+                self.obey(command);
+            }
+            watched.store(!self.fanout.is_empty(), Ordering::Relaxed);
+        }
+        None
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Watch { prefix, from, answer } => {
+                let watch = self.watch(&prefix, from);
+                // Whoever has given up waiting is forgotten with the next change.
+                let _ = answer.send(watch);
+            }
+            Command::Poll => {
+                let polled =
+                    self.catch_up(|_, _| Ok(())).map_err(|error| failure::explain(&self.path, &error));
+                self.note("look for changes of other processes", polled);
+            }
+            Command::Sweep => {
+                let swept = self.sweep();
+                self.note("sweep expired items", swept);
+            }
+            // Taken by the loop, before this.
+            Command::Write(..) | Command::Stop(_) => {}
+        }
+    }
+
+    /// Applies the transactions, commits once, and answers everyone.
+    fn write(&mut self, writes: Vec<(Transaction, Answer<Revision>)>) {
+        if writes.is_empty() {
+            return;
+        }
+        let apply = |batch: &mut Batch<'_>| {
+            writes.iter().map(|(transaction, _)| batch.apply(transaction)).collect::<Result<Vec<_>, _>>()
+        };
+        // Even a conflict may have been with a neighbour in a batch that then failed.
+        let results = self.commit(apply).unwrap_or_else(|error| vec![Err(error); writes.len()]);
+        for ((_, answer), result) in writes.into_iter().zip(results) {
+            // Whoever has given up waiting has had the write all the same.
+            let _ = answer.send(result);
+        }
+    }
+
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        let now = to_micros(self.clock.now());
+        let explain = |error| failure::explain(&self.path, &error);
+        // Asked outside a transaction first, so that a store at rest writes nothing.
+        let mut expired = self
+            .connection
+            .prepare_cached("SELECT 1 FROM items WHERE expires <= ?1 LIMIT 1")
+            .map_err(explain)?;
+        let is_stale = event::oldest(&self.connection)
+            .map_err(explain)?
+            .is_some_and(|oldest| self.limits.is_stale(oldest, now));
+        let has_expired = expired.exists([now]).map_err(explain)?;
+        drop(expired);
+        if is_stale {
+            self.due.set();
+        }
+        if is_stale || has_expired { self.commit(|batch| batch.sweep(SWEEP)) } else { Ok(()) }
+    }
+
+    /// Runs `work` in one transaction of SQLite, commits it, and tells the watchers.
+    fn commit<T>(
+        &mut self,
+        work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.try_commit(work).map_err(|error| failure::explain(&self.path, &error))
+    }
+
+    fn try_commit<T>(
+        &mut self,
+        work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let now = to_micros(self.clock.now());
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = event::position(&transaction)?;
+        let foreign = foreign(&transaction, &self.fanout, self.seen, before)?;
+        let mut batch = Batch::new(&transaction, &self.path, before.revision, now);
+        let result = work(&mut batch)?;
+        let (revision, events) = batch.finish();
+        self.due.count(&events);
+        let is_due = self.due.take(&self.limits);
+        if is_due {
+            event::compact(&transaction, &self.limits, now)?;
+        }
+        if revision != before.revision {
+            event::advance(&transaction, revision)?;
+        }
+        // With nothing changed this costs no fsync: SQLite writes no frame.
+        transaction.commit()?;
+        tell(&mut self.fanout, foreign, before.revision);
+        events.iter().for_each(|event| self.fanout.publish(event));
+        self.seen = revision;
+        Ok(result)
+    }
+
+    /// Starts a watch: what it missed first, from the table, then what comes.
+    fn watch(&mut self, prefix: &Prefix, from: Option<Revision>) -> Result<Watch, StoreError> {
+        self.fanout.prune();
+        let missed = self
+            .catch_up(|snapshot, position| missed(snapshot, position, prefix, from))
+            .map_err(|error| failure::explain(&self.path, &error))??;
+        self.fanout.subscribe(prefix, missed)
+    }
+
+    /// Tells the watchers what other processes did meanwhile. What `look` sees is the store as they
+    /// know it then.
+    fn catch_up<T>(
+        &mut self,
+        look: impl FnOnce(&Connection, Position) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let snapshot = self.connection.transaction()?;
+        let position = event::position(&snapshot)?;
+        let foreign = foreign(&snapshot, &self.fanout, self.seen, position)?;
+        let seen = look(&snapshot, position)?;
+        drop(snapshot);
+        tell(&mut self.fanout, foreign, position.revision);
+        self.seen = position.revision;
+        Ok(seen)
+    }
+
+    /// Logs when looking around begins to fail and when it works again.
+    fn note(&mut self, step: &str, outcome: Result<(), StoreError>) {
+        match outcome {
+            Ok(()) => self.failing = false,
+            Err(_) if self.failing => {}
+            Err(error) => {
+                self.failing = true;
+                tracing::warn!(%error, "the store cannot {step}; it keeps trying");
+            }
+        }
+    }
+}
+
+/// What a new watcher has missed since `from`; or that it must list again.
+fn missed(
+    snapshot: &Connection,
+    position: Position,
+    prefix: &Prefix,
+    from: Option<Revision>,
+) -> rusqlite::Result<Result<Vec<WatchEvent>, StoreError>> {
+    let Some(from) = from else { return Ok(Ok(Vec::new())) };
+    // A revision still to come is one of another history: before a restored backup, say.
+    if from < position.compacted || from > position.revision {
+        return Ok(Err(StoreError::Compacted(from)));
+    }
+    event::between(snapshot, from, position.revision, prefix).map(Ok)
+}
+
+/// What other processes wrote after `seen`, when anybody here wants to know.
+fn foreign(
+    connection: &Connection,
+    fanout: &Fanout,
+    seen: Revision,
+    position: Position,
+) -> rusqlite::Result<Foreign> {
+    if fanout.is_empty() || seen >= position.revision {
+        return Ok(Foreign::Changes(Vec::new()));
+    }
+    if seen < position.compacted {
+        return Ok(Foreign::TooMany);
+    }
+    let changes = event::between(connection, seen, position.revision, &Prefix::all())?;
+    Ok(if changes.len() > WATCH_QUEUE { Foreign::TooMany } else { Foreign::Changes(changes) })
+}
+
+fn tell(fanout: &mut Fanout, foreign: Foreign, upto: Revision) {
+    match foreign {
+        Foreign::Changes(events) => events.iter().for_each(|event| fanout.publish(event)),
+        Foreign::TooMany => fanout.restart(upto),
+    }
+}
