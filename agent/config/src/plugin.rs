@@ -1,0 +1,128 @@
+//! `teleport.plugins`: which plugins are loaded from disk, and what the operator lets them do.
+//!
+//! The rules of names, digests, grants and limits are those of [`domain::plugin`]; here they get a
+//! line and a column. Whether a grant meets what the plugin's manifest asks for is decided when the
+//! plugin is loaded.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use domain::plugin::capability::check_argv;
+use domain::plugin::limit::{self, Row, Unit};
+use domain::plugin::manifest::Wishes;
+use domain::plugin::{Capability, Digest, Grant, PluginName};
+
+use crate::field::Field;
+use crate::section::{Section, unknown};
+
+/// Plugins from disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plugins {
+    /// Where they are; none are loaded from disk when absent.
+    pub directory: Option<PathBuf>,
+    /// What the operator says of each.
+    pub load: BTreeMap<PluginName, PluginSettings>,
+}
+
+/// What the operator says of one plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginSettings {
+    /// Whether it may be loaded.
+    pub enabled: bool,
+    /// Which bytes are meant; a plugin from disk is not loaded without it.
+    pub digest: Option<Digest>,
+    /// What it may do beyond computing.
+    pub grants: Vec<Grant>,
+    /// Limits that differ from its contract's, checked and in the form [`limit::resolve`] reads.
+    pub limits: Wishes,
+}
+
+/// Reads `teleport.plugins`.
+pub(crate) fn read(plugins: &mut Section<'_>) -> Plugins {
+    let directory = plugins.path("directory");
+    let load = plugins.within("load", |section| {
+        let mut load = BTreeMap::new();
+        for (name, at, field) in section.pairs() {
+            let settings = field.within(plugin);
+            match PluginName::new(name) {
+                Ok(name) => drop(settings.map(|settings| load.insert(name, settings))),
+                Err(error) => section.report().problem(Some(at), field.key(), error),
+            }
+        }
+        load
+    });
+    Plugins { directory, load }
+}
+
+/// A plugin named by another key.
+pub(crate) fn name(field: &Field<'_>) -> Option<PluginName> {
+    field.checked(PluginName::new(field.text()?))
+}
+
+fn plugin(section: &mut Section<'_>) -> PluginSettings {
+    let digest = section.field("digest");
+    PluginSettings {
+        enabled: section.flag("enabled").unwrap_or(true),
+        digest: digest.and_then(|field| field.checked(Digest::parse(field.text()?))),
+        grants: section.within("grants", grants),
+        limits: section.within("limits", limits),
+    }
+}
+
+fn grants(section: &mut Section<'_>) -> Vec<Grant> {
+    let names: Vec<&str> = Capability::ALL.iter().map(|capability| capability.key()).collect();
+    let mut grants = Vec::new();
+    for (key, at, field) in section.pairs() {
+        match Capability::parse(key) {
+            Some(Capability::Process) => grants.extend(process(&field)),
+            None => section.report().problem(Some(at), field.key(), unknown(key, &names)),
+        }
+    }
+    grants
+}
+
+/// A list of commands, each a list of words.
+fn process(field: &Field<'_>) -> Vec<Grant> {
+    let commands = field.list().unwrap_or_default();
+    commands.iter().filter_map(argv).map(Grant::process).collect()
+}
+
+/// A program and its arguments. No shell is involved, so one long text would not work.
+pub(crate) fn argv(field: &Field<'_>) -> Option<Vec<String>> {
+    let items = field.list()?;
+    let words: Vec<String> = items.iter().filter_map(Field::any_text).map(str::to_owned).collect();
+    if words.len() < items.len() {
+        return None;
+    }
+    field.checked(check_argv(&words))?;
+    Some(words)
+}
+
+fn limits(section: &mut Section<'_>) -> Wishes {
+    let names: Vec<&str> = limit::table().iter().map(|row| row.key).collect();
+    let mut limits = Wishes::new();
+    for (key, at, field) in section.pairs() {
+        let Some(row) = limit::table().iter().find(|row| row.key == key) else {
+            section.report().problem(Some(at), field.key(), unknown(key, &names));
+            continue;
+        };
+        if let Some(text) = bounded(row, &field) {
+            limits.insert(key.to_owned(), text);
+        }
+    }
+    limits
+}
+
+fn bounded(row: &Row, field: &Field<'_>) -> Option<String> {
+    let value = match row.unit {
+        Unit::Bytes => field.size()?,
+        Unit::Time => u64::try_from(field.duration()?.as_millis()).unwrap_or(u64::MAX),
+        Unit::Count => field.whole(0, u64::MAX)?,
+    };
+    if value == 0 || value > row.ceiling {
+        let (what, most) = (row.what, row.text(row.ceiling));
+        field.problem(format!("must be more than nothing and at most {most} ({what})"));
+        return None;
+    }
+    Some(row.text(value))
+}

@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use domain::identity::SystemRole;
+use domain::secret::Secret;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{CaPinSource, ServerKind, Settings, Version};
+
+fn written(options: &SampleOptions) -> Settings {
+    let text = sample(options).unwrap();
+    let settings = check(&text, "sample").unwrap();
+    assert_eq!(settings.version, Version::V3);
+    assert_eq!(settings.warnings, Vec::<String>::new(), "{text}");
+    settings
+}
+
+#[test]
+fn by_default_it_is_a_cluster_of_one_host() {
+    let settings = written(&SampleOptions::default());
+    assert_eq!(settings.roles(), [SystemRole::Auth, SystemRole::Proxy, SystemRole::Node]);
+    assert_eq!(settings.data_dir, Path::new(DATA_DIR));
+    let proxy = settings.proxy.unwrap();
+    assert_eq!(proxy.ssh_listen.unwrap().port(), 3023);
+    assert_eq!(proxy.acme, None);
+}
+
+#[test]
+fn acme_moves_the_web_port() {
+    let settings = written(&SampleOptions {
+        acme: true,
+        acme_email: Some("ops@example.com".into()),
+        cluster_name: Some("example.com".into()),
+        ..SampleOptions::default()
+    });
+    let proxy = settings.proxy.unwrap();
+    assert_eq!(proxy.web_listen.port(), 443);
+    assert_eq!(proxy.public_addrs.first().unwrap().to_string(), "example.com:443");
+    assert_eq!(proxy.acme.unwrap().email.as_deref(), Some("ops@example.com"));
+    assert_eq!(settings.auth.unwrap().cluster_name.unwrap().as_str(), "example.com");
+}
+
+#[test]
+fn an_agent_joins_through_the_proxy() {
+    let pin = format!("sha256:{}", "ab".repeat(32));
+    let settings = written(&SampleOptions {
+        proxy: Some("teleport.example.com:443".into()),
+        token: Some("a \"strange\" token: #1".into()),
+        ca_pin: vec![pin.clone()],
+        nodename: Some("web-1".into()),
+        data_dir: Some("/srv/teleport".into()),
+        ..SampleOptions::default()
+    });
+    assert_eq!(settings.roles(), [SystemRole::Node]);
+    assert_eq!((settings.nodename.as_str(), settings.data_dir.to_str()), ("web-1", Some("/srv/teleport")));
+    let join = settings.join.unwrap();
+    assert_eq!((join.kind, join.servers.first().unwrap().port), (ServerKind::Proxy, 443));
+    let nothing = |_: &Path| panic!("no file is named");
+    assert_eq!(join.token.unwrap().read(&nothing).unwrap(), Secret::from("a \"strange\" token: #1"));
+    assert!(matches!(join.ca_pins.as_slice(), [CaPinSource::Pin(found)] if found.to_string() == pin));
+}
+
+#[test]
+fn a_proxy_joins_through_an_auth_server() {
+    let settings = written(&SampleOptions {
+        roles: Some("proxy".into()),
+        auth_server: Some("auth.example.com".into()),
+        ..SampleOptions::default()
+    });
+    assert_eq!(settings.roles(), [SystemRole::Proxy]);
+    assert_eq!(settings.join.unwrap().servers.first().unwrap().to_string(), "auth.example.com:3025");
+}
+
+#[test]
+fn options_that_do_not_fit_are_errors() {
+    let fails = |options: SampleOptions| sample(&options).unwrap_err().to_string();
+    let options = SampleOptions { roles: Some("noed".into()), ..SampleOptions::default() };
+    assert!(fails(options).contains("did you mean `node`?"));
+    let options = SampleOptions { cluster_name: Some("a b".into()), ..SampleOptions::default() };
+    assert!(fails(options).contains("auth_service.cluster_name"));
+    let (roles, proxy) = (Some("proxy".into()), Some("p:443".into()));
+    let options = SampleOptions { roles, proxy, ..SampleOptions::default() };
+    assert!(fails(options).contains("teleport.proxy_server"));
+    let options = SampleOptions { roles: Some("node".into()), ..SampleOptions::default() };
+    assert!(fails(options).contains("no cluster to join"));
+}
+
+proptest! {
+    #[test]
+    fn any_printable_text_reads_back_the_same(name in "\\PC{1,40}") {
+        let options = SampleOptions {
+            nodename: Some(name.clone()), proxy: Some("p:443".into()), ..SampleOptions::default()
+        };
+        if let Ok(text) = sample(&options) {
+            prop_assert_eq!(check(&text, "sample").unwrap().nodename, name);
+        } else {
+            prop_assert!(name.trim().is_empty());
+        }
+    }
+}
