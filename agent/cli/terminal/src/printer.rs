@@ -199,8 +199,10 @@ mod tests {
     #[test]
     fn json_and_yaml_cannot_steer_a_terminal() {
         let evil = BTreeMap::from([("name", "a\u{1b}[2J\u{9b}1m\u{7f}")]);
-        for text in [printed(|printer| printer.json(&evil)), printed(|printer| printer.yaml(&[evil.clone()]))]
-        {
+        for text in [
+            printed(|printer| printer.json(&evil)),
+            printed(|printer| printer.yaml(std::slice::from_ref(&evil))),
+        ] {
             assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         }
     }
