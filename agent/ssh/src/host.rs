@@ -1,0 +1,42 @@
+//! Who a host is: the certificate at either end of a tunnel.
+
+use std::sync::Arc;
+
+use certs::CertError;
+use certs::ssh::{HostFacts, TrustedKeys, host_facts};
+use domain::authority::AuthorityType;
+use domain::identity::SystemRole;
+use domain::lock;
+use port::clock::Clock;
+use port::cluster::ClusterView;
+use russh::keys::Certificate;
+
+/// What the check needs to know.
+#[derive(Clone)]
+pub struct HostCheck {
+    /// The cluster: authorities and locks.
+    pub view: Arc<dyn ClusterView>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl HostCheck {
+    /// The facts of a certificate that is good for this role.
+    ///
+    /// # Errors
+    /// [`CertError::Untrusted`] says why it is not.
+    pub fn admit(&self, certificate: &Certificate, role: SystemRole) -> Result<HostFacts, CertError> {
+        let authority = self.view.authority(AuthorityType::Host).ok_or_else(|| {
+            CertError::Untrusted("the cluster's host authority is not known yet".to_owned())
+        })?;
+        let now = self.clock.now();
+        let facts = host_facts(certificate, &TrustedKeys::of(&authority), now)?;
+        if facts.role != role {
+            return Err(CertError::Untrusted(format!("the host is a {}, not a {role}", facts.role)));
+        }
+        if let Some(lock) = lock::find_host(self.view.locks().iter(), facts.host_id, now) {
+            return Err(CertError::Untrusted(format!("the host is locked by {}", lock.name())));
+        }
+        Ok(facts)
+    }
+}
