@@ -1,5 +1,7 @@
 //! The suite every store must pass, on SQLite.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

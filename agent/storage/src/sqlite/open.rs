@@ -17,6 +17,9 @@ const CACHE_KIB: i64 = 256;
 /// The log is cut back to this many bytes after a checkpoint.
 const LOG_MAX: i64 = 4 * 1024 * 1024;
 
+/// More than the statements there are, so that each is prepared once.
+const STATEMENTS: usize = 32;
+
 /// Between two tries of the writer at a lock another process holds. SQLite's own steps grow to
 /// 100 ms, and a process that commits without pause would always have the lock by then.
 const BUSY_STEP: Duration = Duration::from_millis(1);
@@ -58,6 +61,7 @@ fn set_up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
     wait_for_locks(connection).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {

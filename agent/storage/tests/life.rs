@@ -1,0 +1,345 @@
+//! Opening, closing, and what is refused.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake::FakeClock;
+use port::store::{Key, Prefix, Store, StoreError};
+use teleport_storage::{MemoryStore, OpenError, Settings, SqliteStore};
+use tempfile::TempDir;
+
+async fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(folder, Arc::new(FakeClock::new())).await
+}
+
+fn key() -> Key {
+    Key::of(&["a", "b"])
+}
+
+fn database(folder: &TempDir) -> PathBuf {
+    folder.path().join("backend/sqlite.db")
+}
+
+/// A data directory with something else where the database would be.
+fn with_file(content: &[u8]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("backend")).unwrap();
+    fs::write(database(&folder), content).unwrap();
+    folder
+}
+
+fn run(folder: &TempDir, sql: &str) {
+    rusqlite::Connection::open(database(folder)).unwrap().execute_batch(sql).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let revision = store.put(key(), "1".into(), None).await.unwrap();
+    store.shutdown().await;
+    let store = open(folder.path()).await.unwrap();
+    assert_eq!(store.get(&key()).await.unwrap().unwrap().revision, revision);
+    assert!(store.put(key(), "2".into(), None).await.unwrap() > revision);
+    let mut watch = store.watch(Prefix::all(), Some(revision)).await.unwrap();
+    assert!(watch.next().await.unwrap().unwrap().revision > revision);
+}
+
+#[tokio::test]
+async fn folder_and_files_are_closed_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("deep/data");
+    let store = open(&data_dir).await.unwrap();
+    store.put(key(), "1".into(), None).await.unwrap();
+    let backend = data_dir.join("backend");
+    assert_eq!((mode(&data_dir), mode(&backend)), (0o700, 0o700));
+    for entry in fs::read_dir(&backend).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    drop(store);
+    fs::set_permissions(&backend, Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(backend.join("sqlite.db"), Permissions::from_mode(0o644)).unwrap();
+    open(&data_dir).await.unwrap();
+    assert_eq!((mode(&backend), mode(&backend.join("sqlite.db"))), (0o700, 0o600), "closed again");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_an_error_with_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, "").unwrap();
+    let error = open(&in_the_way).await.err().unwrap();
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("file/backend") && text.contains("set another data_dir"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_is_not_writable_is_an_error_with_its_path() {
+    // Nobody may make anything here, root included.
+    let error = open(Path::new("/proc/self")).await.err().unwrap();
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains("/proc/self/backend"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let content = b"this is no database, however long one looks at it".repeat(50);
+    let folder = with_file(&content);
+    let error = open(folder.path()).await.err().unwrap();
+    assert!(matches!(error, OpenError::NotSqlite { .. }), "{error:?}");
+    assert_eq!(fs::read(database(&folder)).unwrap(), content);
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_new_database() {
+    let folder = with_file(b"");
+    open(folder.path()).await.unwrap().put(key(), "1".into(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let folder = with_file(b"");
+    run(&folder, "CREATE TABLE theirs (x)");
+    let before = fs::read(database(&folder)).unwrap();
+    let error = open(folder.path()).await.err().unwrap();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    assert_eq!(fs::read(database(&folder)).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).await.unwrap().shutdown().await;
+    run(&folder, "PRAGMA user_version = 99");
+    let error = open(folder.path()).await.err().unwrap();
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error:?}");
+    assert!(error.to_string().contains("run the newer program"));
+}
+
+#[tokio::test]
+async fn a_damaged_database_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    for name in 0..200 {
+        store.put(Key::of(&["a", &name.to_string()]), vec![1; 500].into(), None).await.unwrap();
+    }
+    store.shutdown().await;
+    let mut content = fs::read(database(&folder)).unwrap();
+    content.iter_mut().skip(4096).for_each(|byte| *byte = 0x55);
+    fs::write(database(&folder), content).unwrap();
+    let outcome = match open(folder.path()).await {
+        Err(error) => Err(error.to_string()),
+        Ok(store) => match store.range(&Prefix::all(), None, 1000).await {
+            Err(StoreError::Corrupt(text)) => Err(text),
+            other => Ok(other),
+        },
+    };
+    let text = outcome.err().unwrap();
+    assert!(text.contains("sqlite.db") && text.contains("backup"), "{text}");
+}
+
+#[tokio::test]
+async fn a_row_this_program_never_wrote_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    store.put(key(), "1".into(), None).await.unwrap();
+    run(&folder, "UPDATE items SET revision = -1");
+    assert!(matches!(store.get(&key()).await, Err(StoreError::Corrupt(_))));
+    run(&folder, "UPDATE items SET revision = 1");
+    assert!(store.get(&key()).await.unwrap().is_some(), "and is readable once mended");
+}
+
+#[tokio::test]
+async fn many_may_open_a_new_directory_at_once() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let mut openings = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let folder = Arc::clone(&folder);
+        openings.spawn(async move {
+            let store = open(folder.path()).await.unwrap();
+            store.put(Key::of(&["a", &number.to_string()]), "1".into(), None).await.unwrap();
+            store
+        });
+    }
+    let stores = openings.join_all().await;
+    for store in &stores {
+        assert_eq!(store.range(&Prefix::all(), None, 100).await.unwrap().items.len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_hears_of_another_store_on_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (open(folder.path()).await.unwrap(), open(folder.path()).await.unwrap());
+    let mut watch = here.watch(Prefix::all(), None).await.unwrap();
+    let revision = there.put(key(), "1".into(), None).await.unwrap();
+    let heard = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap();
+    assert_eq!(heard.unwrap().unwrap().revision, revision);
+    assert_eq!(here.get(&key()).await.unwrap().unwrap().revision, revision);
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_when_another_store_forgot_what_it_has_not_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::new());
+    let slow = Settings { poll: Duration::from_secs(3600), ..Settings::default() };
+    let short = Settings { history: 10, ..Settings::default() };
+    let here = SqliteStore::open_with(folder.path(), clock.clone(), slow).await.unwrap();
+    let there = SqliteStore::open_with(folder.path(), clock, short).await.unwrap();
+    let mut watch = here.watch(Prefix::all(), None).await.unwrap();
+    for round in 0..40 {
+        there.put(key(), round.to_string().into(), None).await.unwrap();
+    }
+    // The next commit here looks at what happened before it.
+    here.put(key(), "own".into(), None).await.unwrap();
+    let end = loop {
+        // The first changes may have been heard by the first look around.
+        if let Err(error) = watch.next().await.unwrap() {
+            break error;
+        }
+    };
+    assert!(matches!(end, StoreError::Compacted(_)), "{end}");
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test]
+async fn shutdown_finishes_closes_and_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()).await.unwrap());
+    let mut watch = store.watch(Prefix::all(), None).await.unwrap();
+    let writing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.put(key(), "1".into(), None).await }
+    });
+    assert!(watch.next().await.unwrap().is_ok());
+    writing.await.unwrap().unwrap();
+    store.shutdown().await;
+    assert_eq!(watch.next().await, None, "watches end");
+    let log = folder.path().join("backend/sqlite.db-wal");
+    assert!(!log.exists(), "the log is folded into the database by the last to close");
+    for outcome in [store.put(key(), "2".into(), None).await.err(), store.get(&key()).await.err()] {
+        assert!(matches!(outcome, Some(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    store.shutdown().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn dropping_the_store_ends_its_thread_and_its_watches() {
+    fn open_here(folder: &TempDir) -> usize {
+        let database = database(folder).canonicalize().unwrap();
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| *target == database).count()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    store.put(key(), "1".into(), None).await.unwrap();
+    store.get(&key()).await.unwrap();
+    let mut watch = store.watch(Prefix::all(), None).await.unwrap();
+    assert!(open_here(&folder) >= 2, "a writer and a reader");
+    drop(store);
+    // The watch ends when the thread lets go of the fan-out.
+    assert_eq!(watch.next().await, None);
+    let closed = async {
+        while open_here(&folder) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+}
+
+#[test]
+fn works_on_one_thread_and_outlives_its_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime().block_on(async {
+        let store = open(folder.path()).await.unwrap();
+        let writes = (0..20).map(|number| {
+            let key = Key::of(&["a", &number.to_string()]);
+            store.put(key, "1".into(), None)
+        });
+        for outcome in futures_join(writes).await {
+            outcome.unwrap();
+        }
+        store
+    });
+    // The first runtime, with the ticker, is gone; calls go on on another.
+    let items = runtime().block_on(async { store.range(&Prefix::all(), None, 100).await.unwrap().items });
+    assert_eq!(items.len(), 20);
+    drop(store);
+}
+
+/// Polls all of them on one task.
+async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut pending: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut done = Vec::new();
+    std::future::poll_fn(|context| {
+        for slot in &mut pending {
+            if let Some(std::task::Poll::Ready(output)) =
+                slot.as_mut().map(|future| future.as_mut().poll(context))
+            {
+                *slot = None;
+                done.push(output);
+            }
+        }
+        if pending.iter().all(Option::is_none) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    done
+}
+
+#[tokio::test]
+async fn old_changes_are_forgotten_by_age() {
+    let (clock, folder) = (FakeClock::new(), tempfile::tempdir().unwrap());
+    let settings = Settings {
+        history_age: Duration::from_secs(60),
+        sweep: Duration::from_millis(10),
+        ..Settings::default()
+    };
+    let sqlite = SqliteStore::open_with(folder.path(), Arc::new(clock.clone()), settings).await.unwrap();
+    let memory = MemoryStore::with(Arc::new(clock.clone()), settings);
+    for store in [&sqlite as &dyn Store, &memory] {
+        let first = store.put(key(), "1".into(), None).await.unwrap();
+        store.put(key(), "2".into(), None).await.unwrap();
+        clock.advance(Duration::from_secs(50));
+        assert!(store.watch(Prefix::all(), Some(first)).await.is_ok());
+        clock.advance(Duration::from_secs(30));
+        let forgotten = async {
+            while store.watch(Prefix::all(), Some(first)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), forgotten).await.unwrap();
+        assert!(store.get(&key()).await.unwrap().is_some(), "items stay");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_the_past_is_bounded_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { history: 64, ..Settings::default() };
+    let store = SqliteStore::open_with(folder.path(), Arc::new(FakeClock::new()), settings).await.unwrap();
+    for round in 0..300 {
+        store.put(key(), round.to_string().into(), None).await.unwrap();
+    }
+    let connection = rusqlite::Connection::open(database(&folder)).unwrap();
+    let kept: i64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+    assert!((64..=64 + 64 / 8 + 1).contains(&kept), "{kept}");
+}
