@@ -3,8 +3,9 @@
 //! An operator may narrow or reorder what the product offers, never widen it: algorithms that are
 //! broken or too short are refused with the reason, wherever they come from.
 
-use crate::field::{Field, not_one_of, shown};
+use crate::field::Field;
 use crate::section::Section;
+use crate::shown::{not_one_of, shown};
 
 /// Ciphers there are, the preferred first. AES-GCM leads because it is about three times as fast as
 /// ChaCha20 on machines with AES instructions.

@@ -3,21 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::identity::SystemRole;
 use domain::name::ClusterName;
-use domain::token::{self, StaticToken};
 
 use crate::address::{self, HostPort};
-use crate::error::ConfigError;
-use crate::field::{Field, not_one_of};
-use crate::secret_source::{ReadFile, SecretSource};
+use crate::field::Field;
 use crate::section::Section;
 use crate::settings::Version;
-use crate::suggest;
 
 mod authentication;
+mod token;
 
 pub use authentication::{Authentication, Connector, Locking, SecondFactor, U2f};
+pub use token::StaticTokenSource;
 
 /// The port of the auth service.
 pub(crate) const PORT: u16 = 3025;
@@ -59,25 +56,6 @@ pub struct AuthSettings {
     pub listener_mode: ListenerMode,
     /// How agents reach proxies.
     pub tunnel_strategy: TunnelStrategy,
-}
-
-/// One entry of `auth_service.tokens`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaticTokenSource {
-    /// What a host may join as.
-    pub roles: Vec<SystemRole>,
-    /// The secret.
-    pub value: SecretSource,
-}
-
-impl StaticTokenSource {
-    /// The token, read from its file when it is in one.
-    ///
-    /// # Errors
-    /// Those of [`SecretSource::read`].
-    pub fn read(&self, read: ReadFile<'_>) -> Result<StaticToken, ConfigError> {
-        Ok(StaticToken { roles: self.roles.clone(), value: self.value.read(read)? })
-    }
 }
 
 /// Who records sessions. The `sync` forms end a session that cannot be recorded.
@@ -148,7 +126,7 @@ pub(crate) fn read(auth: &mut Section<'_>, version: Version) -> AuthSettings {
         listen: auth.listen("listen_addr", listen).unwrap_or(listen),
         public_addrs: address::public(auth, "public_addr", PORT),
         cluster_name: cluster_name.and_then(|field| field.checked(ClusterName::new(field.text()?))),
-        tokens: auth.field("tokens").map(|field| tokens(&field)).unwrap_or_default(),
+        tokens: auth.field("tokens").map(|field| token::read(&field)).unwrap_or_default(),
         authentication: auth.within("authentication", authentication::read),
         session_recording: choice(auth, "session_recording", RECORDINGS, SessionRecording::Node),
         proxy_checks_host_keys: auth.flag("proxy_checks_host_keys").unwrap_or(true),
@@ -211,45 +189,6 @@ fn tunnel_strategy(strategy: &mut Section<'_>) -> TunnelStrategy {
         (false, Some(_)) => {
             strategy.problem("agent_connection_count", "belongs to `type: proxy_peering`");
             TunnelStrategy::AgentMesh
-        }
-    }
-}
-
-fn tokens(field: &Field<'_>) -> Vec<StaticTokenSource> {
-    field.list().unwrap_or_default().iter().filter_map(static_token).collect()
-}
-
-fn static_token(item: &Field<'_>) -> Option<StaticTokenSource> {
-    let entry = item.text()?;
-    let Ok((roles, value)) = token::parse_static(entry) else {
-        item.problem(token_fault(entry));
-        return None;
-    };
-    let short = value.trim().len() < token::VALUE_MIN;
-    let value = SecretSource::new(item.place(), value);
-    if short && value.path().is_none() {
-        item.warning(format!(
-            "the secret has fewer than {} characters and is easily guessed",
-            token::VALUE_MIN
-        ));
-    }
-    Some(StaticTokenSource { roles, value })
-}
-
-/// What is wrong with an entry, without showing any of it: `secret:node` has the secret where the
-/// role belongs. Only a word that resembles a role is shown.
-fn token_fault(entry: &str) -> String {
-    let form = "write it as \"role,role:secret\" or \"role:/path/to/file\"";
-    let Some((roles, secret)) = entry.split_once(':') else { return format!("has no colon; {form}") };
-    if secret.trim().is_empty() {
-        return format!("the secret after the colon is empty; {form}");
-    }
-    let names = SystemRole::JOINABLE.map(SystemRole::as_str);
-    let wrong = roles.split(',').map(str::trim).find(|role| SystemRole::parse_joinable(role).is_err());
-    match wrong {
-        Some(role) if suggest::closest(role, names).is_some() => not_one_of(role, &names),
-        _ => {
-            format!("what stands before the colon is not a role; {form}, with roles of {}", names.join(", "))
         }
     }
 }

@@ -11,16 +11,12 @@ use std::time::Duration;
 
 use domain::duration;
 use domain::plugin::size;
-use domain::printable::is_printable;
 
 use crate::address::{self, HostPort};
 use crate::report::{Position, Report};
 use crate::section::Section;
-use crate::suggest;
+use crate::shown::{clipped, not_one_of, shown};
 use crate::tree::{Node, Value};
-
-/// The most characters of a value shown in an error.
-const SHOWN_MAX: usize = 60;
 
 /// A value with its key.
 pub(crate) struct Field<'a> {
@@ -48,6 +44,11 @@ impl<'a> Field<'a> {
     /// Whether the key stands there without a value.
     pub(crate) fn is_null(&self) -> bool {
         self.node.is_null()
+    }
+
+    /// Whether the value is a section.
+    pub(crate) fn is_section(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
     }
 
     /// The key and where it stands, for an error that comes up after the file was read.
@@ -214,60 +215,5 @@ impl<'a> Field<'a> {
         };
         self.problem(format!("must be {wanted}, not {found}"));
         None
-    }
-}
-
-/// A value in quotes, cut short, without control characters.
-pub(crate) fn shown(text: &str) -> String {
-    if text.chars().count() <= SHOWN_MAX {
-        return format!("{text:?}");
-    }
-    let short: String = text.chars().take(SHOWN_MAX).collect();
-    format!("{:?}", short + "…")
-}
-
-/// A key as it may be shown: a value that slipped into the key (`auth_token:secret`) is left out.
-pub(crate) fn shown_key(key: &str) -> String {
-    let name = key.split_once(':').map_or(key, |(name, _)| name);
-    let clean: String = name.chars().filter(|c| is_printable(*c)).take(SHOWN_MAX).collect();
-    if clean.len() < name.len() { clean + "…" } else { clean }
-}
-
-/// A word that is none of the names there are.
-pub(crate) fn not_one_of(word: &str, names: &[&str]) -> String {
-    let hint = match suggest::closest(word, names.iter().copied()) {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None => String::new(),
-    };
-    format!("{} is not one of {}{hint}", shown(word), names.join(", "))
-}
-
-/// Short enough for an error that repeats it.
-fn clipped(text: &str) -> &str {
-    text.char_indices().nth(SHOWN_MAX).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_that_slipped_into_a_key_is_not_shown() {
-        assert_eq!(shown_key("auth_token:hunter2"), "auth_token");
-        assert_eq!(shown_key("a\u{1b}[31m"), "a[31m…");
-    }
-
-    #[test]
-    fn long_values_are_cut() {
-        assert_eq!(shown(&"é".repeat(100)).chars().count(), SHOWN_MAX + 3);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in ".{0,80}") {
-            let _ = (shown(&text), shown_key(&text), clipped(&text).len());
-        }
     }
 }

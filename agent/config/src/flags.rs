@@ -8,13 +8,13 @@ use domain::secret::Secret;
 
 use crate::address::{self, HostPort};
 use crate::auth;
-use crate::field::shown;
 use crate::join::{Advertise, ServerKind, Servers};
 use crate::log::{LogOutput, Severity};
 use crate::node::NodeSettings;
 use crate::report::Report;
 use crate::secret_source::{CaPinSource, SecretSource};
 use crate::settings::Draft;
+use crate::shown::shown;
 
 /// What was given on the command line, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

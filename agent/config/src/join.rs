@@ -6,12 +6,13 @@
 
 use crate::address::HostPort;
 use crate::auth;
-use crate::field::{Field, not_one_of, shown};
+use crate::field::Field;
 use crate::proxy;
 use crate::report::Position;
 use crate::secret_source::{CaPinSource, SecretSource};
 use crate::section::Section;
 use crate::settings::Version;
+use crate::shown::{not_one_of, shown};
 
 /// How to become part of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,20 +141,20 @@ fn servers(teleport: &mut Section<'_>, version: Version) -> Option<Servers> {
     }
     let one = |field: Field<'_>, key, port, kind| {
         let addresses = field.host_port(port).into_iter().collect();
-        Servers { key, at: Some(field.at()), kind, addresses }
+        Servers { key, at: teleport.key_at(key), kind, addresses }
     };
     auth.map(|field| one(field, "auth_server", auth::PORT, ServerKind::Auth))
         .or_else(|| proxy.map(|field| one(field, "proxy_server", proxy::WEB_PORT, ServerKind::Proxy)))
-        .or_else(|| many.map(|field| list(&field)))
+        .or_else(|| many.map(|field| list(&field, teleport.key_at("auth_servers"))))
 }
 
-fn list(field: &Field<'_>) -> Servers {
+fn list(field: &Field<'_>, at: Option<Position>) -> Servers {
     let items = field.list();
     if items.as_ref().is_some_and(Vec::is_empty) {
         field.problem("is empty; list at least one host:port or remove the key");
     }
     let addresses = items.iter().flatten().filter_map(|item| item.host_port(auth::PORT)).collect();
-    Servers { key: "auth_servers", at: Some(field.at()), kind: ServerKind::Unknown, addresses }
+    Servers { key: "auth_servers", at, kind: ServerKind::Unknown, addresses }
 }
 
 /// Where a host says it can be reached.

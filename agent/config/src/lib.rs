@@ -32,6 +32,7 @@ mod sample;
 mod secret_source;
 mod section;
 mod settings;
+mod shown;
 mod source;
 mod storage;
 mod suggest;

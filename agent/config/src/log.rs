@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::field::{Field, not_one_of};
+use crate::field::Field;
 use crate::section::Section;
+use crate::shown::not_one_of;
 
 /// How the daemon logs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -122,7 +122,7 @@ fn email(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
     let fits = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
     if text.split_once('@').is_none_or(|(name, host)| !fits(name) || !fits(host)) {
-        field.problem(format!("{} is not an e-mail address", crate::field::shown(text)));
+        field.problem(format!("{} is not an e-mail address", crate::shown::shown(text)));
     }
     Some(text.to_owned())
 }

@@ -10,12 +10,12 @@ use domain::identity::SystemRole;
 
 use crate::address::HostPort;
 use crate::auth;
-use crate::field::{not_one_of, shown};
 use crate::flags::Flags;
 use crate::join::{Join, ServerKind};
-use crate::report::Report;
+use crate::report::{Position, Report};
 use crate::section::Section;
 use crate::settings::{Draft, Version};
+use crate::shown::{not_one_of, shown};
 
 /// Which services run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +83,8 @@ pub(crate) fn decide(flags: &Flags, draft: &Draft, report: &Report) -> Roles {
         report.problem(servers.at, "teleport.proxy_server", message);
     }
     if !(roles.auth || roles.node || roles.proxy) && flags.roles.is_none() {
-        report.problem(
-            None,
-            "",
-            "every service is turned off, nothing would run; enable one or give --roles",
-        );
+        let top = Some(Position { line: 1, column: 1 });
+        report.problem(top, "", "every service is turned off, nothing would run; enable one or give --roles");
     }
     roles
 }

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use crate::error::ConfigError;
 use crate::general::DATA_DIR;
 use crate::report::Report;
-use crate::role;
+use crate::role::{self, Roles};
 use crate::source::check;
 
-/// What the sample is to say. Absent options leave a commented line that shows how to write them.
+/// What the sample is to say. Absent options leave a commented line that shows how to write them; options
+/// that would change nothing are errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SampleOptions {
     /// `--acme`: get a certificate by itself; the web port becomes 443.
@@ -45,6 +46,7 @@ pub fn sample(options: &SampleOptions) -> Result<String, ConfigError> {
     let default = if joins { "node" } else { "auth,node,proxy" };
     let report = Report::new("sample");
     let roles = role::from_flag(options.roles.as_deref().unwrap_or(default), &report);
+    refuse_unused(options, roles, &report);
     report.close()?;
     let mut text = String::from(
         "# A teleport.yaml of version v3. After a change, check it with:\n\
@@ -57,6 +59,25 @@ pub fn sample(options: &SampleOptions) -> Result<String, ConfigError> {
     text.push_str(&proxy(options, roles.proxy));
     check(&text, "sample")?;
     Ok(text)
+}
+
+/// An option that would change nothing is most likely a slip.
+fn refuse_unused(options: &SampleOptions, roles: Roles, report: &Report) {
+    let refuse = |given: bool, flag: &str, message: &str| {
+        if given {
+            report.problem(None, flag, message);
+        }
+    };
+    let joins =
+        "is of no use beside the auth role, which joins nothing; leave it out or choose other --roles";
+    refuse(roles.auth && options.auth_server.is_some(), "--auth-server", joins);
+    refuse(roles.auth && options.proxy.is_some(), "--proxy", joins);
+    refuse(roles.auth && options.token.is_some(), "--token", joins);
+    refuse(roles.auth && !options.ca_pin.is_empty(), "--ca-pin", joins);
+    refuse(options.acme && !roles.proxy, "--acme", "is of no use without the proxy role");
+    refuse(options.acme_email.is_some() && !options.acme, "--acme-email", "is of no use without --acme");
+    let named = options.cluster_name.is_some() && !roles.auth && !roles.proxy;
+    refuse(named, "--cluster-name", "is of no use without the auth or the proxy role");
 }
 
 fn general(options: &SampleOptions, is_cluster: bool) -> String {
@@ -102,7 +123,7 @@ fn join(options: &SampleOptions) -> String {
     }
     text += &format!("  # {comment}\n  ca_pin:\n");
     for pin in &options.ca_pin {
-        text += &format!("    - {}\n", quoted(pin));
+        text += &format!("    - {}\n", written(pin));
     }
     text
 }
@@ -110,7 +131,7 @@ fn join(options: &SampleOptions) -> String {
 /// A key of the `teleport` section with its comment; without a value, an example in a comment.
 fn line(comment: &str, key: &str, value: Option<&str>, example: &str) -> String {
     match value {
-        Some(value) => format!("  # {comment}\n  {key}: {}\n", quoted(value)),
+        Some(value) => format!("  # {comment}\n  {key}: {}\n", written(value)),
         None => format!("  # {comment}\n  # {key}: {example}\n"),
     }
 }
@@ -119,12 +140,12 @@ fn auth(options: &SampleOptions, runs: bool) -> String {
     let mut text =
         String::from("\n# The authority of the cluster: certificates, users, roles, join tokens.\n");
     if !runs {
-        return text + "auth_service:\n  enabled: no\n";
+        return text + "auth_service:\n  enabled: \"no\"\n";
     }
-    text.push_str("auth_service:\n  enabled: yes\n  listen_addr: 0.0.0.0:3025\n");
+    text.push_str("auth_service:\n  enabled: \"yes\"\n  listen_addr: 0.0.0.0:3025\n");
     text.push_str("  # Part of every certificate: it cannot be changed after the first start.\n");
     text += &match &options.cluster_name {
-        Some(name) => format!("  cluster_name: {}\n", quoted(name)),
+        Some(name) => format!("  cluster_name: {}\n", written(name)),
         None => "  # cluster_name: example.com\n".to_owned(),
     };
     text.push_str(
@@ -138,9 +159,9 @@ fn auth(options: &SampleOptions, runs: bool) -> String {
 fn node(runs: bool) -> String {
     let text = String::from("\n# The SSH server of this host.\n");
     if !runs {
-        return text + "ssh_service:\n  enabled: no\n";
+        return text + "ssh_service:\n  enabled: \"no\"\n";
     }
-    text + "ssh_service:\n  enabled: yes\n  listen_addr: 0.0.0.0:3022\n  \
+    text + "ssh_service:\n  enabled: \"yes\"\n  listen_addr: 0.0.0.0:3022\n  \
             # Roles choose hosts by their labels.\n  labels:\n    env: example\n  \
             # Labels computed now and then; no shell is involved.\n  commands:\n    \
             - name: kernel\n      command: [uname, -r]\n      period: 1h0m0s\n"
@@ -149,15 +170,15 @@ fn node(runs: bool) -> String {
 fn proxy(options: &SampleOptions, runs: bool) -> String {
     let mut text = String::from("\n# The door of the cluster: clients and agents connect here.\n");
     if !runs {
-        return text + "proxy_service:\n  enabled: no\n";
+        return text + "proxy_service:\n  enabled: \"no\"\n";
     }
     let (web, port) = if options.acme { (":443", 443) } else { ("0.0.0.0:3080", 3080) };
     text += &format!(
-        "proxy_service:\n  enabled: yes\n  # HTTPS, and everything else that speaks TLS.\n  \
-         web_listen_addr: \"{web}\"\n  # The name that clients use, as load balancers and certificates have it.\n"
+        "proxy_service:\n  enabled: \"yes\"\n  # HTTPS, and everything else that speaks TLS.\n  \
+         web_listen_addr: {web}\n  # The name that clients use, as load balancers and certificates have it.\n"
     );
     text += &match &options.cluster_name {
-        Some(name) => format!("  public_addr: {}\n", quoted(&format!("{name}:{port}"))),
+        Some(name) => format!("  public_addr: {}\n", written(&format!("{name}:{port}"))),
         None => format!("  # public_addr: teleport.example.com:{port}\n"),
     };
     text.push_str(
@@ -169,11 +190,23 @@ fn proxy(options: &SampleOptions, runs: bool) -> String {
             + "  # A certificate of a public authority; without one the proxy makes its own.\n  \
                # https_keypairs:\n  #   - key_file: /etc/teleport/key.pem\n  #     cert_file: /etc/teleport/cert.pem\n";
     }
-    text.push_str("  # A certificate from Let's Encrypt; it checks that port 443 leads here.\n  acme:\n    enabled: yes\n");
+    text.push_str("  # A certificate from Let's Encrypt; it checks that port 443 leads here.\n  acme:\n    enabled: \"yes\"\n");
     if let Some(email) = &options.acme_email {
-        text += &format!("    email: {}\n", quoted(email));
+        text += &format!("    email: {}\n", written(email));
     }
     text
+}
+
+/// A text as a value: plain where every reader of YAML takes it for a text, else in quotes.
+fn written(text: &str) -> String {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
+    let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let word = words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if starts && text.chars().all(plain) && !text.ends_with(':') && !word {
+        return text.to_owned();
+    }
+    quoted(text)
 }
 
 /// A text in double quotes, with the escapes of YAML 1.2 (section 5.7), so that it reads back the same.

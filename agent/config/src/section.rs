@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::field::{Field, shown_key};
+use crate::field::Field;
 use crate::report::{Position, Report};
+use crate::shown::shown_key;
 use crate::suggest;
 use crate::tree::{Entry, Node, Value};
 

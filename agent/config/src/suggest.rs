@@ -6,12 +6,13 @@
 pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = folded(word);
     let length = word.chars().count();
-    let allowed = (length / 3).clamp(1, 3);
+    // A change makes another word of a word of one or two letters.
+    let allowed = if length < 3 { 0 } else { (length / 3).min(3) };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let name = folded(candidate);
         let whole_word = length > 1 && name.strip_prefix(&word).is_some_and(|rest| rest.starts_with('_'));
-        let distance = if whole_word { 1 } else { distance(&word, &name) };
+        let distance = if whole_word { 0 } else { distance(&word, &name) };
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
@@ -71,8 +72,8 @@ mod tests {
 
     #[test]
     fn other_words_find_nothing() {
-        for word in ["colour", "x", "", "kubernetes", "data"] {
-            let found = closest(word, ["nodename", "listen_addr"]);
+        for word in ["colour", "x", "v9", "", "kubernetes", "data"] {
+            let found = closest(word, ["nodename", "listen_addr", "v1"]);
             assert_eq!(found, None, "{word}");
         }
     }

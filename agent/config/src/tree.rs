@@ -7,15 +7,14 @@
 //! within a bound on the nodes they may unfold to. Called by [`crate::load`] alone.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{ErrorKind, Parser, ScanError};
 
-use crate::field::shown_key;
 use crate::report::{Position, Report};
 
-/// The most nodes of one file, aliases unfolded.
-const NODES_MAX: usize = 20_000;
+mod builder;
+
+use builder::Builder;
 
 /// The deepest nesting; the deepest key that exists is at 7.
 const DEPTH_MAX: usize = 32;
@@ -73,7 +72,7 @@ pub(crate) fn parse(text: &str, report: &Report) -> Option<Node> {
         block_nesting_limit: DEPTH_MAX,
     };
     options.set_emit_comments(false);
-    let mut builder = Builder { report, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut builder = Builder::new(report);
     for event in Parser::new_from_str_with_options(text, options) {
         let result = match event {
             Ok((event, span)) => builder.take(event, span),
@@ -85,7 +84,7 @@ pub(crate) fn parse(text: &str, report: &Report) -> Option<Node> {
         }
     }
     let empty = Node { at: Position { line: 1, column: 1 }, value: Value::Map(Vec::new()) };
-    Some(builder.root.filter(|root| !root.is_null()).unwrap_or(empty))
+    Some(builder.finish().filter(|root| !root.is_null()).unwrap_or(empty))
 }
 
 /// Something after which the rest cannot be read.
@@ -108,7 +107,15 @@ fn syntax(error: &ScanError) -> Fault {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabInPlainScalar => "a tab is used for indentation; use spaces",
-        ErrorKind::UnclosedQuotedScalar => "a quote is opened and never closed",
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
+            "a quote is opened here or above and not closed"
+        }
+        ErrorKind::UnclosedFlowCollection { .. }
+        | ErrorKind::InvalidColonPlacement
+        | ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::ExpectedFlowMappingSeparator => {
+            "a `[` or `{` is opened here or above and not closed, or a comma is missing"
+        }
         ErrorKind::SimpleKeyExpected => "expected `key: value`; a space goes after the colon",
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => {
             "a `key:` is not allowed here; check the indentation, and quote a value that contains `: `"
@@ -121,144 +128,38 @@ fn syntax(error: &ScanError) -> Fault {
     fault(at, words)
 }
 
-/// A list or section that is not finished yet.
-enum Frame {
-    List { at: Position, anchor: usize, items: Vec<Node> },
-    Map { at: Position, anchor: usize, entries: Vec<Entry>, key: Option<(String, Position)> },
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-struct Builder<'r> {
-    report: &'r Report,
-    stack: Vec<Frame>,
-    anchors: HashMap<usize, Node>,
-    nodes: usize,
-    root: Option<Node>,
-}
-
-impl Builder<'_> {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let at = Position { line: span.start.line(), column: span.start.col() + 1 };
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                no_tag(tag, at)?;
-                self.scalar(text.into_owned(), style == ScalarStyle::Plain, anchor, at)
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                no_tag(tag, at)?;
-                self.open(Frame::List { at, anchor, items: Vec::new() }, at)
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                no_tag(tag, at)?;
-                self.open(Frame::Map { at, anchor, entries: Vec::new(), key: None }, at)
-            }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
-            Event::Alias(anchor) => {
-                self.key_must_be_set(at)?;
-                let node = self.anchors.get(&anchor).cloned();
-                let node = node.ok_or_else(|| fault(at, "an alias cannot stand inside what it names"))?;
-                let unfolded = node.size();
-                self.place(node, unfolded)
-            }
-            Event::DocumentStart(..) if self.root.is_some() => Err(fault(
-                at,
-                "a second document starts here; a configuration is one document, remove the `---`",
-            )),
-            _ => Ok(()),
+    fn scalars(node: &Node, found: &mut Vec<(String, usize, usize)>) {
+        match &node.value {
+            Value::Scalar { text, .. } => found.push((text.clone(), node.at.line, node.at.column)),
+            Value::List(items) => items.iter().for_each(|item| scalars(item, found)),
+            Value::Map(entries) => entries.iter().for_each(|entry| {
+                found.push((entry.key.clone(), entry.at.line, entry.at.column));
+                scalars(&entry.node, found);
+            }),
         }
     }
 
-    fn scalar(&mut self, text: String, plain: bool, anchor: usize, at: Position) -> Result<(), Fault> {
-        if let Some(Frame::Map { entries, key: key @ None, .. }) = self.stack.last_mut() {
-            if text == "<<" && plain {
-                return Err(fault(at, "merge keys (`<<`) are not read here; write the keys out"));
-            }
-            if text.is_empty() {
-                return Err(fault(at, "a key is missing before the colon"));
-            }
-            let first = entries.iter().find(|entry| entry.key == text).map(|entry| entry.at.line);
-            *key = Some((text, at));
-            if let Some(line) = first {
-                let message = format!("the key is given twice, first on line {line}; keep one of them");
-                self.report.problem(Some(at), &self.path(), message);
-            }
-            return Ok(());
-        }
-        let node = Node { at, value: Value::Scalar { text, plain } };
-        self.remember(anchor, &node);
-        self.place(node, 1)
+    #[test]
+    fn keys_and_values_know_where_they_stand() {
+        let report = Report::new("t");
+        let tree = parse("a:\n  bé: [x, 'y']\nc: \"é\" # comment\n", &report).unwrap();
+        let mut found = Vec::new();
+        scalars(&tree, &mut found);
+        let found: Vec<_> =
+            found.iter().map(|(text, line, column)| (text.as_str(), *line, *column)).collect();
+        assert_eq!(found, [("a", 1, 1), ("bé", 2, 3), ("x", 2, 8), ("y", 2, 11), ("c", 3, 1), ("é", 3, 4)]);
     }
 
-    fn open(&mut self, frame: Frame, at: Position) -> Result<(), Fault> {
-        self.key_must_be_set(at)?;
-        self.stack.push(frame);
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), Fault> {
-        let (at, anchor, value) = match self.stack.pop() {
-            Some(Frame::List { at, anchor, items }) => (at, anchor, Value::List(items)),
-            Some(Frame::Map { at, anchor, entries, .. }) => (at, anchor, Value::Map(entries)),
-            None => return Ok(()),
-        };
-        let node = Node { at, value };
-        self.remember(anchor, &node);
-        self.place(node, 1)
-    }
-
-    /// Puts a finished value where it belongs; `weight` is how many values it adds.
-    fn place(&mut self, node: Node, weight: usize) -> Result<(), Fault> {
-        self.nodes += weight;
-        if self.nodes > NODES_MAX {
-            return Err(fault(node.at, format!("more than {NODES_MAX} values, aliases unfolded")));
-        }
-        match self.stack.last_mut() {
-            Some(Frame::List { items, .. }) => items.push(node),
-            Some(Frame::Map { entries, key, .. }) => {
-                if let Some((key, at)) = key.take() {
-                    entries.push(Entry { key, at, node });
-                }
-            }
-            None => self.root = Some(node),
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, anchor: usize, node: &Node) {
-        if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
-        }
-    }
-
-    /// A list, a section or an alias in the place of a key.
-    fn key_must_be_set(&self, at: Position) -> Result<(), Fault> {
-        match self.stack.last() {
-            Some(Frame::Map { key: None, .. }) => Err(fault(at, "a key must be a plain word")),
-            _ => Ok(()),
-        }
-    }
-
-    /// The key being read, with its sections.
-    fn path(&self) -> String {
-        let mut path = String::new();
-        for frame in &self.stack {
-            match frame {
-                Frame::List { items, .. } => path.push_str(&format!("[{}]", items.len())),
-                Frame::Map { key: Some((key, _)), .. } => {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(&shown_key(key));
-                }
-                Frame::Map { .. } => {}
-            }
-        }
-        path
-    }
-}
-
-fn no_tag(tag: Option<Cow<'_, Tag>>, at: Position) -> Result<(), Fault> {
-    match tag {
-        Some(_) => Err(fault(at, "tags (`!name`) are not used here; remove it")),
-        None => Ok(()),
+    #[test]
+    fn only_an_unquoted_nothing_is_nothing() {
+        let report = Report::new("t");
+        let tree = parse("[~, null, '', 'null', \"~\", x]", &report).unwrap();
+        let Value::List(items) = tree.value else { panic!("a list") };
+        let nothing: Vec<_> = items.iter().map(Node::is_null).collect();
+        assert_eq!(nothing, [true, true, false, false, false, false]);
     }
 }

@@ -85,6 +85,46 @@ fn options_that_do_not_fit_are_errors() {
     assert!(fails(options).contains("no cluster to join"));
 }
 
+#[test]
+fn options_that_would_change_nothing_are_errors() {
+    let refused = |options: SampleOptions, flag: &str| {
+        let error = sample(&options).unwrap_err().to_string();
+        assert!(error.starts_with(flag) && error.contains("is of no use"), "{error}");
+    };
+    let none = SampleOptions::default;
+    refused(SampleOptions { token: Some("t".into()), ..none() }, "--token: ");
+    refused(SampleOptions { ca_pin: vec!["sha256:".into()], ..none() }, "--ca-pin: ");
+    refused(SampleOptions { acme_email: Some("a@b".into()), ..none() }, "--acme-email: ");
+    let (roles, proxy) = (Some("auth".to_owned()), Some("p:443".to_owned()));
+    refused(SampleOptions { roles: roles.clone(), proxy, ..none() }, "--proxy: ");
+    refused(
+        SampleOptions { roles: roles.clone(), auth_server: Some("a".into()), ..none() },
+        "--auth-server: ",
+    );
+    refused(SampleOptions { roles, acme: true, ..none() }, "--acme: ");
+    let (proxy, cluster_name) = (Some("p:443".to_owned()), Some("example.com".to_owned()));
+    refused(SampleOptions { proxy, cluster_name, ..none() }, "--cluster-name: ");
+}
+
+#[test]
+fn the_lines_of_the_application_guide_are_there_to_be_found() {
+    let text = sample(&SampleOptions {
+        acme: true,
+        acme_email: Some("ops@example.com".into()),
+        cluster_name: Some("example.com".into()),
+        ..SampleOptions::default()
+    });
+    let text = text.unwrap();
+    for line in [
+        "  cluster_name: example.com",
+        "  enabled: \"yes\"",
+        "  web_listen_addr: :443",
+        "    email: ops@example.com",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_printable_text_reads_back_the_same(name in "\\PC{1,40}") {
