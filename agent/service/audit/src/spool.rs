@@ -1,0 +1,161 @@
+//! The sink of agents: events wait on disk until the auth server has taken them.
+//!
+//! [`Spool::record`] writes one line into the newest segment and returns: the operating system has
+//! the bytes then, so the event survives the death of this process (not of the machine: no fsync is
+//! spent per event). [`forward`] reads segments back in order, hands batches to the auth server, and
+//! forgets what was acknowledged. When everything is, the segment is emptied, so that an idle agent
+//! keeps no bytes and, more often than not, never wrote any to the disk.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::audit::Event;
+use parking_lot::Mutex;
+use port::audit::{AuditError, AuditSink};
+use tokio::sync::Notify;
+
+use crate::line::encode;
+use crate::metrics::SpoolMetrics;
+use crate::settings::SpoolSettings;
+
+mod forward;
+mod reader;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use forward::Forwarder;
+pub use forward::{Forward, ForwardError};
+pub(crate) use reader::Reader;
+use segment::Segment;
+
+/// The segments this process writes, and who waits for events.
+pub(crate) struct Spool {
+    settings: SpoolSettings,
+    metrics: SpoolMetrics,
+    written: Mutex<Written>,
+    /// Told of every event.
+    fresh: Notify,
+}
+
+struct Written {
+    /// Oldest first; the last one is written to.
+    segments: VecDeque<Arc<Segment>>,
+    /// Bytes of all segments on disk that are this process's to forward.
+    total: u64,
+}
+
+impl Spool {
+    /// Opens the spool and begins a segment of its own. Segments of processes that died are found
+    /// by the [`Reader`]; those of a process that still runs belong to it.
+    ///
+    /// # Errors
+    /// When the folder or the segment cannot be made.
+    pub(crate) fn open(settings: SpoolSettings, metrics: SpoolMetrics) -> io::Result<Arc<Self>> {
+        segment::create_folder(&settings.folder)?;
+        let first = Arc::new(Segment::create(&settings.folder)?);
+        let total = first.length();
+        metrics.bytes.set(total.cast_signed());
+        let written = Mutex::new(Written { segments: VecDeque::from([first]), total });
+        Ok(Arc::new(Self { settings, metrics, written, fresh: Notify::new() }))
+    }
+
+    /// Keeps one line.
+    fn keep(&self, line: &[u8]) -> Result<(), AuditError> {
+        let mut written = self.written.lock();
+        let added = line.len() as u64;
+        if written.total + added > self.settings.max_bytes {
+            return Err(AuditError::Full(written.total));
+        }
+        let failed = |error: io::Error| {
+            let folder = self.settings.folder.display();
+            AuditError::Write(format!("cannot write the audit spool in {folder}: {error}"))
+        };
+        let segment = self.writable(&mut written, added).map_err(failed)?;
+        segment.append(line).map_err(failed)?;
+        self.grow(&mut written, added.cast_signed());
+        drop(written);
+        self.fresh.notify_one();
+        Ok(())
+    }
+
+    /// The newest segment, or a new one when that has no room.
+    fn writable(&self, written: &mut Written, added: u64) -> io::Result<Arc<Segment>> {
+        if let Some(newest) = written.segments.back()
+            && (newest.is_empty() || newest.length() + added <= self.settings.segment_bytes)
+        {
+            return Ok(Arc::clone(newest));
+        }
+        let segment = Arc::new(Segment::create(&self.settings.folder)?);
+        self.grow(written, segment.length().cast_signed());
+        written.segments.push_back(Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    fn grow(&self, written: &mut Written, bytes: i64) {
+        written.total = written.total.saturating_add_signed(bytes);
+        self.metrics.bytes.set(written.total.cast_signed());
+    }
+
+    /// Counts a segment that a dead process left behind.
+    fn adopt(&self, bytes: u64) {
+        self.grow(&mut self.written.lock(), bytes.cast_signed());
+    }
+
+    /// No longer counts a segment that was forwarded and removed.
+    fn release(&self, bytes: u64) {
+        self.grow(&mut self.written.lock(), -bytes.cast_signed());
+    }
+
+    /// The oldest segment of this process.
+    fn oldest(&self) -> Option<Arc<Segment>> {
+        self.written.lock().segments.front().cloned()
+    }
+
+    /// Everything in the oldest segment is acknowledged: removes it, or empties it when it is the one
+    /// that is written to. Says whether there is another one to read.
+    fn finish_oldest(&self) -> io::Result<bool> {
+        // Under the lock, so that no event gets into a segment while it goes.
+        let mut written = self.written.lock();
+        let Some(oldest) = written.segments.front().cloned() else { return Ok(false) };
+        if oldest.acknowledged() < oldest.length() {
+            return Ok(true);
+        }
+        let before = oldest.length();
+        if written.segments.len() == 1 {
+            oldest.empty()?;
+            let after = oldest.length();
+            self.grow(&mut written, after.cast_signed() - before.cast_signed());
+            return Ok(false);
+        }
+        oldest.remove()?;
+        written.segments.pop_front();
+        self.grow(&mut written, -before.cast_signed());
+        Ok(true)
+    }
+
+    /// Whether a segment is one that this process writes.
+    fn owns(&self, path: &Path) -> bool {
+        self.written.lock().segments.iter().any(|segment| segment.is_at(path))
+    }
+
+    fn folder(&self) -> &Path {
+        &self.settings.folder
+    }
+}
+
+#[async_trait]
+impl AuditSink for Spool {
+    async fn record(&self, event: Event) -> Result<(), AuditError> {
+        // One write into the page cache, a few microseconds: cheaper than going to another thread.
+        let kept = self.keep(&encode(event.to_json()).bytes);
+        match &kept {
+            Ok(()) => self.metrics.recorded.inc(),
+            Err(_) => self.metrics.refused.inc(),
+        };
+        kept
+    }
+}
