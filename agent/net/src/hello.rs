@@ -41,6 +41,11 @@ impl<S> Rewound<S> {
     pub fn new(first: Bytes, stream: S) -> Self {
         Self { first, stream }
     }
+
+    /// The bytes that were read, and the stream that goes on after them.
+    pub fn into_parts(self) -> (Bytes, S) {
+        (self.first, self.stream)
+    }
 }
 
 /// Reads a greeting.

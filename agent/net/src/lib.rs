@@ -12,6 +12,7 @@ mod error;
 pub mod gate;
 pub mod hello;
 pub mod listen;
+pub mod splice;
 pub mod tls;
 
 pub use dial::{DIAL_TIMEOUT, dial};

@@ -16,8 +16,11 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::NetError;
 
 mod trust;
+mod web;
 
 pub use trust::{ServerTrust, peer_identity};
+pub use web::PemPair;
+use web::WebCertificates;
 
 /// Wraps an error of a library.
 fn config_error(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NetError {
@@ -84,18 +87,14 @@ pub fn server(bundle: &Bundle, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, NetE
     Ok(Arc::new(config))
 }
 
-/// What the web port serves with: a certificate browsers know, no client certificates.
+/// What the web port serves with: certificates browsers know, no client certificates.
 ///
 /// # Errors
-/// [`NetError::Config`].
-pub fn web_server(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, NetError> {
+/// [`NetError::Config`] when there is no key pair, or one cannot be read.
+pub fn web_server(pairs: &[PemPair]) -> Result<Arc<ServerConfig>, NetError> {
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| config_error("web certificate", error))?;
+        .with_cert_resolver(Arc::new(WebCertificates::new(pairs)?));
     config.alpn_protocols = vec![crate::alpn::HTTP2.to_vec(), crate::alpn::HTTP1.to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,0 +1,43 @@
+//! From what a user typed to a connection with a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use domain::access::{Checker, DialPermit};
+use domain::route::Target;
+use port::stream::BoxedStream;
+use ssh::user::User;
+
+use crate::error::ProxyError;
+use crate::service::ProxyService;
+
+impl ProxyService {
+    /// Connects a user to the node they mean, if they may.
+    ///
+    /// Nodes the user may not reach are as good as absent: neither their names nor that a name is
+    /// ambiguous among them is told.
+    pub(crate) async fn connect(
+        &self,
+        user: &User,
+        target: &Target,
+        client: SocketAddr,
+    ) -> Result<BoxedStream, ProxyError> {
+        self.authenticator.check_lock(user, None)?;
+        let permit = self.permit(user, target)?;
+        Ok(self.deps.dial.dial(&permit, client).await?)
+    }
+
+    fn permit(&self, user: &User, target: &Target) -> Result<DialPermit, ProxyError> {
+        let view = &self.deps.view;
+        let checker = Checker::new(&user.identity, |name| view.role(name));
+        let mut found = Err(ProxyError::Route(domain::route::RouteError::NotFound(target.host.clone())));
+        view.with_nodes(&mut |nodes| {
+            let visible = |node: &Arc<domain::node::Node>| checker.dial(node).is_ok();
+            found = nodes
+                .resolve(target, view.cluster_name(), visible)
+                .map_err(ProxyError::from)
+                .and_then(|node| Ok(checker.dial(node)?));
+        });
+        found
+    }
+}

@@ -1,0 +1,130 @@
+//! Wiring: a listener, and one handler per connection.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use certs::bundle::Bundle;
+use domain::audit::{Context, Detail};
+use net::gate::Gate;
+use net::listen::{Accepted, Listener};
+use port::audit::Recorder;
+use port::clock::Clock;
+use port::cluster::ClusterView;
+use port::dial::Dial;
+use russh::server::Config;
+use ssh::ServerSettings;
+use ssh::serve::{End, Known, serve};
+use ssh::user::Authenticator;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// The cluster.
+    pub view: Arc<dyn ClusterView>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub recorder: Arc<Recorder>,
+    /// Reaches nodes.
+    pub dial: Arc<dyn Dial>,
+    /// The proxy's identity, as it is renewed.
+    pub identity: watch::Receiver<Arc<Bundle>>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// The SSH proxy.
+pub struct ProxyService {
+    pub(crate) settings: Settings,
+    pub(crate) deps: Deps,
+    pub(crate) authenticator: Authenticator,
+    config: ArcSwapOption<(u64, Arc<Config>)>,
+    gate: Arc<Gate>,
+}
+
+impl ProxyService {
+    /// A proxy that is ready to serve.
+    pub fn new(settings: Settings, deps: Deps) -> Arc<Self> {
+        let authenticator =
+            Authenticator { view: Arc::clone(&deps.view), clock: Arc::clone(&deps.clock), server: None };
+        Arc::new(Self { settings, deps, authenticator, config: ArcSwapOption::empty(), gate: Gate::new() })
+    }
+
+    /// Serves a listener until told to stop accepting; connections go on until `kill`.
+    pub async fn run(
+        self: Arc<Self>,
+        listener: Listener,
+        shutdown: CancellationToken,
+        kill: CancellationToken,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let (service, kill) = (Arc::clone(&self), kill.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = service.connection(accepted) => {}
+                    () = kill.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    /// How many users are connected: what a drain waits for.
+    pub fn connections(&self) -> i64 {
+        self.deps.metrics.connections.get()
+    }
+
+    async fn connection(self: Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, local, place } = accepted;
+        let known = Known::default();
+        let session = Session::new(Arc::clone(&self), known.clone(), peer, local);
+        let stranger = self.gate.enter(peer.ip());
+        self.deps.metrics.connections.inc();
+        let end = serve(self.config(), stream, session, stranger, known).await;
+        self.deps.metrics.connections.dec();
+        drop(place);
+        match end {
+            End::Closed => tracing::debug!(%peer, "connection closed"),
+            End::TurnedOut(why) => tracing::debug!(%peer, ?why, "turned out a stranger"),
+            End::Failed(error) => tracing::debug!(%peer, %error, "connection failed"),
+        }
+    }
+
+    /// The configuration for the identity of this moment; made anew when the identity was renewed.
+    fn config(&self) -> Arc<Config> {
+        let bundle = Arc::clone(&self.deps.identity.borrow());
+        let serial = bundle.ssh_certificate.serial();
+        if let Some(current) = self.config.load_full().filter(|current| current.0 == serial) {
+            return Arc::clone(&current.1);
+        }
+        let settings = ServerSettings {
+            algorithms: self.settings.algorithms.clone(),
+            keep_alive: self.settings.keep_alive,
+        };
+        let config = ssh::server_config(&bundle, &settings);
+        self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
+        config
+    }
+
+    /// Writes down what happened. A proxy reveals nothing and starts nothing, so when the event
+    /// cannot be kept that is said in the log and the user is not held up.
+    pub(crate) async fn record(&self, context: Context, detail: Detail) {
+        let context = Context {
+            cluster_name: self.deps.view.cluster_name().to_owned(),
+            server_id: self.settings.host_id.clone(),
+            server_hostname: self.settings.hostname.clone(),
+            ..context
+        };
+        if let Err(error) = self.deps.recorder.record(context, detail).await {
+            tracing::error!(%error, "an event was not recorded");
+        }
+    }
+}
