@@ -13,7 +13,7 @@ mod pin;
 
 pub use authority::Authority;
 pub use identity::{WEB_NAME, identity_of};
-pub use issue::{Leaf, issue};
+pub use issue::{Leaf, issue, self_signed};
 pub use key::KeyPair;
 pub use pin::{Pin, PinError};
 

@@ -1,0 +1,195 @@
+//! Wiring: a listener, and for every connection the question what it is for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+use certs::bundle::Bundle;
+use net::gate::{Gate, Stranger};
+use net::hello::{self, Rewound};
+use net::listen::{Accepted, Listener};
+use port::stream::{Origin, Serve};
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::WebError;
+use crate::metrics::{Metrics, Purpose};
+use crate::passthrough::Turn;
+use crate::settings::Settings;
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// The proxy's identity, as it is renewed.
+    pub identity: watch::Receiver<Arc<Bundle>>,
+    /// Takes the links of agents.
+    pub links: Arc<dyn Serve>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// The web port.
+pub struct WebService {
+    pub(crate) settings: Arc<Settings>,
+    deps: Deps,
+    router: Router,
+    browsers: Arc<ServerConfig>,
+    agents: ArcSwapOption<(u64, Arc<ServerConfig>)>,
+    gate: Arc<Gate>,
+    pub(crate) turn: Turn,
+}
+
+impl WebService {
+    /// A web port that is ready to serve.
+    ///
+    /// # Errors
+    /// [`WebError::Net`] when the certificates cannot be used.
+    pub fn new(settings: Settings, deps: Deps) -> Result<Arc<Self>, WebError> {
+        let browsers = net::tls::web_server(&settings.certificates)?;
+        let settings = Arc::new(settings);
+        let router = crate::webapi::router(Arc::clone(&settings));
+        let (agents, gate, turn) = (ArcSwapOption::empty(), Gate::new(), Turn::default());
+        Ok(Arc::new(Self { settings, deps, router, browsers, agents, gate, turn }))
+    }
+
+    /// Serves a listener until told to stop; connections end with it.
+    pub async fn run(self: Arc<Self>, listener: Listener, shutdown: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let (service, shutdown) = (Arc::clone(&self), shutdown.clone());
+            tokio::spawn(async move {
+                let ended = shutdown.clone();
+                tokio::select! {
+                    () = service.connection(accepted, shutdown) => {}
+                    () = ended.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    async fn connection(&self, accepted: Accepted, shutdown: CancellationToken) {
+        let Accepted { stream, peer, local, place } = accepted;
+        let stranger = self.gate.enter(peer.ip());
+        if !starts_like_tls(&stream, &stranger).await {
+            self.without_tls(stream, stranger, shutdown).await;
+            return;
+        }
+        let greeting = tokio::select! {
+            greeting = hello::read(stream) => greeting,
+            _ = stranger.turned_out() => return,
+        };
+        let (hello, stream) = match greeting {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                self.deps.metrics.count(Purpose::Garbage);
+                tracing::debug!(%peer, %error, "no TLS greeting");
+                return;
+            }
+        };
+        if hello.offers(net::alpn::AUTH) {
+            self.deps.metrics.count(Purpose::Auth);
+            drop(stranger);
+            let (first, stream) = stream.into_parts();
+            self.pass_on(first, stream).await;
+        } else if hello.offers(net::alpn::TUNNEL) {
+            self.deps.metrics.count(Purpose::Tunnel);
+            self.link(stream, stranger, Origin { peer, local, tunnelled: false }).await;
+        } else {
+            self.deps.metrics.count(Purpose::Https);
+            self.https(stream, stranger, peer, shutdown).await;
+        }
+        drop(place);
+    }
+
+    async fn https(
+        &self,
+        stream: Rewound<TcpStream>,
+        stranger: Stranger,
+        peer: SocketAddr,
+        shutdown: CancellationToken,
+    ) {
+        let handshake = TlsAcceptor::from(Arc::clone(&self.browsers)).accept(stream);
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            _ = stranger.turned_out() => return,
+        };
+        drop(stranger);
+        match outcome {
+            Ok(stream) => crate::http::serve(stream, self.router.clone(), shutdown).await,
+            Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        }
+    }
+
+    async fn link(&self, stream: Rewound<TcpStream>, stranger: Stranger, origin: Origin) {
+        let config = match self.agent_config() {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "cannot serve agents");
+                return;
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = TlsAcceptor::from(config).accept(stream) => outcome,
+            _ = stranger.turned_out() => return,
+        };
+        // The link server is a door of its own, with its own room for strangers.
+        drop(stranger);
+        match outcome {
+            Ok(stream) => self.deps.links.serve(Box::new(stream), origin).await,
+            Err(error) => tracing::debug!(peer = %origin.peer, %error, "TLS handshake of an agent failed"),
+        }
+    }
+
+    /// The configuration for the identity of this moment; made anew when the identity was renewed.
+    fn agent_config(&self) -> Result<Arc<ServerConfig>, WebError> {
+        let bundle = Arc::clone(&self.deps.identity.borrow());
+        let serial = bundle.ssh_certificate.serial();
+        if let Some(current) = self.agents.load_full().filter(|current| current.0 == serial) {
+            return Ok(Arc::clone(&current.1));
+        }
+        let config = net::tls::server(&bundle, &[net::alpn::TUNNEL])?;
+        self.agents.store(Some(Arc::new((serial, Arc::clone(&config)))));
+        Ok(config)
+    }
+
+    /// Plain HTTP where it is wanted; elsewhere an answer a person can read.
+    async fn without_tls(&self, mut stream: TcpStream, stranger: Stranger, shutdown: CancellationToken) {
+        if self.settings.plain_http {
+            self.deps.metrics.count(Purpose::PlainHttp);
+            drop(stranger);
+            crate::http::serve(stream, self.router.clone(), shutdown).await;
+            return;
+        }
+        self.deps.metrics.count(Purpose::Garbage);
+        if looks_like_http(&stream).await {
+            let _ = stream.write_all(crate::http::WANTS_TLS).await;
+            let _ = stream.shutdown().await;
+        }
+    }
+}
+
+/// Whether the first byte is that of a TLS record holding a handshake. A client that says nothing is
+/// turned out in the end.
+async fn starts_like_tls(stream: &TcpStream, stranger: &Stranger) -> bool {
+    let mut first = [0; 1];
+    tokio::select! {
+        peeked = stream.peek(&mut first) => matches!(peeked, Ok(1)) && first == [0x16],
+        _ = stranger.turned_out() => false,
+    }
+}
+
+async fn looks_like_http(stream: &TcpStream) -> bool {
+    let mut first = [0; 4];
+    let peeked = stream.peek(&mut first).await;
+    peeked.is_ok() && [b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI"].contains(&&first)
+}
+
+#[cfg(test)]
+mod tests;
