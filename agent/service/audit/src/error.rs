@@ -16,7 +16,9 @@ pub enum AuditServiceError {
         source: io::Error,
     },
     /// The latest file of the log cannot be opened or read.
-    #[error("cannot open the audit log in {folder}; its files must be writable by the user teleport runs as")]
+    #[error(
+        "cannot open the audit log in {folder}; its files must be writable by the user teleport runs as, on a disk with room"
+    )]
     LogFile {
         /// Where.
         folder: PathBuf,

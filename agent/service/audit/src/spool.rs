@@ -41,6 +41,7 @@ pub(crate) struct Spool {
     fresh: Notify,
 }
 
+#[derive(Default)]
 struct Written {
     /// Oldest first; the last one is written to.
     segments: VecDeque<Arc<Segment>>,
@@ -49,18 +50,15 @@ struct Written {
 }
 
 impl Spool {
-    /// Opens the spool and begins a segment of its own. Segments of processes that died are found
-    /// by the [`Reader`]; those of a process that still runs belong to it.
+    /// Opens the spool. Segments of processes that died are found by the [`Reader`]; those of a
+    /// process that still runs belong to it. This one begins its own with its first event, so that a
+    /// full disk keeps no host from starting.
     ///
     /// # Errors
-    /// When the folder or the segment cannot be made.
+    /// When the folder cannot be made.
     pub(crate) fn open(settings: SpoolSettings, metrics: SpoolMetrics) -> io::Result<Arc<Self>> {
         segment::create_folder(&settings.folder)?;
-        let first = Arc::new(Segment::create(&settings.folder)?);
-        let total = first.length();
-        metrics.bytes.set(total.cast_signed());
-        let written = Mutex::new(Written { segments: VecDeque::from([first]), total });
-        Ok(Arc::new(Self { settings, metrics, written, fresh: Notify::new() }))
+        Ok(Arc::new(Self { settings, metrics, written: Mutex::default(), fresh: Notify::new() }))
     }
 
     /// Keeps one line.

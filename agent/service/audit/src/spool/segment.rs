@@ -48,8 +48,11 @@ impl Segment {
             // Between making and locking, another process may have found it empty and removed it.
             if file.try_lock().is_ok() && file.metadata()?.nlink() > 0 {
                 let segment = Self { path, file, length: HEADER.into(), acknowledged: HEADER.into() };
-                segment.write_header(HEADER)?;
-                return Ok(segment);
+                return match segment.write_header(HEADER) {
+                    Ok(()) => Ok(segment),
+                    // A full disk must not be littered with one more name for each event.
+                    Err(error) => segment.remove().and(Err(error)),
+                };
             }
         }
         Err(io::Error::other("other processes keep taking the names of new segments"))

@@ -458,3 +458,12 @@ fn kill_9_loses_nothing_that_was_recorded() {
     }
     assert_eq!(taken(folder.path()), (0..next).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_host_that_records_nothing_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (auth, _received) = Auth::new();
+    let running = Running::start(folder.path(), auth);
+    running.stop().await;
+    assert!(segments(folder.path()).is_empty());
+}
