@@ -52,7 +52,7 @@ pub(crate) struct FileLog {
 }
 
 impl FileLog {
-    /// The caller's side, and the queue that [`run`] serves.
+    /// The caller's side, and the queue that [`run()`] serves.
     pub(crate) fn new(cluster_name: String) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(QUEUE);
         let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
