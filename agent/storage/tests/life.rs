@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake::FakeClock;
-use port::store::{Key, Prefix, Store, StoreError};
+use port::store::{Key, Prefix, Store, StoreError, Watch, WatchEvent};
 use teleport_storage::{MemoryStore, OpenError, Settings, SqliteStore};
 use tempfile::TempDir;
 
@@ -37,6 +37,11 @@ fn run(folder: &TempDir, sql: &str) {
     rusqlite::Connection::open(database(folder)).unwrap().execute_batch(sql).unwrap();
 }
 
+/// What the watch says next, which must come in time.
+async fn next(watch: &mut Watch) -> Option<Result<WatchEvent, StoreError>> {
+    tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap()
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -51,7 +56,7 @@ async fn what_was_written_is_there_after_reopening() {
     assert_eq!(store.get(&key()).await.unwrap().unwrap().revision, revision);
     assert!(store.put(key(), "2".into(), None).await.unwrap() > revision);
     let mut watch = store.watch(Prefix::all(), Some(revision)).await.unwrap();
-    assert!(watch.next().await.unwrap().unwrap().revision > revision);
+    assert!(next(&mut watch).await.unwrap().unwrap().revision > revision);
 }
 
 #[tokio::test]
@@ -185,7 +190,7 @@ async fn a_watcher_hears_of_another_store_on_the_same_file() {
     let (here, there) = (open(folder.path()).await.unwrap(), open(folder.path()).await.unwrap());
     let mut watch = here.watch(Prefix::all(), None).await.unwrap();
     let revision = there.put(key(), "1".into(), None).await.unwrap();
-    let heard = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap();
+    let heard = next(&mut watch).await;
     assert_eq!(heard.unwrap().unwrap().revision, revision);
     assert_eq!(here.get(&key()).await.unwrap().unwrap().revision, revision);
 }
@@ -206,12 +211,12 @@ async fn a_watcher_is_told_when_another_store_forgot_what_it_has_not_heard() {
     here.put(key(), "own".into(), None).await.unwrap();
     let end = loop {
         // The first changes may have been heard by the first look around.
-        if let Err(error) = watch.next().await.unwrap() {
+        if let Err(error) = next(&mut watch).await.unwrap() {
             break error;
         }
     };
     assert!(matches!(end, StoreError::Compacted(_)), "{end}");
-    assert_eq!(watch.next().await, None);
+    assert_eq!(next(&mut watch).await, None);
 }
 
 #[tokio::test]
@@ -223,10 +228,10 @@ async fn shutdown_finishes_closes_and_refuses() {
         let store = Arc::clone(&store);
         async move { store.put(key(), "1".into(), None).await }
     });
-    assert!(watch.next().await.unwrap().is_ok());
+    assert!(next(&mut watch).await.unwrap().is_ok());
     writing.await.unwrap().unwrap();
     store.shutdown().await;
-    assert_eq!(watch.next().await, None, "watches end");
+    assert_eq!(next(&mut watch).await, None, "watches end");
     let log = folder.path().join("backend/sqlite.db-wal");
     assert!(!log.exists(), "the log is folded into the database by the last to close");
     for outcome in [store.put(key(), "2".into(), None).await.err(), store.get(&key()).await.err()] {
@@ -252,7 +257,7 @@ async fn dropping_the_store_ends_its_thread_and_its_watches() {
     assert!(open_here(&folder) >= 2, "a writer and a reader");
     drop(store);
     // The watch ends when the thread lets go of the fan-out.
-    assert_eq!(watch.next().await, None);
+    assert_eq!(next(&mut watch).await, None);
     let closed = async {
         while open_here(&folder) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
