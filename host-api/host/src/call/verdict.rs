@@ -1,0 +1,97 @@
+//! From the way a call ended to what is said about it.
+
+use domain::plugin::{Limits, limit};
+use domain::printable;
+use tokio::time::error::Elapsed;
+
+use super::{CallError, CallState, Identity};
+use crate::contract::label_provider::v1::NoValue;
+use crate::limit::{Breach, CpuSpent};
+
+/// The longest text of a plugin that is passed on, in bytes.
+const TEXT_MAX: usize = 1024;
+
+/// What wasmtime 48 says when a limit of its own is reached; it has no public types for these. The hostile guests
+/// under `tests/guests` notice when a later version says it otherwise.
+const HOST_CALL_SPENT: &str = "fuel allocated for hostcalls has been exhausted";
+const HANDLES_SPENT: &str = "store handle limit exceeded";
+const TABLE_FULL: &str = "resource table has no free keys";
+
+/// What a call came to, in time or not.
+type Ended = Result<wasmtime::Result<Result<String, NoValue>>, Elapsed>;
+
+/// The verdict on a call.
+pub(super) fn of(
+    plugin: &Identity,
+    limits: &Limits,
+    state: &CallState,
+    ended: Ended,
+) -> Result<String, CallError> {
+    match ended {
+        Err(Elapsed { .. }) => {
+            Err(CallError::Wall { plugin: plugin.name.clone(), limit: written("wall", limits) })
+        }
+        Ok(Err(error)) => Err(stopped(plugin, limits, state, error)),
+        Ok(Ok(Err(failure))) => Err(no_value(state, &failure)),
+        Ok(Ok(Ok(value))) => {
+            let (size, limit) = (value.len(), limits.output);
+            if size as u64 > limit {
+                return Err(CallError::Output { plugin: plugin.name.clone(), size, limit });
+            }
+            Ok(value)
+        }
+    }
+}
+
+/// The plugin answered, and has no value. When it was refused something in this call, the operator is told of that and
+/// not of what the plugin made of it.
+fn no_value(state: &CallState, failure: &NoValue) -> CallError {
+    match state.process.denied() {
+        Some(denied) => CallError::Denied(denied.to_owned()),
+        // Denied by its own account only: there is no line to add, so it is the plugin's word.
+        None if failure.denied => CallError::Guest(format!("denied: {}", clean(&failure.text))),
+        None => CallError::Guest(clean(&failure.text)),
+    }
+}
+
+/// The plugin did not answer.
+fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtime::Error) -> CallError {
+    let name = plugin.name.clone();
+    let memory =
+        |what, key| CallError::Memory { plugin: name.clone(), what, key, limit: written(key, limits) };
+    if error.downcast_ref::<CpuSpent>().is_some() {
+        return CallError::Cpu { plugin: name, limit: written("cpu", limits) };
+    }
+    match state.holdings.breach() {
+        // A refused allocation that the plugin did not survive: the trap is only how it died.
+        Some(Breach::Memory) => return memory("memory", "memory"),
+        Some(Breach::Tables) => return memory("table elements", "tables"),
+        None => {}
+    }
+    let text = format!("{error:#}");
+    if text.contains(HOST_CALL_SPENT) {
+        return memory("bytes in one host call", "host_call");
+    }
+    if text.contains(HANDLES_SPENT) || text.contains(TABLE_FULL) {
+        return memory("handles", "handles");
+    }
+    // wasmtime's context ("error while executing at …") says nothing to an operator where there is a root.
+    trap(plugin, state, &error.root_cause().to_string())
+}
+
+fn trap(plugin: &Identity, state: &CallState, reason: &str) -> CallError {
+    let last = state.log.last_error().map(|line| format!("; it last said: {line}")).unwrap_or_default();
+    let reason = format!("{}{last}", clean(reason));
+    CallError::Trap { plugin: plugin.name.clone(), version: plugin.version.clone(), reason }
+}
+
+/// A plugin's own text, as a log may show it.
+fn clean(text: &str) -> String {
+    printable::escape(printable::clip(text.trim(), TEXT_MAX)).into_owned()
+}
+
+/// A limit's value, as it is written.
+fn written(key: &str, limits: &Limits) -> String {
+    let row = limit::table().iter().find(|row| row.key == key);
+    row.map(|row| row.text(row.value(limits))).unwrap_or_default()
+}

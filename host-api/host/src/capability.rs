@@ -1,0 +1,20 @@
+//! What the host does for plugins: one module per interface of `wit/host`, and the WASI every language's
+//! standard library brings along.
+//!
+//! A capability answers for one call: its limits, and what the operator granted, come with the call's state.
+
+pub(crate) mod log;
+pub(crate) mod process;
+pub(crate) mod wasi;
+
+/// `teleport:host@1.0.0` in Rust, generated; shared by all contracts.
+#[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
+#[allow(clippy::all, reason = "generated")]
+pub(crate) mod v1 {
+    wasmtime::component::bindgen!({
+        path: "../../wit/host",
+        world: "plugin",
+        imports: { "teleport:host/process.run": async },
+        additional_derives: [PartialEq, Eq],
+    });
+}

@@ -1,0 +1,55 @@
+//! The plugins this program carries, built from `plugins/` by the build script. They are trusted as the
+//! program is, and have the grants their configuration implies.
+
+use domain::plugin::Grant;
+
+/// A plugin in the program itself.
+pub(crate) struct Carried {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The component, with its manifest.
+    pub(crate) wasm: &'static [u8],
+    grants: fn() -> Vec<Grant>,
+}
+
+impl Carried {
+    /// What its configuration implies.
+    pub(crate) fn grants(&self) -> Vec<Grant> {
+        (self.grants)()
+    }
+}
+
+const ALL: &[Carried] = &[Carried {
+    name: "label-command",
+    wasm: include_bytes!(concat!(env!("OUT_DIR"), "/label-command.wasm")),
+    // Each label's command is the operator's own word on what may run.
+    grants: || vec![Grant::process_configured()],
+}];
+
+/// Every plugin carried.
+pub(crate) fn all() -> &'static [Carried] {
+    ALL
+}
+
+/// The one of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Carried> {
+    ALL.iter().find(|carried| carried.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::Task;
+
+    #[test]
+    fn each_carries_a_manifest_of_its_own_name_that_its_grants_fit() {
+        for carried in all() {
+            let json = Task::Inspect.run(carried.wasm).unwrap();
+            let inspection: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            let manifest: domain::plugin::Manifest =
+                toml::from_str(inspection["manifest"].as_str().unwrap()).unwrap();
+            assert_eq!(manifest.name.as_str(), carried.name);
+            domain::plugin::effective(&manifest, &carried.grants()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The wasmtime engine all sync contracts share, made when the first plugin is loaded and not before.
+//!
+//! Pooled where the machine gives the address space, on demand otherwise; both run the same compiled
+//! code. It has no compiler: what it runs comes from the cache, checked, by way of [`trusted`].
+
+use domain::plugin::limit::MEMORY_CEILING;
+use tracing::{debug, info};
+use wasmtime::component::Component;
+use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::Artifact;
+
+pub(crate) mod config;
+pub(crate) mod ticker;
+mod trusted;
+
+/// Core instances one component may be made of in the pool. QuickJS components have more than six.
+const INSTANCES: u32 = 64;
+
+/// Memories one component may have in the pool. QuickJS components have three.
+const MEMORIES: u32 = 4;
+
+/// Tables one component may have in the pool.
+const TABLES: u32 = 16;
+
+/// Elements of one table in the pool.
+const TABLE_ELEMENTS: usize = 20_000;
+
+/// Pages of a finished call that are wiped in place instead of given back, in bytes per memory: what a small plugin
+/// dirties. Only where the kernel says which pages those are.
+const KEEP_RESIDENT: usize = 128 * 1024;
+
+/// Runs components.
+pub(crate) struct Engine {
+    inner: wasmtime::Engine,
+    ticker: ticker::Ticker,
+    fingerprint: [u8; 32],
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime does not work on this machine.
+    #[error("the WebAssembly engine does not start on this machine")]
+    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No thread for the clock that interrupts plugins.
+    #[error("the thread that interrupts plugins could not be started; raise the limit on threads")]
+    Ticker(#[source] std::io::Error),
+}
+
+impl Engine {
+    /// Makes an engine for this many calls at one time.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the machine does not give what it needs.
+    pub(crate) fn start(concurrency: u32) -> Result<Self, EngineError> {
+        let inner = match wasmtime::Engine::new(&running(pooling(concurrency))) {
+            Ok(pooled) => pooled,
+            Err(error) => {
+                info!(%error, "no address space for a pool of plugin instances, each is allocated by itself");
+                wasmtime::Engine::new(&running(InstanceAllocationStrategy::OnDemand))
+                    .map_err(|error| EngineError::Start(error.into()))?
+            }
+        };
+        let fingerprint = config::fingerprint(&inner);
+        let ticker = ticker::Ticker::start(inner.weak()).map_err(EngineError::Ticker)?;
+        debug!(concurrency, "the WebAssembly engine is up");
+        Ok(Self { inner, ticker, fingerprint })
+    }
+
+    /// The engine itself, to link and run with.
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// Keeps the clock going while a call runs.
+    pub(crate) fn running(&self) -> ticker::Running {
+        self.ticker.running()
+    }
+
+    /// What compiled code depends on beside the component.
+    pub(crate) fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// Maps checked code.
+    ///
+    /// # Errors
+    /// wasmtime's, when the code does not fit this engine.
+    pub(crate) fn map(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
+        trusted::map(&self.inner, artifact)
+    }
+}
+
+/// The settings of an engine that runs and does not compile.
+fn running(strategy: InstanceAllocationStrategy) -> wasmtime::Config {
+    let mut config = config::sync_contracts();
+    config.enable_compiler(false).allocation_strategy(strategy);
+    config
+}
+
+fn pooling(concurrency: u32) -> InstanceAllocationStrategy {
+    let mut pool = PoolingAllocationConfig::new();
+    let memory = usize::try_from(MEMORY_CEILING).unwrap_or(usize::MAX);
+    pool.total_component_instances(concurrency)
+        .total_core_instances(concurrency.saturating_mul(INSTANCES))
+        .total_memories(concurrency.saturating_mul(MEMORIES))
+        .total_tables(concurrency.saturating_mul(TABLES))
+        .total_stacks(concurrency)
+        .max_core_instances_per_component(INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(memory)
+        .table_elements(TABLE_ELEMENTS)
+        // A slot keeps what it last ran mapped; a few plugins take turns in a few slots.
+        .max_unused_warm_slots(concurrency);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(4096)
+            .async_stack_keep_resident(16 * 1024);
+    }
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_pooled_and_on_demand_with_one_fingerprint() {
+        let pooled = wasmtime::Engine::new(&running(pooling(2))).unwrap();
+        let on_demand = wasmtime::Engine::new(&running(InstanceAllocationStrategy::OnDemand)).unwrap();
+        assert_eq!(config::fingerprint(&pooled), config::fingerprint(&on_demand));
+    }
+
+    #[test]
+    fn cannot_compile() {
+        let engine = Engine::start(1).unwrap();
+        assert!(engine.wasmtime().precompile_component(b"\0asm\x0d\0\x01\0").is_err());
+    }
+
+    #[test]
+    fn is_gone_when_dropped_though_its_clock_was_running() {
+        let engine = Engine::start(1).unwrap();
+        let weak = engine.wasmtime().weak();
+        let running = engine.running();
+        drop(engine);
+        drop(running);
+        assert!(weak.upgrade().is_none());
+    }
+}

@@ -1,0 +1,228 @@
+//! Why a plugin does not load. Each names what is wrong, where, and what to do; the texts of others in them have been
+//! checked or escaped.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use domain::plugin::contract::ContractError;
+use domain::plugin::grant::GrantError;
+use domain::plugin::limit::LimitError;
+use domain::plugin::name::NameError;
+use domain::plugin::{Contract, Digest, PluginName};
+
+use crate::compile::CompileError;
+use crate::engine::EngineError;
+use crate::place::PlaceError;
+
+/// Why a plugin does not load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The name could never be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// There is none of that name.
+    #[error("there is no plugin {name}: this program carries {carried}, {directory}")]
+    Unknown {
+        /// The name.
+        name: PluginName,
+        /// What is carried.
+        carried: String,
+        /// Where else was looked.
+        directory: String,
+    },
+    /// The operator switched it off.
+    #[error("plugin {0} is switched off; to use it, set teleport.plugins.load.{0}.enabled: yes")]
+    Disabled(PluginName),
+    /// A plugin from the directory that nobody has vouched for.
+    #[error("plugin {name} at {path} is not pinned; if you trust this file, add under teleport.plugins.load.{name}: digest: {digest}", path = path.display())]
+    NotPinned {
+        /// The plugin.
+        name: PluginName,
+        /// Its file.
+        path: PathBuf,
+        /// The digest of the file.
+        digest: Digest,
+    },
+    /// Another file than the one that was vouched for.
+    #[error("plugin {name} at {path} is not the file that is pinned: its digest is {found}, teleport.plugins.load.{name}.digest is {pinned}; restore the file, or pin the new one if you trust it", path = path.display())]
+    OtherDigest {
+        /// The plugin.
+        name: PluginName,
+        /// Its file.
+        path: PathBuf,
+        /// The digest of the file.
+        found: Digest,
+        /// The digest in the configuration.
+        pinned: Digest,
+    },
+    /// The file, its folder or the cache is not as it must be.
+    #[error("the files of plugin {name} cannot be relied on")]
+    Place {
+        /// The plugin.
+        name: PluginName,
+        /// What is wrong with them.
+        #[source]
+        source: PlaceError,
+    },
+    /// The file is larger than any plugin.
+    #[error("plugin {name} at {path} is larger than {max} bytes", path = path.display())]
+    TooLarge {
+        /// The plugin.
+        name: PluginName,
+        /// Its file.
+        path: PathBuf,
+        /// The most there may be.
+        max: u64,
+    },
+    /// It is no component, or the compiler failed.
+    #[error("plugin {name} cannot be compiled")]
+    Compile {
+        /// The plugin.
+        name: PluginName,
+        /// The reason.
+        #[source]
+        source: CompileError,
+    },
+    /// It imports something no contract offers.
+    #[error("plugin {name} imports {import}, which this host does not offer; it offers {offered}")]
+    Import {
+        /// The plugin.
+        name: PluginName,
+        /// The import.
+        import: String,
+        /// What there is.
+        offered: String,
+    },
+    /// It exports no hook of any contract.
+    #[error(
+        "plugin {name} exports nothing this host calls; it exports {exports}, and a plugin exports an interface of {served}"
+    )]
+    NoContract {
+        /// The plugin.
+        name: PluginName,
+        /// What it exports.
+        exports: String,
+        /// What there is to export.
+        served: String,
+    },
+    /// It is of a kind or version this host does not serve.
+    #[error("plugin {name} cannot be served")]
+    Contract {
+        /// The plugin.
+        name: PluginName,
+        /// Both versions.
+        #[source]
+        source: ContractError,
+    },
+    /// It has no manifest.
+    #[error("plugin {name} has no manifest; put {file} beside its plugin.wasm, or into it as custom section {section}", file = domain::plugin::manifest::FILE, section = domain::plugin::manifest::SECTION)]
+    NoManifest {
+        /// The plugin.
+        name: PluginName,
+    },
+    /// Its manifest cannot be read.
+    #[error("the manifest of plugin {name} cannot be used: {reason}")]
+    Manifest {
+        /// The plugin.
+        name: PluginName,
+        /// Where and why.
+        reason: String,
+    },
+    /// Its manifest is another plugin's.
+    #[error("the manifest of plugin {name} names it {found}; the folder and the manifest must agree")]
+    OtherName {
+        /// The plugin.
+        name: PluginName,
+        /// The name in the manifest.
+        found: PluginName,
+    },
+    /// Its manifest says it is of another kind or version than it is.
+    #[error(
+        "the manifest of plugin {name} says {manifest}, the component is built for {component}; build it again, or mend the manifest"
+    )]
+    OtherContract {
+        /// The plugin.
+        name: PluginName,
+        /// The manifest's word.
+        manifest: Contract,
+        /// The component's.
+        component: Contract,
+    },
+    /// Manifest and grants do not meet.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A limit cannot be used.
+    #[error("the limits of plugin {name} cannot be used")]
+    Limit {
+        /// The plugin.
+        name: PluginName,
+        /// Which, and why.
+        #[source]
+        source: LimitError,
+    },
+    /// It uses something of its contract that this host lacks, or of another type.
+    #[error("plugin {name} does not fit this host; it may be built for a newer one")]
+    Link {
+        /// The plugin.
+        name: PluginName,
+        /// What is missing.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Code that was compiled here a moment ago does not load.
+    #[error("the compiled code of plugin {name} does not load")]
+    Code {
+        /// The plugin.
+        name: PluginName,
+        /// wasmtime's reason.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// There is no engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is no thread for plugins.
+    #[error("the thread plugins run on could not be started; raise the limit on threads")]
+    Runtime(#[source] std::io::Error),
+    /// It failed a short while ago and is not tried again yet.
+    #[error("{reason} (not tried again for {wait} s)", wait = wait.as_secs())]
+    Again {
+        /// What was wrong.
+        reason: String,
+        /// How long until the next try.
+        wait: std::time::Duration,
+    },
+    /// The host is going down, or loading panicked.
+    #[error("plugin {0} was not loaded, because the plugin host stopped")]
+    Stopped(PluginName),
+}
+
+/// An error and its sources in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let part = source.to_string();
+        // Some libraries repeat their source in their own text.
+        if !text.ends_with(&part) {
+            text = format!("{text}: {part}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_says_each_part_once() {
+        let name = PluginName::new("label-x").unwrap();
+        let source = PlaceError::Kind { path: "/p".into(), wanted: "folder" };
+        assert_eq!(
+            chain(&LoadError::Place { name, source }),
+            "the files of plugin label-x cannot be relied on: /p is not a folder; move it away"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! From a name to a plugin that can be called: find, verify, inspect, check, compile, link.
+//!
+//! The order is the point. Nothing is parsed before the digest is the pinned one, nothing compiled before imports,
+//! contract, manifest and grants are in order, nothing mapped that the cache has not checked, and nothing of the plugin has
+//! run when loading is done. Every refusal is a [`LoadError`] that names what to change.
+
+use std::sync::Arc;
+
+use domain::plugin::{
+    Contract, ContractKind, Digest, Effective, Limits, Manifest, PluginName, effective, limit,
+};
+use port::random::Random;
+use tracing::{info, warn};
+
+use crate::cache::{Artifact, Cache, Key};
+use crate::call::{Callable, Identity};
+use crate::capability::log::Rate;
+use crate::compile::Inspection;
+use crate::contract;
+use crate::engine::Engine;
+use crate::error::LoadError;
+use crate::place::PlaceError;
+use crate::settings::Settings;
+
+mod import;
+mod manifest;
+mod source;
+
+use source::Found;
+pub(crate) use source::Source;
+
+/// A plugin that is ready.
+pub(crate) struct Plugin {
+    /// What it says of itself.
+    pub(crate) manifest: Manifest,
+    /// Where it came from.
+    pub(crate) source: Source,
+    /// Which bytes it is.
+    pub(crate) digest: Digest,
+    /// What to call.
+    pub(crate) callable: Callable,
+}
+
+/// What loading needs beside the name.
+pub(crate) struct Loader<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) engine: &'a Engine,
+    pub(crate) cache: &'a Cache,
+    pub(crate) random: &'a dyn Random,
+}
+
+/// What is settled about a plugin before its code is looked at.
+struct Checked {
+    kind: ContractKind,
+    manifest: Manifest,
+    effective: Effective,
+    limits: Limits,
+}
+
+impl Loader<'_> {
+    /// Loads a plugin.
+    ///
+    /// # Errors
+    /// [`LoadError`] for the first thing that is not in order.
+    pub(crate) async fn load(&self, name: &PluginName) -> Result<Plugin, LoadError> {
+        let found = source::find(self.settings, name)?;
+        let digest = source::verify(self.settings, name, &found)?;
+        let key = Key::new(&digest, self.engine.fingerprint());
+        let (artifact, checked) = match self.cache.find(&key) {
+            Some(artifact) => {
+                let checked = self.check(name, &found, artifact.inspection())?;
+                (artifact, checked)
+            }
+            None => self.compile(name, &found, &key).await?,
+        };
+        let component = match self.engine.map(&artifact) {
+            Ok(component) => component,
+            Err(error) => {
+                // Made for another processor, or by an engine whose settings look the same and are not.
+                warn!(plugin = %name, %error, "compiled code does not load and is compiled anew");
+                self.cache.discard(&key);
+                let (artifact, _) = self.compile(name, &found, &key).await?;
+                let code =
+                    |error: wasmtime::Error| LoadError::Code { name: name.clone(), source: error.into() };
+                self.engine.map(&artifact).map_err(code)?
+            }
+        };
+        let Checked { kind, manifest, effective, limits } = checked;
+        let linked = contract::link(kind, self.engine.wasmtime(), &component)
+            .map_err(|error| LoadError::Link { name: name.clone(), source: error.into() })?;
+        let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
+        let log_rate = Arc::new(Rate::new(limits.log_rate));
+        let callable = Callable { identity, linked, effective: Arc::new(effective), limits, log_rate };
+        info!(plugin = %name, version = %manifest.version, %digest, from = %found.source, "plugin loaded");
+        Ok(Plugin { manifest, source: found.source, digest, callable })
+    }
+
+    /// Inspects, checks, and only then compiles.
+    async fn compile(
+        &self,
+        name: &PluginName,
+        found: &Found,
+        key: &Key,
+    ) -> Result<(Artifact, Checked), LoadError> {
+        let failed = |source| LoadError::Compile { name: name.clone(), source };
+        let place = |source: PlaceError| LoadError::Place { name: name.clone(), source };
+        let (compiler, time) = (&self.settings.compiler, self.settings.compile_time);
+        let inspection = compiler.inspect(found.wasm.clone(), time).await.map_err(failed)?;
+        let checked = self.check(name, found, &inspection)?;
+        let draft = self.cache.draft(key, self.random).map_err(place)?;
+        let file = draft.file().map_err(place)?;
+        compiler.compile(found.wasm.clone(), file, time).await.map_err(failed)?;
+        self.cache.keep(key, draft, &inspection).map_err(place)?;
+        // Read back through the same gate as every other start's.
+        let artifact = self.cache.find(key).ok_or_else(|| LoadError::Code {
+            name: name.clone(),
+            source: "it was changed while it was written".into(),
+        })?;
+        Ok((artifact, checked))
+    }
+
+    /// Imports, contract, manifest, grants, limits: everything that can be said without code.
+    fn check(&self, name: &PluginName, found: &Found, inspection: &Inspection) -> Result<Checked, LoadError> {
+        let component = import::contract(name, inspection)?;
+        let kind = ContractKind::serving(&component)
+            .map_err(|source| LoadError::Contract { name: name.clone(), source })?;
+        import::check(name, inspection)?;
+        let text = inspection.manifest.as_deref().or(found.manifest.as_deref());
+        let manifest = manifest::read(name, text)?;
+        check_claims(name, &manifest, &component)?;
+        let written = self.settings.plugins.get(name).cloned().unwrap_or_default();
+        let mut grants = found.grants.clone();
+        grants.extend(written.grants);
+        let effective = effective(&manifest, &grants)?;
+        let limits = limit::resolve(kind, name, &manifest.limits, &written.limits)
+            .map_err(|source| LoadError::Limit { name: name.clone(), source })?;
+        Ok(Checked { kind, manifest, effective, limits })
+    }
+}
+
+/// The manifest must be this plugin's, and tell the truth about its contract.
+fn check_claims(name: &PluginName, manifest: &Manifest, component: &Contract) -> Result<(), LoadError> {
+    if manifest.name != *name {
+        return Err(LoadError::OtherName { name: name.clone(), found: manifest.name.clone() });
+    }
+    if manifest.contract != *component {
+        let (manifest, component) = (manifest.contract.clone(), component.clone());
+        return Err(LoadError::OtherContract { name: name.clone(), manifest, component });
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! What a component may import, and which contract it is built for, by the names in its outermost layer.
+//!
+//! The list is closed: what is not on it is refused by name, before anything is compiled. Sockets, HTTP and everything
+//! a later WASI may add are not on it.
+
+use domain::plugin::contract::{ContractError, Version};
+use domain::plugin::{Contract, ContractKind, PluginName};
+
+use crate::capability::wasi;
+use crate::compile::Inspection;
+use crate::error::LoadError;
+
+/// The interfaces of the host's own package.
+const HOST: &str = "teleport:host";
+const HOST_VERSION: Version = Version { major: 1, minor: 0, patch: 0 };
+const HOST_INTERFACES: [&str; 2] = ["log", "process"];
+
+/// `namespace:package/interface@version`, taken apart.
+struct Name<'a> {
+    package: &'a str,
+    interface: &'a str,
+    version: Version,
+}
+
+fn parse(name: &str) -> Option<Name<'_>> {
+    let (path, version) = name.split_once('@')?;
+    let (package, interface) = path.split_once('/')?;
+    Some(Name { package, interface, version: Version::parse(version)? })
+}
+
+/// The contract a component is built for: the package of the hook it exports.
+///
+/// # Errors
+/// [`LoadError::NoContract`] when it exports none.
+pub(super) fn contract(name: &PluginName, inspection: &Inspection) -> Result<Contract, LoadError> {
+    let known = |export: &&Name<'_>| ContractKind::ALL.iter().any(|kind| kind.package() == export.package);
+    let exports: Vec<Name<'_>> = inspection.exports.iter().filter_map(|export| parse(export)).collect();
+    // A hook of a known contract; otherwise any of ours, so that the answer can name its version.
+    let hook = exports
+        .iter()
+        .find(known)
+        .or_else(|| exports.iter().find(|export| export.package.starts_with("teleport:")));
+    match hook {
+        Some(hook) => Ok(Contract { package: hook.package.to_owned(), version: hook.version }),
+        None => Err(LoadError::NoContract {
+            name: name.clone(),
+            exports: list(&inspection.exports),
+            served: list(ContractKind::ALL.iter().map(|kind| kind.served().to_string())),
+        }),
+    }
+}
+
+/// Checks every import against the closed list.
+///
+/// # Errors
+/// [`LoadError::Import`] names the first that is not on it; [`LoadError::Contract`] one of the host's own in a version
+/// this host does not serve.
+pub(super) fn check(name: &PluginName, inspection: &Inspection) -> Result<(), LoadError> {
+    for import in &inspection.imports {
+        match parse(import) {
+            Some(host) if host.package == HOST => check_host(name, import, &host)?,
+            Some(wasi) if is_wasi(&wasi) => {}
+            _ => return Err(refused(name, import)),
+        }
+    }
+    Ok(())
+}
+
+fn check_host(name: &PluginName, import: &str, host: &Name<'_>) -> Result<(), LoadError> {
+    if host.version.major != HOST_VERSION.major {
+        let package = || HOST.to_owned();
+        let asked = Contract { package: package(), version: host.version };
+        let served = Contract { package: package(), version: HOST_VERSION };
+        let source = ContractError::Version { asked, served };
+        return Err(LoadError::Contract { name: name.clone(), source });
+    }
+    if HOST_INTERFACES.contains(&host.interface) { Ok(()) } else { Err(refused(name, import)) }
+}
+
+/// WASI 0.2, any patch of it: below 1.0 the minor number is the one that must fit.
+fn is_wasi(name: &Name<'_>) -> bool {
+    wasi::PACKAGES.contains(&name.package) && name.version.major == 0 && name.version.minor == 2
+}
+
+fn refused(name: &PluginName, import: &str) -> LoadError {
+    let host = HOST_INTERFACES.map(|interface| format!("{HOST}/{interface}@{HOST_VERSION}"));
+    let wasi = wasi::PACKAGES.map(|package| format!("{package} 0.2"));
+    let import = domain::printable::escape(domain::printable::clip(import, 256)).into_owned();
+    LoadError::Import { name: name.clone(), import, offered: list(host.into_iter().chain(wasi)) }
+}
+
+fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
+    let items: Vec<String> = items
+        .into_iter()
+        .take(8)
+        .map(|item| domain::printable::escape(domain::printable::clip(item.as_ref(), 128)).into_owned())
+        .collect();
+    if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inspection(imports: &[&str], exports: &[&str]) -> Inspection {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Inspection { imports: owned(imports), exports: owned(exports), manifest: None }
+    }
+
+    fn name() -> PluginName {
+        PluginName::new("label-x").unwrap()
+    }
+
+    #[test]
+    fn what_the_contracts_offer_passes() {
+        let good = [
+            "teleport:host/log@1.0.0",
+            "teleport:host/process@1.3.0",
+            "wasi:cli/stderr@0.2.0",
+            "wasi:io/streams@0.2.6",
+            "wasi:clocks/wall-clock@0.2.3",
+            "wasi:filesystem/types@0.2.6",
+            "wasi:random/random@0.2.6",
+        ];
+        assert!(check(&name(), &inspection(&good, &[])).is_ok());
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        let bad = [
+            "wasi:sockets/tcp@0.2.6",
+            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:cli/run@0.3.0",
+            "wasi:cli/stderr",
+            "wasi:clocks/wall-clock@1.0.0",
+            "teleport:host/secret@1.0.0",
+            "teleport:hosts/log@1.0.0",
+            "example:thing/x@1.0.0",
+            "plain-name",
+            "",
+        ];
+        for import in bad {
+            let error = check(&name(), &inspection(&["teleport:host/log@1.0.0", import], &[])).unwrap_err();
+            assert!(
+                matches!(&error, LoadError::Import { import: named, .. } if named == import),
+                "{import}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_major_version_of_the_host_is_refused_with_both_named() {
+        let error = check(&name(), &inspection(&["teleport:host/log@2.0.0"], &[])).unwrap_err();
+        let text = crate::error::chain(&error);
+        assert!(text.contains("teleport:host@2.0.0") && text.contains("teleport:host@1.0.0"), "{text}");
+    }
+
+    #[test]
+    fn the_contract_is_the_package_of_the_exported_hook() {
+        let of =
+            |exports: &[&str]| contract(&name(), &inspection(&[], exports)).map(|found| found.to_string());
+        assert_eq!(
+            of(&["wasi:cli/run@0.2.0", "teleport:label-provider/evaluate@1.2.0"]).unwrap(),
+            "teleport:label-provider@1.2.0"
+        );
+        assert_eq!(of(&["teleport:label-provider/evaluate@2.0.0"]).unwrap(), "teleport:label-provider@2.0.0");
+        assert_eq!(of(&["teleport:storage-backend/crud@1.0.0"]).unwrap(), "teleport:storage-backend@1.0.0");
+        let text = of(&["wasi:http/incoming-handler@0.2.0"]).unwrap_err().to_string();
+        assert!(text.contains("it exports wasi:http/incoming-handler@0.2.0"), "{text}");
+        assert!(of(&[]).unwrap_err().to_string().contains("it exports nothing"));
+    }
+}
