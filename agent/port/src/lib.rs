@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod dial;
 pub mod host_user;
 pub mod label;
+pub mod presence;
 pub mod random;
 pub mod store;
 pub mod stream;

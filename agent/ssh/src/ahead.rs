@@ -62,10 +62,30 @@ fn wake(reader: Option<Waker>) {
     }
 }
 
-/// A channel as a stream of bytes that is always being read.
-pub struct Ahead {
+/// The bytes of a channel, which is always being read.
+pub struct AheadReader {
     shared: Arc<Shared>,
     reading: tokio::task::JoinHandle<()>,
+}
+
+impl AheadReader {
+    /// Starts reading.
+    pub fn new(read: ChannelReadHalf) -> Self {
+        let shared = Arc::new(Shared::default());
+        let reading = tokio::spawn(read_all(read, Arc::clone(&shared)));
+        Self { shared, reading }
+    }
+}
+
+impl Drop for AheadReader {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// A channel as a stream of bytes both ways.
+pub struct Ahead {
+    reader: AheadReader,
     writer: Pin<Box<dyn AsyncWrite + Send>>,
     close: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -77,8 +97,6 @@ impl Ahead {
         M: From<(russh::ChannelId, ChannelMsg)> + Send + Sync + 'static,
     {
         let (read, write) = channel.split();
-        let shared = Arc::new(Shared::default());
-        let reading = tokio::spawn(read_all(read, Arc::clone(&shared)));
         let writer = Box::pin(write.make_writer());
         let close = move || {
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -88,7 +106,7 @@ impl Ahead {
                 });
             }
         };
-        Self { shared, reading, writer, close: Some(Box::new(close)) }
+        Self { reader: AheadReader::new(read), writer, close: Some(Box::new(close)) }
     }
 }
 
@@ -108,7 +126,7 @@ async fn read_all(mut read: ChannelReadHalf, shared: Arc<Shared>) {
     while read.wait().await.is_some() {}
 }
 
-impl AsyncRead for Ahead {
+impl AsyncRead for AheadReader {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut queue = self.shared.queue.lock();
         if queue.chunks.is_empty() {
@@ -138,6 +156,16 @@ impl AsyncRead for Ahead {
     }
 }
 
+impl AsyncRead for Ahead {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reader).poll_read(cx, buf)
+    }
+}
+
 impl AsyncWrite for Ahead {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
@@ -157,7 +185,6 @@ impl AsyncWrite for Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.reading.abort();
         if let Some(close) = self.close.take() {
             close();
         }

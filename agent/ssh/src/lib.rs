@@ -10,6 +10,7 @@
 pub mod ahead;
 pub mod algorithm;
 mod config;
+pub mod entrance;
 pub mod host;
 pub mod refuse;
 pub mod serve;

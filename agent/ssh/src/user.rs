@@ -4,6 +4,7 @@
 //! What a client did wrong is kept, to be told by keyboard-interactive when its keys are used up:
 //! OpenSSH prints that text, where a bare refusal would only read "Permission denied".
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub struct User {
     pub identity: UserIdentity,
     /// The serial number of the certificate they showed.
     pub serial: u64,
+    /// What the certificate permits: the names of its extensions (`permit-pty`, …).
+    pub permits: BTreeSet<String>,
 }
 
 /// Why a user is not let in. The text is told to them.
@@ -67,7 +70,8 @@ impl Authenticator {
         let facts = user_facts(certificate, &TrustedKeys::of(&authority))?;
         let rule = if self.server.is_some() { LoginRule::MustAllow(login) } else { LoginRule::Any };
         let identity = judge_user(&facts, rule, peer.ip(), self.clock.now())?;
-        let user = User { identity, serial: facts.serial };
+        let permits = facts.extensions.into_keys().collect();
+        let user = User { identity, serial: facts.serial, permits };
         self.check_lock(&user, self.server.is_some().then_some(login))?;
         Ok(user)
     }

@@ -8,7 +8,6 @@
 //! Refuses to: run anything, forward anything but connections to registered nodes, dial an address
 //! because someone asked for it. Needs: a view of the cluster, a way to dial nodes, an audit sink.
 
-mod auth;
 mod error;
 mod metrics;
 mod route;

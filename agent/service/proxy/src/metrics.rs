@@ -9,7 +9,6 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) streams: Gauge,
-    pub(crate) refused_logins: Counter,
     pub(crate) refused_dials: Counter,
 }
 
@@ -18,7 +17,6 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("connections", "SSH connections of users", self.connections.clone());
         registry.register("streams", "Connections to nodes that are open", self.streams.clone());
-        registry.register("refused_logins", "Users who were not let in", self.refused_logins.clone());
         registry.register(
             "refused_dials",
             "Connections to nodes that were not made",

@@ -22,7 +22,7 @@ impl ProxyService {
         target: &Target,
         client: SocketAddr,
     ) -> Result<BoxedStream, ProxyError> {
-        self.authenticator.check_lock(user, None)?;
+        self.door.authenticator.check_lock(user, None)?;
         let permit = self.permit(user, target)?;
         Ok(self.deps.dial.dial(&permit, client).await?)
     }

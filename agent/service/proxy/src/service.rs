@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use certs::bundle::Bundle;
-use domain::audit::{Context, Detail};
+use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::{Accepted, Listener};
 use port::audit::Recorder;
@@ -13,6 +13,7 @@ use port::cluster::ClusterView;
 use port::dial::Dial;
 use russh::server::Config;
 use ssh::ServerSettings;
+use ssh::entrance::Door;
 use ssh::serve::{End, Known, serve};
 use ssh::user::Authenticator;
 use tokio::sync::watch;
@@ -42,7 +43,7 @@ pub struct Deps {
 pub struct ProxyService {
     pub(crate) settings: Settings,
     pub(crate) deps: Deps,
-    pub(crate) authenticator: Authenticator,
+    pub(crate) door: Arc<Door>,
     config: ArcSwapOption<(u64, Arc<Config>)>,
     gate: Arc<Gate>,
 }
@@ -52,7 +53,14 @@ impl ProxyService {
     pub fn new(settings: Settings, deps: Deps) -> Arc<Self> {
         let authenticator =
             Authenticator { view: Arc::clone(&deps.view), clock: Arc::clone(&deps.clock), server: None };
-        Arc::new(Self { settings, deps, authenticator, config: ArcSwapOption::empty(), gate: Gate::new() })
+        let base = Context {
+            cluster_name: deps.view.cluster_name().to_owned(),
+            server_id: settings.host_id.clone(),
+            server_hostname: settings.hostname.clone(),
+            ..Context::default()
+        };
+        let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
+        Arc::new(Self { settings, deps, door, config: ArcSwapOption::empty(), gate: Gate::new() })
     }
 
     /// Serves a listener until told to stop accepting; connections go on until `kill`.
@@ -112,19 +120,5 @@ impl ProxyService {
         let config = ssh::server_config(&bundle, &settings);
         self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
         config
-    }
-
-    /// Writes down what happened. A proxy reveals nothing and starts nothing, so when the event
-    /// cannot be kept that is said in the log and the user is not held up.
-    pub(crate) async fn record(&self, context: Context, detail: Detail) {
-        let context = Context {
-            cluster_name: self.deps.view.cluster_name().to_owned(),
-            server_id: self.settings.host_id.clone(),
-            server_hostname: self.settings.hostname.clone(),
-            ..context
-        };
-        if let Err(error) = self.deps.recorder.record(context, detail).await {
-            tracing::error!(%error, "an event was not recorded");
-        }
     }
 }

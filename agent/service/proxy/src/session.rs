@@ -15,11 +15,11 @@ use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use ssh::ahead::Ahead;
+use ssh::entrance::Entrance;
 use ssh::refuse::{connect_failed, prohibited};
 use ssh::serve::Known;
 use ssh::user::User;
 
-use crate::auth::Entrance;
 use crate::error::ProxyError;
 use crate::service::ProxyService;
 
@@ -44,7 +44,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(service: Arc<ProxyService>, known: Known, peer: SocketAddr, local: SocketAddr) -> Self {
-        let entrance = Entrance::new(Arc::clone(&service), peer, local);
+        let entrance = Entrance::new(Arc::clone(&service.door), peer, local);
         Self { service, known, peer, entrance, streams: Arc::default(), waiting: Waiting::default() }
     }
 
@@ -77,7 +77,7 @@ impl Errand {
         if let Err(error) = &outcome {
             self.service.deps.metrics.refused_dials.inc();
             let reason = format!("{}: {error}", target.host);
-            self.service.record(self.context.clone(), Detail::SessionRejected { reason }).await;
+            self.service.door.note(self.context.clone(), Detail::SessionRejected { reason }).await;
         }
         outcome
     }
@@ -108,15 +108,12 @@ impl Handler for Session {
         Ok(Auth::reject())
     }
 
-    /// A key alone says nothing yet: it may be the key of a certificate. SHA-1 signatures are refused.
     async fn auth_publickey_offered(
         &mut self,
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.entrance.tried(user);
-        let sha1 = matches!(offer.algorithm, russh::keys::Algorithm::Rsa { hash: None });
-        Ok(if sha1 { Auth::reject() } else { Auth::Accept })
+        Ok(self.entrance.key_offered(user, offer.algorithm))
     }
 
     async fn auth_publickey(&mut self, user: &str, _key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
@@ -129,7 +126,8 @@ impl Handler for Session {
         user: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.entrance.certificate(user, certificate))
+        // Which nodes the user may reach is asked for each of them.
+        Ok(self.entrance.certificate(user, certificate, |_| Ok(())))
     }
 
     async fn auth_keyboard_interactive<'a>(

@@ -123,7 +123,7 @@ async fn the_queue_is_bounded() {
             flood.write_all(&chunk).await.unwrap();
         }
     });
-    let queued = || unread.shared.queue.lock().bytes;
+    let queued = || unread.reader.shared.queue.lock().bytes;
     within(async {
         while queued() < AHEAD_MAX {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,0 +1,419 @@
+//! One user's SSH connection to the node: who they are, and what they ask for.
+//!
+//! russh calls one method per message. Each is answered at once; whatever may take time runs in a
+//! task of its own, because a method that waits holds up every channel of the connection. Every
+//! method through which a client could get something is written out here, none is left to a default.
+
+use std::collections::HashMap;
+
+use std::sync::Arc;
+
+use domain::access::SessionPermit;
+use domain::audit::{Detail, Outcome};
+use port::stream::Origin;
+use russh::keys::Certificate;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId};
+use ssh::entrance::Entrance;
+use ssh::refuse::prohibited;
+use ssh::serve::Known;
+use sys::session::{Signal, Terminal, WindowSize};
+
+use crate::service::NodeService;
+use crate::session::scp::Copying;
+use crate::session::{Control, Wanted};
+
+mod channel;
+mod forward;
+
+use channel::{Slot, Waiting};
+use forward::Forwards;
+
+/// Channels of one connection at once. OpenSSH's server allows ten sessions; people who multiplex
+/// whole fleets over one connection want more.
+const CHANNELS_MAX: usize = 1024;
+
+/// One user's connection.
+pub(crate) struct Connection {
+    service: Arc<NodeService>,
+    known: Known,
+    origin: Origin,
+    entrance: Entrance,
+    slots: HashMap<ChannelId, Slot>,
+    forwards: Forwards,
+}
+
+impl Connection {
+    pub(crate) fn new(service: Arc<NodeService>, known: Known, origin: Origin) -> Self {
+        let entrance = Entrance::new(Arc::clone(&service.door), origin.peer, origin.local);
+        let forwards = Forwards::new(Arc::clone(&service));
+        Self { service, known, origin, entrance, slots: HashMap::new(), forwards }
+    }
+
+    /// The decision of this moment about the user of this connection.
+    fn permit(&self) -> Result<SessionPermit, String> {
+        let user = self.entrance.user().ok_or("nobody is signed in")?;
+        self.service.permit(user, self.entrance.login())
+    }
+
+    /// The decision, and whether ports may be forwarded: the node's settings, the role and the
+    /// certificate must all allow it.
+    fn forwarding_permit(&self) -> Result<SessionPermit, String> {
+        let permit = self.permit()?;
+        if !self.service.settings.port_forwarding {
+            return Err("port forwarding is turned off on this node (ssh_service.port_forwarding)".to_owned());
+        }
+        if !permit.options().port_forwarding || !self.certificate_permits("permit-port-forwarding") {
+            return Err("the roles do not allow port forwarding here".to_owned());
+        }
+        Ok(permit)
+    }
+
+    fn certificate_permits(&self, what: &str) -> bool {
+        self.entrance.user().is_some_and(|user| user.permits.contains(what))
+    }
+
+    /// Writes down what was refused or done, without holding up the connection.
+    fn note(&self, detail: Detail) {
+        let (door, context) = (Arc::clone(&self.service.door), self.entrance.context());
+        tokio::spawn(async move { door.note(context, detail).await });
+    }
+
+    /// Starts a session on a waiting channel; the answer tells the client whether it begins.
+    fn start(
+        &mut self,
+        channel: ChannelId,
+        wanted: Wanted,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let refused = match self.check_start(&wanted) {
+            Ok(permit) => match self.slots.remove(&channel) {
+                Some(Slot::Waiting(waiting)) => {
+                    session.channel_success(channel)?;
+                    let control = self.spawn_session(waiting, permit, wanted, session.handle());
+                    self.slots.insert(channel, Slot::Running(control));
+                    return Ok(());
+                }
+                // A channel runs one program in its life (RFC 4254 section 6.5).
+                Some(running) => {
+                    self.slots.insert(channel, running);
+                    return session.channel_failure(channel);
+                }
+                None => return session.channel_failure(channel),
+            },
+            Err(reason) => reason,
+        };
+        self.note(Detail::SessionRejected { reason: refused.clone() });
+        if let Some(Slot::Waiting(waiting)) = self.slots.remove(&channel) {
+            session.channel_success(channel)?;
+            tokio::spawn(waiting.refuse(refused));
+            return Ok(());
+        }
+        session.channel_failure(channel)
+    }
+
+    fn check_start(&self, wanted: &Wanted) -> Result<SessionPermit, String> {
+        let permit = self.permit()?;
+        let copies = match wanted {
+            Wanted::Sftp => true,
+            Wanted::Command(command) => Copying::of(command).is_some(),
+            Wanted::Shell => false,
+        };
+        if copies && !(self.service.settings.file_copy && permit.options().ssh_file_copy) {
+            return Err("copying files is not allowed here".to_owned());
+        }
+        Ok(permit)
+    }
+
+    fn running(&self, channel: ChannelId) -> Option<&tokio::sync::mpsc::Sender<Control>> {
+        match self.slots.get(&channel) {
+            Some(Slot::Running(control)) => Some(control),
+            _ => None,
+        }
+    }
+
+    fn waiting(&mut self, channel: ChannelId) -> Option<&mut Waiting> {
+        match self.slots.get_mut(&channel) {
+            Some(Slot::Waiting(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.entrance.tried(user);
+        // While the client proves itself, the helper that becomes its session can wake up.
+        let launcher = self.service.deps.launcher.clone();
+        tokio::spawn(async move { launcher.warm().await });
+        Ok(Auth::reject())
+    }
+
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        self.entrance.tried(user);
+        Ok(Auth::reject())
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.entrance.key_offered(user, offer.algorithm))
+    }
+
+    async fn auth_publickey(&mut self, user: &str, _key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        self.entrance.tried(user);
+        Ok(Auth::reject())
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, Self::Error> {
+        let service = &self.service;
+        Ok(self.entrance.certificate(user, certificate, |known| service.permit(known, user).map(|_| ())))
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        _response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.entrance.explain(user))
+    }
+
+    async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
+        self.known.mark();
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.slots.len() >= CHANNELS_MAX {
+            reply.reject(prohibited(format!("more than {CHANNELS_MAX} sessions over one connection"))).await;
+            return Ok(());
+        }
+        self.slots.insert(channel.id(), Slot::Waiting(Waiting::new(channel)));
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        col_width: u32,
+        row_height: u32,
+        pix_width: u32,
+        pix_height: u32,
+        modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let size = window_size(col_width, row_height, pix_width, pix_height);
+        let modes = modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect();
+        let permitted = self.certificate_permits("permit-pty");
+        match self.waiting(channel) {
+            Some(waiting) if permitted => {
+                waiting.terminal = Some(Terminal { term: term.to_owned(), size, modes });
+                session.channel_success(channel)
+            }
+            _ => session.channel_failure(channel),
+        }
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        col_width: u32,
+        row_height: u32,
+        pix_width: u32,
+        pix_height: u32,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let size = window_size(col_width, row_height, pix_width, pix_height);
+        if let Some(control) = self.running(channel) {
+            // A client that resizes faster than its terminal follows loses a step on the way.
+            let _ = control.try_send(Control::Resize(size));
+        } else if let Some(terminal) = self.waiting(channel).and_then(|waiting| waiting.terminal.as_mut()) {
+            terminal.size = size;
+        }
+        Ok(())
+    }
+
+    async fn signal(
+        &mut self,
+        channel: ChannelId,
+        signal: russh::Sig,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let known = Signal::from_name(&channel::signal_name(&signal));
+        if let (Some(control), Some(signal)) = (self.running(channel), known) {
+            let _ = control.try_send(Control::Signal(signal));
+        }
+        Ok(())
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let set = self.waiting(channel).is_some_and(|waiting| waiting.set_variable(name, value));
+        if set { session.channel_success(channel) } else { session.channel_failure(channel) }
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        self.start(channel, Wanted::Shell, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // A command line is text of the user's shell; one that is no UTF-8 cannot be recorded as it is.
+        let Ok(command) = std::str::from_utf8(data) else { return session.channel_failure(channel) };
+        self.start(channel, Wanted::Command(command.to_owned()), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if name == "sftp" {
+            return self.start(channel, Wanted::Sftp, session);
+        }
+        let outcome = Outcome::failed("there is no such subsystem");
+        self.note(Detail::Subsystem { name: name.to_owned(), outcome });
+        session.channel_failure(channel)
+    }
+
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let role_allows = self.permit().is_ok_and(|permit| permit.options().forward_agent);
+        let allowed = role_allows && self.certificate_permits("permit-agent-forwarding");
+        match self.waiting(channel) {
+            Some(waiting) if allowed => {
+                waiting.agent = true;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single_connection: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
+        // A session that still runs is hung up when its control goes.
+        self.slots.remove(&channel);
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host_to_connect: &str,
+        port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let target = forward::Target::Tcp(host_to_connect.to_owned(), port_to_connect);
+        let permit = self.forwarding_permit();
+        self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        socket_path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let target = forward::Target::Unix(socket_path.into());
+        let permit = self.forwarding_permit();
+        self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
+        Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let permit = self.forwarding_permit();
+        let context = self.entrance.context();
+        match self.forwards.listen_tcp((address, *port), permit, context, session.handle()).await {
+            Some(bound) => {
+                *port = u32::from(bound);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.forwards.cancel_tcp(address, port))
+    }
+
+    async fn streamlocal_forward(
+        &mut self,
+        socket_path: &str,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let permit = self.forwarding_permit();
+        let context = self.entrance.context();
+        Ok(self.forwards.listen_unix(socket_path, permit, context, session.handle()).await)
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        socket_path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.forwards.cancel_unix(socket_path))
+    }
+}
+
+/// A window's size; what does not fit the system's type is as large as that can say.
+fn window_size(cols: u32, rows: u32, xpixel: u32, ypixel: u32) -> WindowSize {
+    let fit = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    WindowSize { cols: fit(cols), rows: fit(rows), xpixel: fit(xpixel), ypixel: fit(ypixel) }
+}

@@ -1,0 +1,155 @@
+//! Labels computed now and then.
+//!
+//! Each label has a task of its own: it asks the provider, waits its period with a little jitter, and
+//! asks again. A failure keeps the last good value and is shown apart from it; a label without any
+//! good value yet is absent. Time, memory and output of a run are the provider's to bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::label::{DynamicLabel, Labels, MIN_PERIOD, clean_value};
+use port::label::LabelProvider;
+use port::random::Random;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
+
+/// What the dynamic labels are now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelState {
+    /// The last good value of each label.
+    pub values: Labels,
+    /// Why the last run of a label failed.
+    pub errors: Labels,
+    /// How many labels have been tried at least once.
+    pub tried: usize,
+}
+
+impl LabelState {
+    /// Together with the fixed labels, which a dynamic one never hides.
+    pub(crate) fn merged(&self, fixed: &Labels) -> Labels {
+        let mut all = self.values.clone();
+        all.0.extend(fixed.0.clone());
+        all
+    }
+
+    fn succeeded(&mut self, name: &str, value: &str) {
+        self.values.0.insert(name.to_owned(), clean_value(value));
+        self.errors.0.remove(name);
+    }
+
+    fn failed(&mut self, name: &str, reason: &str) {
+        self.errors.0.insert(name.to_owned(), clean_value(reason));
+    }
+}
+
+/// Keeps one label fresh until cancelled.
+pub(crate) async fn keep_fresh(
+    label: DynamicLabel,
+    provider: Arc<dyn LabelProvider>,
+    random: Arc<dyn Random>,
+    state: watch::Sender<LabelState>,
+    failures: Counter,
+) {
+    let mut first = true;
+    loop {
+        let outcome = provider.evaluate(&label).await;
+        state.send_if_modified(|state| {
+            let before = state.clone();
+            state.tried += usize::from(first);
+            match &outcome {
+                Ok(value) => state.succeeded(&label.name, value),
+                Err(failure) => state.failed(&label.name, &failure.reason),
+            }
+            *state != before
+        });
+        if let Err(failure) = outcome {
+            failures.inc();
+            tracing::warn!(label = %label.name, reason = %failure.reason, "a label command failed; the last good value stays");
+        }
+        first = false;
+        tokio::time::sleep(jittered(label.period, random.uniform())).await;
+    }
+}
+
+/// The period, up to a tenth longer, so that a fleet's commands do not all run at once.
+fn jittered(period: Duration, draw: f64) -> Duration {
+    period.max(MIN_PERIOD).mul_f64(1.0 + draw / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use fake::{FakeLabels, FakeRandom};
+
+    use super::*;
+
+    fn label(name: &str, seconds: u64) -> DynamicLabel {
+        DynamicLabel {
+            name: name.into(),
+            command: vec!["x".into()],
+            period: Duration::from_secs(seconds),
+            plugin: "label-command".into(),
+        }
+    }
+
+    fn start(label: DynamicLabel, provider: &Arc<FakeLabels>) -> watch::Receiver<LabelState> {
+        let (sender, receiver) = watch::channel(LabelState::default());
+        tokio::spawn(keep_fresh(
+            label,
+            provider.clone(),
+            Arc::new(FakeRandom::new(1)),
+            sender,
+            Counter::default(),
+        ));
+        receiver
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_keeps_the_last_good_value_and_shows_apart_from_it() {
+        let provider = Arc::new(FakeLabels::new());
+        provider.then("up", Ok("1 day"));
+        provider.then("up", Err("exit code 1"));
+        provider.then("up", Ok("2 days"));
+        let mut state = start(label("up", 60), &provider);
+        state.changed().await.unwrap();
+        assert_eq!(state.borrow_and_update().values.value("up"), Some("1 day"));
+        state.changed().await.unwrap();
+        {
+            let state = state.borrow_and_update();
+            assert_eq!(
+                (state.values.value("up"), state.errors.value("up")),
+                (Some("1 day"), Some("exit code 1"))
+            );
+        }
+        state.changed().await.unwrap();
+        let state = state.borrow();
+        assert_eq!((state.values.value("up"), state.errors.value("up")), (Some("2 days"), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_run_is_at_start_and_the_next_after_the_period() {
+        let provider = Arc::new(FakeLabels::new());
+        provider.always("up", Ok("1"));
+        let began = tokio::time::Instant::now();
+        let mut state = start(label("up", 60), &provider);
+        state.changed().await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        while provider.calls().len() < 2 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!((60..=67).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn jitter_stays_within_a_tenth_and_the_minimum_holds() {
+        assert_eq!(jittered(Duration::from_secs(60), 0.0), Duration::from_secs(60));
+        assert!(jittered(Duration::from_secs(60), 1.0) <= Duration::from_secs(66));
+        assert_eq!(jittered(Duration::ZERO, 0.0), MIN_PERIOD);
+    }
+
+    #[test]
+    fn values_are_cleaned_of_what_could_steer_a_terminal() {
+        let mut state = LabelState::default();
+        state.succeeded("a", "x\u{1b}[2Jy\n");
+        assert_eq!(state.values.value("a"), Some("x[2Jy"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Wiring: connections from the network and from tunnels, labels, heartbeats.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use certs::bundle::Bundle;
+use domain::audit::Context;
+use net::gate::Gate;
+use net::listen::Listener;
+use port::audit::Recorder;
+use port::clock::Clock;
+use port::cluster::ClusterView;
+use port::host_user::HostUsers;
+use port::label::LabelProvider;
+use port::presence::Presence;
+use port::random::Random;
+use port::stream::{BoxedStream, Origin, Serve};
+use russh::server::Config;
+use ssh::ServerSettings;
+use ssh::entrance::Door;
+use ssh::serve::{End, Known, serve};
+use ssh::user::Authenticator;
+use sys::launch::Launcher;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Connection;
+use crate::heartbeat::Announced;
+use crate::labels::{LabelState, keep_fresh};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// The cluster.
+    pub view: Arc<dyn ClusterView>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Where events go.
+    pub recorder: Arc<Recorder>,
+    /// The users of this host.
+    pub users: Arc<dyn HostUsers>,
+    /// Starts programs as users.
+    pub launcher: Launcher,
+    /// Computes labels.
+    pub labels: Arc<dyn LabelProvider>,
+    /// Makes the node known.
+    pub presence: Arc<dyn Presence>,
+    /// The node's identity, as it is renewed.
+    pub identity: watch::Receiver<Arc<Bundle>>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// The SSH node.
+pub struct NodeService {
+    pub(crate) settings: Settings,
+    pub(crate) deps: Deps,
+    pub(crate) door: Arc<Door>,
+    pub(crate) labels: watch::Sender<LabelState>,
+    pub(crate) announced: watch::Sender<Announced>,
+    config: ArcSwapOption<(u64, Arc<Config>)>,
+    gate: Arc<Gate>,
+    kill: CancellationToken,
+}
+
+impl NodeService {
+    /// A node that is ready to serve. `kill` ends every connection.
+    pub fn new(settings: Settings, deps: Deps, kill: CancellationToken) -> Arc<Self> {
+        let authenticator = Authenticator {
+            view: Arc::clone(&deps.view),
+            clock: Arc::clone(&deps.clock),
+            server: Some(settings.host_id),
+        };
+        let base = Context {
+            cluster_name: deps.view.cluster_name().to_owned(),
+            server_id: settings.host_id.to_string(),
+            server_hostname: settings.hostname.clone(),
+            ..Context::default()
+        };
+        let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
+        Arc::new(Self {
+            settings,
+            deps,
+            door,
+            labels: watch::Sender::default(),
+            announced: watch::Sender::new(Announced::NotYet),
+            config: ArcSwapOption::empty(),
+            gate: Gate::new(),
+            kill,
+        })
+    }
+
+    /// Computes labels and announces the node until told to stop; with a listener, accepts
+    /// connections on it too.
+    pub async fn run(self: Arc<Self>, listener: Option<Listener>, shutdown: CancellationToken) {
+        let mut labels = tokio::task::JoinSet::new();
+        for label in &self.settings.dynamic_labels {
+            let (provider, random) = (Arc::clone(&self.deps.labels), Arc::clone(&self.deps.random));
+            let failures = self.deps.metrics.failed_labels.clone();
+            labels.spawn(keep_fresh(label.clone(), provider, random, self.labels.clone(), failures));
+        }
+        let announcing = Arc::clone(&self).announce(shutdown.clone());
+        tokio::join!(announcing, async {
+            if let Some(listener) = listener {
+                self.accept(listener, shutdown).await;
+            }
+        });
+    }
+
+    async fn accept(self: Arc<Self>, listener: Listener, shutdown: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let service = Arc::clone(&self);
+            tokio::spawn(async move {
+                let origin = Origin { peer: accepted.peer, local: accepted.local, tunnelled: false };
+                service.connection(Box::new(accepted.stream), origin).await;
+                drop(accepted.place);
+            });
+        }
+    }
+
+    /// How the last announcement went, and when that changes.
+    pub fn announced(&self) -> watch::Receiver<Announced> {
+        self.announced.subscribe()
+    }
+
+    /// How many sessions run: what a drain waits for.
+    pub fn sessions(&self) -> i64 {
+        self.deps.metrics.sessions.get()
+    }
+
+    async fn connection(self: &Arc<Self>, stream: BoxedStream, origin: Origin) {
+        let known = Known::default();
+        let handler = Connection::new(Arc::clone(self), known.clone(), origin);
+        let stranger = self.gate.enter(origin.peer.ip());
+        self.deps.metrics.connections.inc();
+        let end = tokio::select! {
+            end = serve(self.config(), stream, handler, stranger, known) => Some(end),
+            () = self.kill.cancelled() => None,
+        };
+        self.deps.metrics.connections.dec();
+        let peer = origin.peer;
+        match end {
+            None | Some(End::Closed) => tracing::debug!(%peer, "connection closed"),
+            Some(End::TurnedOut(why)) => tracing::debug!(%peer, ?why, "turned out a stranger"),
+            Some(End::Failed(error)) => tracing::debug!(%peer, %error, "connection failed"),
+        }
+    }
+
+    /// The configuration for the identity of this moment; made anew when the identity was renewed.
+    fn config(&self) -> Arc<Config> {
+        let bundle = Arc::clone(&self.deps.identity.borrow());
+        let serial = bundle.ssh_certificate.serial();
+        if let Some(current) = self.config.load_full().filter(|current| current.0 == serial) {
+            return Arc::clone(&current.1);
+        }
+        let settings = ServerSettings {
+            algorithms: self.settings.algorithms.clone(),
+            keep_alive: self.settings.keep_alive,
+        };
+        let config = ssh::server_config(&bundle, &settings);
+        self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
+        config
+    }
+}
+
+/// The node as a taker of streams: what tunnels bring.
+pub struct Streams(pub Arc<NodeService>);
+
+#[async_trait]
+impl Serve for Streams {
+    async fn serve(&self, stream: BoxedStream, origin: Origin) {
+        self.0.connection(stream, origin).await;
+    }
+}

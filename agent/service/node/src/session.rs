@@ -1,0 +1,212 @@
+//! One session: a shell, a command or a file transfer, from its first event to its last.
+//!
+//! The order is fixed. The beginning is recorded before anything starts, so no session is without a
+//! trace; what happened is recorded when it ended. The program runs in a process of its own that is
+//! the user's from the first instruction on; nothing of ours stays beside it.
+
+use std::sync::Arc;
+
+use domain::access::SessionPermit;
+use domain::audit::{Context, Detail};
+use port::host_user::HostUser;
+use russh::server::Msg;
+use russh::{Channel, ChannelWriteHalf};
+use ssh::ahead::AheadReader;
+use sys::session::{ExitStatus, SpawnRequest, Terminal};
+use tokio::sync::mpsc;
+
+use crate::service::NodeService;
+
+pub(crate) mod agent;
+mod end;
+pub(crate) mod environment;
+mod error;
+mod report;
+pub(crate) mod scp;
+mod streams;
+
+use end::{CANNOT_START, send_end};
+use error::SessionError;
+use scp::Copying;
+
+/// What a client does to a session while it runs.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Its terminal has another size.
+    Resize(sys::session::WindowSize),
+    /// It sends a signal.
+    Signal(sys::session::Signal),
+}
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The login shell.
+    Shell,
+    /// A command line.
+    Command(String),
+    /// The SFTP server.
+    Sftp,
+}
+
+/// Everything about a session that is about to start.
+pub(crate) struct Plan {
+    pub(crate) service: Arc<NodeService>,
+    pub(crate) permit: SessionPermit,
+    pub(crate) context: Context,
+    pub(crate) wanted: Wanted,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) channel: Channel<Msg>,
+    /// The client's connection.
+    pub(crate) client: russh::server::Handle,
+    /// Whether the client forwards its agent.
+    pub(crate) agent: bool,
+    pub(crate) control: mpsc::Receiver<Control>,
+}
+
+impl Plan {
+    /// Runs the session to its end.
+    pub(crate) async fn run(self) {
+        let metrics = self.service.deps.metrics.clone();
+        metrics.sessions.inc();
+        let _counted = scopeguard(move || {
+            metrics.sessions.dec();
+        });
+        let Self { service, permit, context, wanted, env, terminal, channel, client, agent, control } = self;
+        let (read, write) = channel.split();
+        let started = service.deps.clock.now();
+        let interactive = terminal.is_some();
+        let size = terminal.as_ref().map(|terminal| format!("{}:{}", terminal.size.cols, terminal.size.rows));
+        let start = Detail::SessionStart { size, interactive };
+        if let Err(error) = service.door.record(context.clone(), start).await {
+            refuse(&client, &write, SessionError::NotRecorded(error)).await;
+            return;
+        }
+        let begin = Begin { service: &service, permit: &permit, context: &context, wanted: &wanted };
+        let agent = agent.then(|| client.clone());
+        let outcome = begin.session(env, terminal, agent, control, (read, &write)).await;
+        let detail = ended(&wanted, &outcome);
+        match outcome {
+            Ok(status) => send_end(&client, &write, &status).await,
+            Err(error) => refuse(&client, &write, error).await,
+        }
+        if let Some(detail) = detail {
+            service.door.note(context.clone(), detail).await;
+        }
+        let end = Detail::SessionEnd {
+            interactive,
+            participants: vec![permit.user().to_owned()],
+            session_start: started,
+            session_stop: service.deps.clock.now(),
+        };
+        service.door.note(context, end).await;
+    }
+}
+
+/// What is needed to begin.
+struct Begin<'a> {
+    service: &'a Arc<NodeService>,
+    permit: &'a SessionPermit,
+    context: &'a Context,
+    wanted: &'a Wanted,
+}
+
+impl Begin<'_> {
+    async fn session(
+        &self,
+        mut env: Vec<(String, String)>,
+        terminal: Option<Terminal>,
+        agent: Option<russh::server::Handle>,
+        control: mpsc::Receiver<Control>,
+        (read, write): (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
+    ) -> Result<ExitStatus, SessionError> {
+        let user = self.find_user().await?;
+        let agent = match agent {
+            Some(handle) => agent::Forwarded::start(&self.service.deps.launcher, &user, handle).await,
+            None => None,
+        };
+        env.extend(agent.as_ref().map(|agent| ("SSH_AUTH_SOCK".to_owned(), agent.path())));
+        let request = SpawnRequest {
+            user: user.clone(),
+            program: program(self.wanted),
+            env,
+            terminal,
+            read_user_env: self.service.settings.permit_user_env,
+        };
+        let session = self.service.deps.launcher.spawn(request).await?;
+        self.service.deps.metrics.started.inc();
+        let reporting = session.report.map(|report| {
+            tokio::spawn(report::follow(report, Arc::clone(&self.service.door), self.context.clone()))
+        });
+        let mut copying = match self.wanted {
+            Wanted::Command(command) => Copying::of(command),
+            _ => None,
+        };
+        let client = (AheadReader::new(read), write);
+        let obeying = (control, |size| self.resized(size));
+        let tap = Copying::tap(copying.as_mut());
+        let status = streams::carry(&session.process, session.streams, client, obeying, tap).await?;
+        if let Some(copying) = copying {
+            copying.record(&self.service.door, self.context, status.success()).await;
+        }
+        if let Some(reporting) = reporting {
+            // It ends with the program's last word.
+            let _ = reporting.await;
+        }
+        if let Some(agent) = agent {
+            agent.end(&self.service.deps.launcher, &user).await;
+        }
+        Ok(status)
+    }
+
+    async fn find_user(&self) -> Result<HostUser, SessionError> {
+        let (users, login) = (Arc::clone(&self.service.deps.users), self.permit.login().to_owned());
+        let found = tokio::task::spawn_blocking(move || users.find(&login)).await;
+        Ok(found.map_err(|error| SessionError::Lookup(Box::new(error)))??)
+    }
+
+    fn resized(&self, size: sys::session::WindowSize) {
+        let detail = Detail::Resize { size: format!("{}:{}", size.cols, size.rows) };
+        let (door, context) = (Arc::clone(&self.service.door), self.context.clone());
+        tokio::spawn(async move { door.note(context, detail).await });
+    }
+}
+
+fn program(wanted: &Wanted) -> sys::session::Program {
+    match wanted {
+        Wanted::Shell => sys::session::Program::Shell,
+        Wanted::Command(command) => sys::session::Program::Command(command.clone()),
+        Wanted::Sftp => sys::session::Program::Builtin(crate::sftp::BUILTIN),
+    }
+}
+
+/// The event of a command's end; shells and transfers have events of their own.
+fn ended(wanted: &Wanted, outcome: &Result<ExitStatus, SessionError>) -> Option<Detail> {
+    let Wanted::Command(command) = wanted else { return None };
+    let (exit_code, exit_error) = match outcome {
+        Ok(ExitStatus::Code(code)) => (Some(*code), None),
+        Ok(ExitStatus::Signal { name, .. }) => (None, Some(format!("killed by SIG{name}"))),
+        Err(error) => (None, Some(ssh::refuse::chain(error))),
+    };
+    Some(Detail::Exec { command: command.clone(), exit_code, exit_error })
+}
+
+/// A session that does not start: why, on standard error, and an exit status that says so.
+async fn refuse(client: &russh::server::Handle, write: &ChannelWriteHalf<Msg>, error: SessionError) {
+    let line: String = ssh::refuse::chain(&error).chars().filter(|c| !c.is_control()).collect();
+    // A client that is gone need not be told.
+    let _ = write.extended_data_bytes(1, format!("{line}\r\n").into_bytes()).await;
+    send_end(client, write, &ExitStatus::Code(CANNOT_START)).await;
+}
+
+/// Runs the closure when dropped, also when the task is cancelled.
+fn scopeguard(undo: impl FnMut()) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(undo)
+}

@@ -1,0 +1,70 @@
+//! The client's agent, forwarded: a socket that only the user can reach, every connection to which
+//! becomes a channel to the client.
+
+use std::path::PathBuf;
+
+use port::host_user::HostUser;
+use ssh::ahead::Ahead;
+use sys::launch::Launcher;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+/// Connections to the agent at once. Programs ask it one question each.
+const CONNECTIONS: usize = 16;
+
+/// A forwarded agent.
+pub(crate) struct Forwarded {
+    path: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+impl Forwarded {
+    /// Starts forwarding; without it a session goes on, as with OpenSSH.
+    pub(super) async fn start(
+        launcher: &Launcher,
+        user: &HostUser,
+        client: russh::server::Handle,
+    ) -> Option<Self> {
+        match launcher.listen_agent(user).await {
+            Ok((listener, path)) => Some(Self { path, accepting: tokio::spawn(accept(listener, client)) }),
+            Err(error) => {
+                tracing::warn!(login = %user.name, error = &error as &dyn std::error::Error, "the agent is not forwarded");
+                None
+            }
+        }
+    }
+
+    /// The socket's path, for `SSH_AUTH_SOCK`.
+    pub(super) fn path(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// Stops forwarding and removes the socket.
+    pub(super) async fn end(self, launcher: &Launcher, user: &HostUser) {
+        self.accepting.abort();
+        if let Err(error) = launcher.remove_agent(user, &self.path).await {
+            tracing::debug!(%error, "an agent's socket was left behind");
+        }
+    }
+}
+
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: UnixListener, client: russh::server::Handle) {
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+    while let Ok((mut local, _)) = listener.accept().await {
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let client = client.clone();
+        tokio::spawn(async move {
+            if let Ok(channel) = client.channel_open_agent().await {
+                let mut remote = Ahead::new(channel);
+                let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
+            }
+            drop(place);
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! What the SFTP server reports, line by line, becomes events.
+//!
+//! The lines come from a process that is the user's. What they say is written down as that user's
+//! doing, and nothing else follows from it.
+
+use std::sync::Arc;
+
+use domain::audit::{Context, Detail, FileOperation, Outcome};
+use serde::Deserialize;
+use ssh::entrance::Door;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::pipe;
+
+/// The longest line, in bytes: two paths of the longest kind, escaped.
+const LINE_MAX: u64 = 64 * 1024;
+
+/// One operation, as the server tells it.
+#[derive(Debug, Deserialize)]
+struct Report {
+    action: FileOperation,
+    path: String,
+    #[serde(default)]
+    target_path: Option<String>,
+    success: bool,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// Writes events until the server has ended.
+pub(super) async fn follow(report: pipe::Receiver, door: Arc<Door>, context: Context) {
+    let mut lines = BufReader::new(report);
+    loop {
+        let mut line = Vec::new();
+        match (&mut lines).take(LINE_MAX).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        // A line that makes no sense is not ours to repair; the next one may.
+        let Ok(Report { action, path, target_path, success, error }) = serde_json::from_slice(&line) else {
+            continue;
+        };
+        let detail = Detail::Sftp { action, path, target_path, outcome: Outcome { success, error } };
+        door.note(context.clone(), detail).await;
+    }
+}

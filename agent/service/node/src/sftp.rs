@@ -1,0 +1,2 @@
+//! The SFTP server.
+pub(crate) const BUILTIN: &str = "sftp";
