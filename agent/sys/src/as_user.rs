@@ -1,0 +1,196 @@
+//! Sockets of a user, made as that user.
+//!
+//! Forwarding connects and listens with the rights of whoever is logged in: their files, their
+//! sockets, no ports below 1024. The daemon gets the finished socket and never touches a path of
+//! theirs itself.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use port::host_user::HostUser;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use crate::launch::{Launcher, check_privilege, identify};
+use crate::session::SpawnError;
+use crate::wire::{Request, Task};
+
+/// How long one operation may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why an operation did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// It was tried, and the system said no.
+    #[error("cannot {action} {target} as login {login:?}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        target: String,
+        /// As whom.
+        login: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It took too long.
+    #[error("cannot {action} {target} as login {login:?}: no answer within {seconds} s")]
+    Timeout {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        target: String,
+        /// As whom.
+        login: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// It was not tried.
+    #[error("cannot {action} {target}")]
+    NotStarted {
+        /// What would have been tried.
+        action: &'static str,
+        /// On what.
+        target: String,
+        /// Why not.
+        #[source]
+        source: SpawnError,
+    },
+}
+
+impl Launcher {
+    /// Connects to a socket file as the user.
+    ///
+    /// # Errors
+    /// [`OperationError`]; a path longer than 107 bytes is refused by the system.
+    pub async fn connect_unix(&self, user: &HostUser, path: &Path) -> Result<UnixStream, OperationError> {
+        let job = Job::new(user, "connect to", path.display());
+        let done = self.perform(&job, Task::ConnectUnix(path.to_owned())).await?;
+        job.socket(done, |socket| {
+            let stream = std::os::unix::net::UnixStream::from(socket);
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        })
+    }
+
+    /// Listens on a socket file as the user; the file's mode is 0600. With `unlink_existing` a socket
+    /// file in the way is removed, a file of another kind never.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub async fn listen_unix(
+        &self,
+        user: &HostUser,
+        path: &Path,
+        unlink_existing: bool,
+    ) -> Result<UnixListener, OperationError> {
+        let job = Job::new(user, "listen on", path.display());
+        let done = self.perform(&job, Task::ListenUnix { path: path.to_owned(), unlink_existing }).await?;
+        job.socket(done, unix_listener)
+    }
+
+    /// Listens on a socket file nobody else can reach or guess, for a forwarded agent. Hand the path
+    /// to [`Launcher::remove_agent`] when the session ends.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub async fn listen_agent(&self, user: &HostUser) -> Result<(UnixListener, PathBuf), OperationError> {
+        let job = Job::new(user, "listen for", "a forwarded agent");
+        let mut done = self.perform(&job, Task::ListenAgent).await?;
+        let path = done.path.take().ok_or_else(|| job.refused(io::ErrorKind::InvalidData.into()))?;
+        Ok((job.socket(done, unix_listener)?, path))
+    }
+
+    /// Removes what [`Launcher::listen_agent`] made. Nothing left to remove is no error.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub async fn remove_agent(&self, user: &HostUser, path: &Path) -> Result<(), OperationError> {
+        let job = Job::new(user, "remove", path.display());
+        self.perform(&job, Task::RemoveAgent(path.to_owned())).await.map(|_| ())
+    }
+
+    /// Listens on an address as the user, who may have no ports below 1024. Port 0 is any free one.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub async fn listen_tcp(
+        &self,
+        user: &HostUser,
+        address: SocketAddr,
+    ) -> Result<TcpListener, OperationError> {
+        let job = Job::new(user, "listen on", address);
+        let done = self.perform(&job, Task::ListenTcp(address)).await?;
+        job.socket(done, |socket| {
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        })
+    }
+
+    async fn perform(&self, job: &Job<'_>, task: Task) -> Result<crate::launch::Outcome, OperationError> {
+        let (launcher, user) = (self.clone(), job.user.clone());
+        // A task of its own: a caller that gives up must not leave a child nobody reaps.
+        let work = tokio::spawn(timeout(TIMEOUT, async move {
+            check_privilege(&user)?;
+            let (identity, _) = identify(&user).await?;
+            let exchange = launcher.begin(&Request { identity, task }, &[], &user.name).await?;
+            exchange.outcome(&user).await
+        }));
+        match work.await.unwrap_or_else(|error| Ok(Err(SpawnError::HelperGone(io::Error::other(error))))) {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(SpawnError::Child { source, .. })) => Err(job.refused(source)),
+            Ok(Err(source)) => {
+                Err(OperationError::NotStarted { action: job.action, target: job.target.clone(), source })
+            }
+            Err(_) => Err(OperationError::Timeout {
+                action: job.action,
+                target: job.target.clone(),
+                login: job.user.name.clone(),
+                seconds: TIMEOUT.as_secs(),
+            }),
+        }
+    }
+}
+
+/// One operation, for its errors.
+struct Job<'a> {
+    user: &'a HostUser,
+    action: &'static str,
+    target: String,
+}
+
+impl<'a> Job<'a> {
+    fn new(user: &'a HostUser, action: &'static str, target: impl std::fmt::Display) -> Self {
+        Self { user, action, target: target.to_string() }
+    }
+
+    fn refused(&self, source: io::Error) -> OperationError {
+        OperationError::Refused {
+            action: self.action,
+            target: self.target.clone(),
+            login: self.user.name.clone(),
+            source,
+        }
+    }
+
+    /// The socket that came with the outcome.
+    fn socket<T>(
+        &self,
+        outcome: crate::launch::Outcome,
+        make: impl FnOnce(OwnedFd) -> io::Result<T>,
+    ) -> Result<T, OperationError> {
+        let socket = outcome.descriptor.ok_or_else(|| io::ErrorKind::InvalidData.into());
+        socket.and_then(make).map_err(|error| self.refused(error))
+    }
+}
+
+fn unix_listener(socket: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}

@@ -1,0 +1,128 @@
+//! Sockets made as a user.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use teleport_sys::as_user::OperationError;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::*;
+
+#[tokio::test]
+async fn a_socket_file_is_connected_to_with_the_users_rights() {
+    if !is_root("a_socket_file_is_connected_to_with_the_users_rights") {
+        return;
+    }
+    let (user, home) = nobody();
+    let launcher = launcher();
+    let path = home.path().join("socket");
+    // Made by root and for root alone.
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let error = launcher.connect_unix(&user, &path).await.unwrap_err();
+    assert!(
+        matches!(&error, OperationError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("as login \"nobody\""), "{error}");
+    std::os::unix::fs::chown(&path, Some(user.uid), None).unwrap();
+    let mut ours = launcher.connect_unix(&user, &path).await.unwrap();
+    let (mut theirs, _) = listener.accept().await.unwrap();
+    assert_eq!(theirs.peer_cred().unwrap().uid(), user.uid, "the other side sees the user");
+    ours.write_all(b"hello").await.unwrap();
+    let mut read = [0; 5];
+    theirs.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"hello");
+}
+
+#[tokio::test]
+async fn a_socket_file_is_the_users_own_and_private() {
+    let (user, home) = if is_root("") { nobody() } else { (me(), tempfile::tempdir().unwrap()) };
+    let launcher = launcher();
+    let path = home.path().join("socket");
+    let listener = launcher.listen_unix(&user, &path, false).await.unwrap();
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o777), (user.uid, 0o600));
+    assert!(metadata.file_type().is_socket());
+    let connected = UnixStream::connect(&path).await.unwrap();
+    listener.accept().await.unwrap();
+    drop((listener, connected));
+    // The file is still there: in the way, unless it may be removed.
+    assert!(launcher.listen_unix(&user, &path, false).await.is_err());
+    launcher.listen_unix(&user, &path, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    std::fs::write(&path, "text").unwrap();
+    assert!(launcher().listen_unix(&me(), &path, true).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+}
+
+#[tokio::test]
+async fn an_agent_socket_is_private_and_goes_with_its_folder() {
+    let (user, _home) = if is_root("") { nobody() } else { (me(), tempfile::tempdir().unwrap()) };
+    let launcher = launcher();
+    let (listener, path) = launcher.listen_agent(&user).await.unwrap();
+    let (_other, another) = launcher.listen_agent(&user).await.unwrap();
+    assert_ne!(path, another);
+    let folder = std::fs::metadata(path.parent().unwrap()).unwrap();
+    assert_eq!((folder.uid(), folder.mode() & 0o777), (user.uid, 0o700));
+    let user_sees = run(command(&user, &format!("test -S {}", path.display()))).await.unwrap();
+    assert!(user_sees.status.success(), "{user_sees:?}");
+    let connected = launcher.connect_unix(&user, &path).await.unwrap();
+    listener.accept().await.unwrap();
+    drop(connected);
+    for made in [&path, &another] {
+        launcher.remove_agent(&user, made).await.unwrap();
+        assert!(!made.parent().unwrap().exists());
+    }
+    launcher.remove_agent(&user, &path).await.unwrap();
+}
+
+#[tokio::test]
+async fn low_ports_are_for_root() {
+    let launcher = launcher();
+    let listener = launcher.listen_tcp(&me(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    TcpStream::connect(address).await.unwrap();
+    listener.accept().await.unwrap();
+    assert!(launcher.listen_tcp(&me(), address).await.is_err(), "it is taken");
+    if !is_root("low_ports_are_for_root") {
+        return;
+    }
+    let (user, _home) = nobody();
+    // 1 is tcpmux, which nobody has run for decades.
+    let low = "127.0.0.1:1".parse().unwrap();
+    let error = launcher.listen_tcp(&user, low).await.unwrap_err();
+    assert!(
+        matches!(&error, OperationError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+}
+
+#[tokio::test]
+async fn both_families_are_listened_on_apart() {
+    let launcher = launcher();
+    let Ok(six) = launcher.listen_tcp(&me(), "[::]:0".parse().unwrap()).await else {
+        eprintln!("SKIPPED both_families_are_listened_on_apart: this host has no IPv6");
+        return;
+    };
+    let port = six.local_addr().unwrap().port();
+    launcher.listen_tcp(&me(), ([0, 0, 0, 0], port).into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_path_too_long_and_one_that_is_not_there_are_named() {
+    let launcher = launcher();
+    let long = format!("/tmp/{}", "x".repeat(200));
+    for path in [long.as_str(), "/nonexistent/socket"] {
+        let error = launcher.connect_unix(&me(), path.as_ref()).await.unwrap_err();
+        assert!(
+            matches!(error, OperationError::Refused { .. }) && error.to_string().contains(path),
+            "{error:?}"
+        );
+    }
+}
