@@ -3,6 +3,7 @@
 //! It costs nothing until a plugin is used: thread, engine and cache are made by the first one.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use domain::plugin::PluginName;
 use parking_lot::Mutex;
 use port::label::{LabelFailure, LabelProvider};
 use port::random::{Random, SystemRandom};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info_span, warn};
 
@@ -46,6 +47,8 @@ struct Core {
     loading: tokio::sync::Mutex<()>,
     turns: Semaphore,
     random: SystemRandom,
+    /// Set once, when the host is stopped.
+    stopping: watch::Sender<bool>,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
 }
@@ -83,6 +86,7 @@ impl PluginHost {
             loading: tokio::sync::Mutex::new(()),
             turns,
             random: SystemRandom,
+            stopping: watch::Sender::new(false),
             last: Mutex::new(BTreeMap::new()),
         };
         Ok(Arc::new(Self { core: Arc::new(core), runtime: OnceLock::new(), starting: Mutex::new(()) }))
@@ -101,6 +105,16 @@ impl PluginHost {
         refusals
     }
 
+    /// Ends every call, with the programs they run, and serves none from now on. For the daemon's own end: a program
+    /// that outlived it would belong to nobody.
+    pub async fn stop(&self) {
+        self.core.stopping.send_replace(true);
+        let all = self.core.settings.concurrency.max(1);
+        // Both are free again once everything that was under way has been dropped.
+        let _idle = self.core.turns.acquire_many(all).await;
+        let _not_loading = self.core.loading.lock().await;
+    }
+
     /// Computes a label and tells how the call went.
     ///
     /// # Errors
@@ -109,7 +123,8 @@ impl PluginHost {
         let name = PluginName::new(label.plugin.as_str())?;
         let (core, label) = (Arc::clone(&self.core), label.clone());
         let stopped = name.clone();
-        let task = self.runtime()?.run(async move { core.call(&name, &label).await });
+        let task =
+            self.runtime()?.run(async move { core.unless_stopped(&name, core.call(&name, &label)).await });
         match task {
             Some(task) => task.result().await.unwrap_or(Err(LoadError::Stopped(stopped))),
             None => Err(LoadError::Stopped(stopped)),
@@ -119,7 +134,7 @@ impl PluginHost {
     async fn load(&self, name: &str) -> Result<Arc<Plugin>, LoadError> {
         let name = PluginName::new(name)?;
         let (core, stopped) = (Arc::clone(&self.core), name.clone());
-        let task = self.runtime()?.run(async move { core.plugin(&name).await });
+        let task = self.runtime()?.run(async move { core.unless_stopped(&name, core.plugin(&name)).await });
         match task {
             Some(task) => task.result().await.unwrap_or(Err(LoadError::Stopped(stopped))),
             None => Err(LoadError::Stopped(stopped)),
@@ -156,6 +171,19 @@ impl Core {
         let report = report.instrument(span).await;
         self.tell(&report);
         Ok(report)
+    }
+
+    /// Does the work, or drops it when the host is stopped.
+    async fn unless_stopped<T>(
+        &self,
+        name: &PluginName,
+        work: impl Future<Output = Result<T, LoadError>>,
+    ) -> Result<T, LoadError> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            result = work => result,
+            _ = stopping.wait_for(|stopping| *stopping) => Err(LoadError::Stopped(name.clone())),
+        }
     }
 
     fn busy(&self, plugin: &Plugin, label: &DynamicLabel, began: Instant) -> CallReport {

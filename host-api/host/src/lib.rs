@@ -17,6 +17,7 @@ pub mod compile;
 mod contract;
 mod engine;
 mod error;
+mod group;
 mod host;
 mod limit;
 mod load;

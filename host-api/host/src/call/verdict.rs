@@ -80,7 +80,8 @@ fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtim
 }
 
 fn trap(plugin: &Identity, state: &CallState, reason: &str) -> CallError {
-    let last = state.log.last_error().map(|line| format!("; it last said: {line}")).unwrap_or_default();
+    let last =
+        state.log.last_errors().map(|lines| format!("; it last said: {}", clean(&lines))).unwrap_or_default();
     let reason = format!("{}{last}", clean(reason));
     CallError::Trap { plugin: plugin.name.clone(), version: plugin.version.clone(), reason }
 }

@@ -4,6 +4,7 @@
 //! against the plugin's rate. What is over is dropped; the first dropped line of a call is said, and the sum is in
 //! the call's report.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::call::{CallState, Identity};
 
 /// Lines per second, over all calls of a plugin, with bursts of this many seconds' worth.
 const BURST: f64 = 5.0;
+
+/// Lines of standard error remembered for the report of a crash.
+const LAST_ERRORS: usize = 3;
 
 /// Lets so many lines through per second.
 pub(crate) struct Rate {
@@ -66,7 +70,7 @@ struct Lines {
     dropped: u64,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    last_error: Option<String>,
+    last_errors: VecDeque<String>,
 }
 
 /// Which standard stream.
@@ -88,7 +92,7 @@ impl Sink {
             dropped: 0,
             stdout: Vec::new(),
             stderr: Vec::new(),
-            last_error: None,
+            last_errors: VecDeque::new(),
         };
         Self { plugin, rate, line_max, state: Mutex::new(state) }
     }
@@ -125,9 +129,11 @@ impl Sink {
         (lines.written, lines.dropped)
     }
 
-    /// The last line of standard error: where a Rust guest says why it panicked.
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.state.lock().last_error.clone()
+    /// The last lines of standard error, where a plugin says why it gives up; nothing when it said nothing.
+    pub(crate) fn last_errors(&self) -> Option<String> {
+        let lines = self.state.lock();
+        let said: Vec<&str> = lines.last_errors.iter().map(String::as_str).collect();
+        (!said.is_empty()).then(|| said.join(" "))
     }
 
     /// Adds to an unfinished line; never holds more of it than can be written.
@@ -143,8 +149,13 @@ impl Sink {
             return;
         }
         let text = String::from_utf8_lossy(&bytes);
-        if stream == Stream::Err {
-            lines.last_error = Some(printable::escape(printable::clip(&text, self.line_max)).into_owned());
+        // Rust's advice on backtraces is for whoever can set variables, and a plugin has none.
+        if stream == Stream::Err && !text.starts_with("note: run with `RUST_BACKTRACE") {
+            let line = printable::escape(printable::clip(&text, self.line_max)).into_owned();
+            lines.last_errors.push_back(line);
+            if lines.last_errors.len() > LAST_ERRORS {
+                lines.last_errors.pop_front();
+            }
         }
         let level = if stream == Stream::Err { Level::Warn } else { Level::Info };
         self.admit(lines, level, &text);
@@ -199,7 +210,7 @@ mod tests {
     use super::*;
 
     fn sink(log_lines: u64, log_rate: u64) -> Sink {
-        let limits = Limits { log_lines, log_line: 10, log_rate, ..Limits::of(ContractKind::LabelProvider) };
+        let limits = Limits { log_lines, log_line: 30, log_rate, ..Limits::of(ContractKind::LabelProvider) };
         let name = PluginName::new("label-x").unwrap();
         let plugin = Arc::new(Identity { name, version: "1.0.0".to_owned() });
         Sink::new(plugin, Arc::new(Rate::new(log_rate)), &limits)
@@ -233,10 +244,12 @@ mod tests {
         assert_eq!(sink.counts(), (1, 0));
         sink.stream(Stream::Err, b"o\n\n");
         assert_eq!(sink.counts(), (2, 0));
-        assert_eq!(sink.last_error().as_deref(), Some("two"));
+        assert_eq!(sink.last_errors().as_deref(), Some("one two"));
+        sink.stream(Stream::Err, b"3\n4\nnote: run with `RUST_BACKTRACE=1`\n5\n");
+        assert_eq!(sink.last_errors().as_deref(), Some("3 4 5"));
         sink.stream(Stream::Out, b"unfinished");
         sink.finish();
-        assert_eq!(sink.counts(), (3, 0));
+        assert_eq!(sink.counts(), (7, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,15 +258,15 @@ mod tests {
         for _ in 0..1000 {
             sink.stream(Stream::Err, &[b'a'; 4096]);
         }
-        assert!(sink.state.lock().stderr.len() <= 11);
+        assert!(sink.state.lock().stderr.len() <= 31);
         sink.finish();
-        assert_eq!(sink.last_error().as_deref(), Some("aaaaaaaaaa"));
+        assert_eq!(sink.last_errors().as_deref(), Some("a".repeat(30).as_str()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_could_steer_a_terminal_is_spelled_out() {
         let sink = sink(100, 100);
         sink.stream(Stream::Err, b"\x1b[2J\n");
-        assert_eq!(sink.last_error().as_deref(), Some("\\u{1b}[2J"));
+        assert_eq!(sink.last_errors().as_deref(), Some("\\u{1b}[2J"));
     }
 }

@@ -14,7 +14,6 @@ use domain::plugin::{Effective, Limits, PluginName};
 use super::v1::teleport::host::process::{Failure, Host, Outcome};
 use crate::call::CallState;
 
-mod group;
 mod run;
 
 /// The variables a program gets, where the daemon has them.

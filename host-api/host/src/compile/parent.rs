@@ -11,6 +11,7 @@ use tokio::process::{ChildStdin, Command};
 
 use super::child::REFUSED;
 use super::{CODE_MAX, CompileError, INSPECTION_MAX, Task};
+use crate::group::Group;
 
 /// The most that is kept of what the child says when it fails, in bytes.
 const SAID_MAX: u64 = 4096;
@@ -37,19 +38,21 @@ impl Child<'_> {
     }
 
     async fn run(&self, task: Task, wasm: Bytes, out: Stdio) -> Result<Vec<u8>, CompileError> {
-        let mut child = self
+        let child = self
             .command(task, out)
             .spawn()
             .map_err(|source| CompileError::Start { program: self.program.to_owned(), source })?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let mut child = Group::new(child);
+        let (stdin, stdout, stderr) = child.streams();
         let talk = async {
             let (fed, result, said) =
                 tokio::join!(feed(stdin, wasm), bounded(stdout, INSPECTION_MAX), bounded(stderr, SAID_MAX));
+            child.ended().await;
             // A child that refuses early closes its input: its own reason says more than the broken pipe.
-            let status = child.wait().await.map_err(CompileError::Talk)?;
+            let status = child.end().await.map_err(CompileError::Talk)?;
             Ok((status, fed, result?, said?))
         };
-        // Dropped when the time is up, and with it the child, which dies with its handle.
+        // Dropped when the time is up, and with it the child, which dies with its group.
         let outcome = tokio::time::timeout(self.time, talk).await;
         let (status, fed, result, said) = outcome.map_err(|_| CompileError::TimedOut(self.time))??;
         if !status.success() {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use super::group::Group;
 use crate::capability::v1::teleport::host::process::{Ending, Failure, Outcome};
+use crate::group::Group;
 
 /// How long output that was already written may take to arrive after the program has ended, when something it
 /// started still holds the pipe.
@@ -37,7 +37,7 @@ pub(super) async fn run(
     bounds: Bounds,
 ) -> Result<Outcome, Failure> {
     let mut group = Group::new(spawn(argv, environment)?);
-    let (stdout, stderr) = group.output();
+    let (_, stdout, stderr) = group.streams();
     let mut stdout = Kept::new(stdout, bounds.output_max);
     let mut stderr = Kept::new(stderr, bounds.output_max);
     let reading = async {

@@ -8,14 +8,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use tokio::process::Child;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the leader is asked for where the machine gives no signal of its end.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A running program, and what it started. Dropping it kills all of it.
-pub(super) struct Group {
+pub(crate) struct Group {
     // Declared before the child, so that the group is killed before the child's own drop can reap its leader.
     leader: Leader,
     child: Child,
@@ -35,20 +35,18 @@ impl Drop for Leader {
 
 impl Group {
     /// Takes charge of a child that was started as the leader of its own group.
-    pub(super) fn new(child: Child) -> Self {
+    pub(crate) fn new(child: Child) -> Self {
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Self { leader: Leader(leader), child }
     }
 
-    /// The child's output, once.
-    pub(super) fn output(
-        &mut self,
-    ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
-        (self.child.stdout.take(), self.child.stderr.take())
+    /// The ends of the child's standard streams that were piped, once.
+    pub(crate) fn streams(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
     /// Waits until the program itself has ended, without reaping it.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         let Some(leader) = self.leader.0 else { return };
         // Listening begins before the first look, so that no end falls between the two.
         let mut ends = signal(SignalKind::child()).ok();
@@ -65,7 +63,7 @@ impl Group {
     ///
     /// # Errors
     /// The machine's, when the leader cannot be waited for.
-    pub(super) async fn end(mut self) -> std::io::Result<ExitStatus> {
+    pub(crate) async fn end(mut self) -> std::io::Result<ExitStatus> {
         if let Some(leader) = self.leader.0.take() {
             let _killed = kill_process_group(leader, Signal::KILL);
         }

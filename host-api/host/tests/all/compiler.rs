@@ -1,0 +1,119 @@
+//! The child that compiles: its limits, and what the host makes of a child that fails.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use plugin_host::Compiler;
+
+use crate::bed::{Bed, gone, refusal};
+
+const CHILD: &str = env!("CARGO_BIN_EXE_teleport-plugin-compiler");
+
+/// A child in the place of the compiler, as a script.
+fn bed_with(script: &str) -> Bed {
+    let mut bed = Bed::new();
+    bed.settings.compiler =
+        Compiler::Child { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+    bed
+}
+
+#[tokio::test]
+async fn a_compiler_that_is_not_there_is_named() {
+    let mut bed = Bed::new();
+    bed.settings.compiler = Compiler::Child { program: "/nonexistent/compiler".into(), arguments: vec![] };
+    let text = refusal(&bed.host(), "label-command").await;
+    assert!(text.contains("the compiler /nonexistent/compiler could not be started"), "{text}");
+}
+
+#[tokio::test]
+async fn a_compiler_that_hangs_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let mut bed = bed_with(&format!("cat > /dev/null; sleep 1000 & echo $! > {}; wait", file.display()));
+    bed.settings.compile_time = Duration::from_millis(500);
+    let text = refusal(&bed.host(), "label-command").await;
+    assert!(text.contains("compiling took longer than 500ms and was stopped"), "{text}");
+    // On a machine so slow that the script did not get that far, there is nothing to have been left.
+    if file.exists() {
+        gone(&file).await;
+    }
+}
+
+#[tokio::test]
+async fn a_compiler_that_dies_is_quoted() {
+    let text = refusal(&bed_with("echo out of luck >&2; exit 9").host(), "label-command").await;
+    assert!(text.contains("the compiler ended with exit status: 9 and said: out of luck"), "{text}");
+    let text = refusal(&bed_with("kill -KILL $$").host(), "label-command").await;
+    assert!(text.contains("signal: 9"), "{text}");
+}
+
+#[tokio::test]
+async fn a_compiler_that_floods_is_cut_off() {
+    let text = refusal(&bed_with("cat > /dev/null; head -c 3000000 /dev/zero").host(), "label-command").await;
+    assert!(text.contains("the compiler wrote more than 1048576 bytes"), "{text}");
+}
+
+#[tokio::test]
+async fn a_compiler_that_answers_nonsense_is_not_believed() {
+    let text = refusal(&bed_with("cat > /dev/null; echo nonsense").host(), "label-command").await;
+    assert!(text.contains("the compiler's account of the component cannot be read"), "{text}");
+}
+
+/// The result of the real child for these bytes: exit code, and what it said.
+fn child(task: &str, wasm: &[u8]) -> (Option<i32>, Vec<u8>, String) {
+    let mut child = Command::new(CHILD)
+        .arg(task)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A child that refuses at once does not read on.
+    let _fed = stdin.write_all(wasm);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn the_child_says_what_it_was_given() {
+    let (code, out, said) = child("inspect", b"\0asm\x0d\0\x01\0");
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert_eq!(String::from_utf8(out).unwrap(), r#"{"imports":[],"exports":[],"manifest":null}"#);
+    let (code, out, said) = child("compile", b"no component");
+    assert_eq!((code, out.len()), (Some(3), 0));
+    assert!(!said.is_empty());
+    let (code, _, said) = child("dance", b"");
+    assert_eq!((code, said.as_str()), (Some(1), "started without a task it knows"));
+}
+
+#[test]
+fn the_child_confines_itself_before_it_reads() {
+    let mut child =
+        Command::new(CHILD).arg("inspect").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    // It waits for its input with its limits set; until they are, the file shows the parent's.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let confined = loop {
+        let text = std::fs::read_to_string(Path::new(&limits)).unwrap();
+        let of = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        // Set last, so the others are there with it.
+        if of("Max cpu time") == ["1200", "1200"] {
+            break (of("Max open files"), of("Max core file size"), of("Max address space"));
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the limits are never set:\n{text}");
+        std::thread::yield_now();
+    };
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let (files, core, space) = confined;
+    assert_eq!(files, ["3", "3"]);
+    assert_eq!(core, ["0", "0"]);
+    assert_eq!(space, [(8u64 << 30).to_string(), (8u64 << 30).to_string()]);
+}

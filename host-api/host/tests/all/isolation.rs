@@ -1,0 +1,126 @@
+//! Nothing leaks: from call to call, from the host to a plugin, or from a plugin to the calls of others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use plugin_host::{LoadError, Outcome};
+
+use crate::bed::{Bed, LONG, call, gone, label};
+
+#[tokio::test]
+async fn every_call_has_a_fresh_instance() {
+    let host = Bed::hostile().host();
+    for _ in 0..3 {
+        assert_eq!(call(&host, "count").await.result.unwrap(), "1");
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_of_the_host_to_see() {
+    let host = Bed::hostile().host();
+    let seen = call(&host, "look-around").await.result.unwrap();
+    assert_eq!(seen, "variables 0, arguments 0, input 0, passwd false, root false");
+}
+
+#[tokio::test]
+async fn others_are_served_while_plugins_loop() {
+    let mut bed = Bed::hostile();
+    bed.limit("hostile", "cpu", "1m");
+    bed.limit("hostile", "wall", "1m");
+    let host = bed.host();
+    let looping: Vec<_> = (0..2)
+        .map(|_| {
+            let host = Arc::clone(&host);
+            tokio::spawn(async move { host.call(&label("hostile", "loop")).await })
+        })
+        .collect();
+    for n in 0..10 {
+        assert_eq!(call(&host, &format!("echo {n}")).await.result.unwrap(), n.to_string());
+    }
+    assert!(looping.iter().all(|call| !call.is_finished()), "they loop for a minute of processor time");
+    looping.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_call_nobody_waits_for_is_stopped_and_gives_its_turn_back() {
+    let mut bed = Bed::hostile();
+    bed.limit("hostile", "cpu", "1m");
+    bed.limit("hostile", "wall", "1m");
+    bed.settings.concurrency = 1;
+    let host = bed.host();
+    assert!(host.check(["hostile"]).await.is_empty());
+    let abandoned = label("hostile", "loop");
+    let given_up = tokio::time::timeout(Duration::from_millis(50), host.call(&abandoned)).await;
+    assert!(given_up.is_err(), "it loops for a minute");
+    assert_eq!(call(&host, "echo next").await.result.unwrap(), "next");
+}
+
+#[tokio::test]
+async fn a_call_that_never_gets_its_turn_says_so() {
+    let mut bed = Bed::hostile();
+    bed.limit("hostile", "cpu", "1m");
+    bed.limit("hostile", "wall", "300ms");
+    bed.limit("label-command", "wall", "1m");
+    bed.limit("label-command", "process_time", "1m");
+    bed.settings.concurrency = 1;
+    let host = bed.host();
+    assert!(host.check(["hostile", "label-command"]).await.is_empty());
+    let holder = Arc::clone(&host);
+    let holding = tokio::spawn(async move { holder.call(&label("label-command", "sleep 1000")).await });
+    // The holder's turn is taken when its program runs, which nobody is told of: until then this one may be served.
+    let report = loop {
+        let report = call(&host, "echo x").await;
+        if report.outcome() != Outcome::Ok {
+            break report;
+        }
+    };
+    assert_eq!(report.outcome(), Outcome::Host);
+    let text = report.result.unwrap_err().to_string();
+    assert!(text.contains("did not get its turn"), "{text}");
+    holding.abort();
+}
+
+#[tokio::test]
+async fn crash_after_crash_leaves_no_trace() {
+    let mut bed = Bed::hostile();
+    bed.settings.concurrency = 1;
+    bed.limit("hostile", "log_rate", "1");
+    let host = bed.host();
+    for _ in 0..200 {
+        assert_eq!(call(&host, "recurse").await.outcome(), Outcome::Trap);
+    }
+    assert_eq!(call(&host, "echo alive").await.result.unwrap(), "alive");
+}
+
+#[tokio::test]
+async fn every_call_is_told_to_the_observer() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut bed = Bed::hostile();
+    let observer = Arc::clone(&seen);
+    bed.settings.on_call = Some(Arc::new(move |report| observer.lock().push(report.outcome())));
+    let host = bed.host();
+    for deed in ["echo", "panic", "fail", "run id"] {
+        call(&host, deed).await;
+    }
+    assert_eq!(*seen.lock(), [Outcome::Ok, Outcome::Trap, Outcome::Guest, Outcome::Denied]);
+}
+
+#[tokio::test]
+async fn stopping_the_host_ends_calls_and_the_programs_they_run() {
+    let host = Bed::new().host();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let mut hanging = label("label-command", "");
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000", file.display());
+    hanging.command = vec!["sh".to_owned(), "-c".to_owned(), script];
+    let caller = Arc::clone(&host);
+    let call = tokio::spawn(async move { caller.call(&hanging).await });
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::timeout(LONG, host.stop()).await.expect("stopping ends");
+    assert!(matches!(call.await.unwrap(), Err(LoadError::Stopped(_))));
+    assert!(matches!(host.call(&label("label-command", "true")).await, Err(LoadError::Stopped(_))));
+    gone(&file).await;
+}

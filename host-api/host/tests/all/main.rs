@@ -1,0 +1,17 @@
+//! The plugin host from the outside: real components, compiled by the real child, called through the real
+//! loader. The guests are in `tests/guests`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops where something is wrong"
+)]
+
+mod bed;
+mod carried;
+mod compiler;
+mod hostile;
+mod isolation;
+mod loading;
