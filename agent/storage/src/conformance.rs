@@ -173,6 +173,7 @@ cases![
     expiry::an_expired_item_is_deleted_for_watchers,
     expiry::a_later_put_changes_the_expiry,
     expiry::an_item_may_be_born_expired,
+    expiry::an_expiry_is_kept_to_the_microsecond,
     concurrent::counters_lose_no_increment,
     concurrent::one_of_many_creates,
     concurrent::transfers_keep_the_sum,
@@ -231,6 +232,7 @@ macro_rules! conformance {
             an_expired_item_is_deleted_for_watchers
             a_later_put_changes_the_expiry
             an_item_may_be_born_expired
+            an_expiry_is_kept_to_the_microsecond
             counters_lose_no_increment
             one_of_many_creates
             transfers_keep_the_sum

@@ -24,22 +24,13 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// A file in the folder cannot be made or opened.
-    #[error("cannot write {path}; run as the user who owns the folder, or set another data_dir")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What happened.
-        #[source]
-        source: io::Error,
-    },
     /// The file may be read but not written.
     #[error("{path} is read-only; make it writable for this user, or set another data_dir")]
     ReadOnly {
         /// Which.
         path: PathBuf,
     },
-    /// Some other process is opening the store and does not come to an end, or keeps it locked.
+    /// Another process keeps the file locked.
     #[error("another process has kept {path} locked for {seconds} s; find it with: fuser {path}")]
     Locked {
         /// Which.

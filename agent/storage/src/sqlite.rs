@@ -25,7 +25,7 @@ use port::clock::Clock;
 use port::store::{Item, Key, Page, Prefix, Revision, Store, StoreError, Transaction, Watch, check_limits};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::expiry::{Micros, to_micros};
 use crate::sqlite::reader::Readers;
@@ -73,11 +73,22 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Self, OpenError> {
+        Self::open_folder(&data_dir.join("backend"), clock, settings).await
+    }
+
+    /// The same in a folder of the operator's choice (`storage.path`), which holds `sqlite.db`.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_folder(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
         let settings = settings.checked();
-        let folder = data_dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open::open(&folder)).await;
-        let (path, connection) =
-            opened.map_err(|_| OpenError::Interrupted { path: data_dir.to_owned() })??;
+        let wanted = folder.to_owned();
+        let opened = tokio::task::spawn_blocking(move || open::open(&wanted)).await;
+        let (path, connection) = opened.map_err(|_| OpenError::Interrupted { path: folder.to_owned() })??;
         let (commands, queue) = mpsc::channel(QUEUE);
         let watched = Arc::new(AtomicBool::new(false));
         let readers = Readers::new(path.clone());
@@ -122,8 +133,8 @@ impl Drop for SqliteStore {
 /// Reminds the writer to look around: for expired items, and for changes of other processes when
 /// somebody here watches.
 async fn tick(commands: mpsc::WeakSender<Command>, watched: Arc<AtomicBool>, settings: Settings) {
-    let mut sweeps = tokio::time::interval(settings.sweep);
-    let mut polls = tokio::time::interval(settings.poll);
+    let mut sweeps = tokio::time::interval_at(Instant::now() + settings.sweep, settings.sweep);
+    let mut polls = tokio::time::interval_at(Instant::now() + settings.poll, settings.poll);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

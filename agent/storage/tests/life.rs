@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake::FakeClock;
-use port::store::{Key, Prefix, Store, StoreError, Watch, WatchEvent};
+use port::store::{
+    Key, OPERATIONS_MAX, Prefix, Store, StoreError, Transaction, WATCH_QUEUE, Watch, WatchEvent,
+};
 use teleport_storage::{MemoryStore, OpenError, Settings, SqliteStore};
 use tempfile::TempDir;
 
@@ -217,6 +219,47 @@ async fn a_watcher_is_told_when_another_store_forgot_what_it_has_not_heard() {
     };
     assert!(matches!(end, StoreError::Compacted(_)), "{end}");
     assert_eq!(next(&mut watch).await, None);
+}
+
+#[tokio::test]
+async fn a_watcher_never_misses_a_change_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        Settings { poll: Duration::from_secs(3600), history: 3 * WATCH_QUEUE, ..Settings::default() };
+    let clock = Arc::new(FakeClock::new());
+    let here = SqliteStore::open_with(folder.path(), clock.clone(), settings).await.unwrap();
+    let there = SqliteStore::open_with(folder.path(), clock, settings).await.unwrap();
+    let mut watch = here.watch(Prefix::of(&["mine"]), None).await.unwrap();
+    // More than is ever read at once, none of it watched, and then one that is.
+    for chunk in 0..=WATCH_QUEUE / OPERATIONS_MAX {
+        let put =
+            |all: Transaction, number| all.put(Key::of(&["other", &format!("{chunk}-{number}")]), "1", None);
+        there.write((0..OPERATIONS_MAX).fold(Transaction::default(), put)).await.unwrap();
+    }
+    there.put(Key::of(&["mine", "a"]), "1".into(), None).await.unwrap();
+    here.put(key(), "own".into(), None).await.unwrap();
+    assert!(matches!(next(&mut watch).await, Some(Err(StoreError::Compacted(_)))));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_disk_is_told_and_got_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let mut watch = store.watch(Prefix::all(), None).await.unwrap();
+    let first = store.put(key(), "1".into(), None).await.unwrap();
+    // As SQLite does when the disk is full: the whole transaction is given up.
+    run(&folder, "CREATE TRIGGER full BEFORE INSERT ON items BEGIN SELECT RAISE(ROLLBACK, 'full'); END");
+    let outcome = store.put(key(), "2".into(), None).await;
+    assert!(
+        matches!(&outcome, Err(StoreError::Unavailable(text)) if text.contains("sqlite.db")),
+        "{outcome:?}"
+    );
+    assert_eq!(store.get(&key()).await.unwrap().unwrap().revision, first);
+    run(&folder, "DROP TRIGGER full");
+    let third = store.put(key(), "3".into(), None).await.unwrap();
+    for revision in [first, third] {
+        assert_eq!(next(&mut watch).await.unwrap().unwrap().revision, revision, "nothing of the second");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Items that cease to exist.
 
-use port::store::{Condition, StoreError, Transaction};
+use std::time::Duration;
+
+use port::store::{Change, Condition, Revision, StoreError, Transaction};
 
 use super::{Subject, below, bytes, heard, key};
 
@@ -48,7 +50,7 @@ pub(super) async fn an_expired_item_is_deleted_for_watchers(subject: Subject) {
     assert_eq!(deleted, ["-a", "-b"]);
     // The same from the past, for a watcher that was away.
     let last = subject.put("d", "1").await;
-    let mut again = subject.store.watch(below(), Some(port::store::Revision(0))).await.unwrap();
+    let mut again = subject.store.watch(below(), Some(Revision(0))).await.unwrap();
     let mut all = Vec::new();
     loop {
         let event = super::next(&mut again).await;
@@ -88,4 +90,18 @@ pub(super) async fn an_item_may_be_born_expired(subject: Subject) {
     assert_eq!(heard(&mut watch, 2).await, ["+a=1", "-a"]);
     subject.store.create(key("a"), bytes("2"), None).await.unwrap();
     assert_eq!(subject.value("a").await.as_deref(), Some("2"));
+}
+
+pub(super) async fn an_expiry_is_kept_to_the_microsecond(subject: Subject) {
+    let whole = subject.in_seconds(60).unwrap();
+    let with_nanoseconds = whole.checked_add(Duration::from_nanos(1_234_567)).unwrap();
+    let kept = whole.checked_add(Duration::from_micros(1234)).unwrap();
+    let mut live = subject.store.watch(below(), None).await.unwrap();
+    subject.store.put(key("a"), bytes("1"), Some(with_nanoseconds)).await.unwrap();
+    assert_eq!(subject.store.get(&key("a")).await.unwrap().unwrap().expires, Some(kept));
+    let mut replayed = subject.store.watch(below(), Some(Revision(0))).await.unwrap();
+    for watch in [&mut live, &mut replayed] {
+        let Change::Put(item) = super::next(watch).await.change else { panic!("a put is told as a put") };
+        assert_eq!(item.expires, Some(kept), "watchers are told what is kept");
+    }
 }

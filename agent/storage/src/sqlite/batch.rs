@@ -160,3 +160,62 @@ impl<'a> Batch<'a> {
         self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    /// A database in which writing `/a/poison` fails, and `/a/fatal` makes SQLite give up the transaction.
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TRIGGER poison BEFORE INSERT ON items WHEN NEW.key = '/a/poison'
+                 BEGIN SELECT RAISE(ABORT, 'told to fail'); END;
+                 CREATE TRIGGER fatal BEFORE INSERT ON items WHEN NEW.key = '/a/fatal'
+                 BEGIN SELECT RAISE(ROLLBACK, 'told to give up'); END;",
+            )
+            .unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        connection
+    }
+
+    fn batch(connection: &Connection) -> Batch<'_> {
+        Batch::new(connection, Path::new("/x/sqlite.db"), Revision(0), 0)
+    }
+
+    fn puts(names: &[&str]) -> Transaction {
+        let put = |all: Transaction, name: &&str| all.put(Key::of(&["a", name]), "1", None);
+        names.iter().fold(Transaction::default(), put)
+    }
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_transaction_that_fails_is_undone_alone() {
+        let connection = database();
+        let mut batch = batch(&connection);
+        assert_eq!(batch.apply(&puts(&["one"])).unwrap(), Ok(Revision(1)));
+        let failed = batch.apply(&puts(&["two", "poison"])).unwrap();
+        assert!(matches!(&failed, Err(StoreError::Unavailable(text)) if text.contains("told to fail")));
+        assert_eq!(batch.apply(&puts(&["three"])).unwrap(), Ok(Revision(2)), "no revision is wasted");
+        let (revision, events) = batch.finish();
+        let told: Vec<_> = events.iter().map(|event| event.change.key().last_segment()).collect();
+        assert_eq!((revision, told), (Revision(2), vec!["one", "three"]));
+        assert_eq!((count(&connection, "items"), count(&connection, "events")), (2, 2));
+    }
+
+    #[test]
+    fn an_error_that_ends_the_transaction_ends_the_batch() {
+        let connection = database();
+        let mut batch = batch(&connection);
+        batch.apply(&puts(&["one"])).unwrap().unwrap();
+        assert!(batch.apply(&puts(&["fatal"])).is_err());
+        assert!(connection.is_autocommit());
+        assert_eq!(count(&connection, "items"), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! Opening the database: the folder, the file, its settings, its schema.
 //!
-//! Everything here blocks and is called from blocking threads only.
+//! Everything here blocks and is called from blocking threads only. Several processes may do it at
+//! the same moment: each step is either harmless when done twice or done under SQLite's own lock.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,8 +9,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use crate::OpenError;
-use crate::sqlite::folder::{self, LOCK_WAIT};
-use crate::sqlite::schema;
+use crate::sqlite::{folder, schema};
+
+/// How long a call waits while another process keeps the file locked.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two tries of the writer at a lock another process holds. SQLite's own steps grow to
+/// 100 ms, and a process that commits without pause would always have the lock by then.
+const LOCK_STEP: Duration = Duration::from_millis(1);
 
 /// Page cache per connection, in KiB: with the writer and three readers 1 MiB in all.
 const CACHE_KIB: i64 = 256;
@@ -20,39 +27,43 @@ const LOG_MAX: i64 = 4 * 1024 * 1024;
 /// More than the statements there are, so that each is prepared once.
 const STATEMENTS: usize = 32;
 
-/// Between two tries of the writer at a lock another process holds. SQLite's own steps grow to
-/// 100 ms, and a process that commits without pause would always have the lock by then.
-const BUSY_STEP: Duration = Duration::from_millis(1);
-
-/// Opens the database of this data directory for writing.
-pub(super) fn open(data_dir: &Path) -> Result<(PathBuf, Connection), OpenError> {
-    let folder = data_dir.join("backend");
-    folder::make(&folder)?;
+/// Opens the database in this folder for writing.
+pub(super) fn open(folder: &Path) -> Result<(PathBuf, Connection), OpenError> {
+    folder::make(folder)?;
     let path = folder.join("sqlite.db");
-    let lock = folder::lock(&folder)?;
-    folder::make_file(&path)?;
-    let mut connection = connect(&path).map_err(|error| explain(&path, "open", error))?;
-    let identified = schema::identify(&connection).map_err(|error| explain(&path, "read", error))?;
-    identified.check(&path)?;
+    // The folder is closed to others by now, so it does not matter with what mode SQLite makes the file.
+    let mut connection =
+        connect(&path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|error| explain(&path, "open", error))?;
+    folder::restrict(&path, 0o600)?;
+    wait_for_locks(&mut connection).map_err(|error| explain(&path, "set up", error))?;
+    schema::identify(&connection).map_err(|error| explain(&path, "read", error))?.check(&path)?;
     set_up(&mut connection, &path)?;
     schema::migrate(&mut connection).map_err(|error| explain(&path, "bring up to date", error))?;
-    drop(lock);
     Ok((path, connection))
 }
 
 /// Opens a further connection, for reading only.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = connect(path)?;
+    let connection = connect(path, OpenFlags::empty())?;
     connection.busy_timeout(LOCK_WAIT)?;
     small(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-/// Without SQLITE_OPEN_URI: a path is a path. Without SQLITE_OPEN_CREATE: whoever makes the file
-/// sets its mode.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+/// Without SQLITE_OPEN_URI: a path is a path.
+fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    Connection::open_with_flags(path, flags)
+}
+
+fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tries = i32::try_from(LOCK_WAIT.as_millis() / LOCK_STEP.as_millis()).unwrap_or(i32::MAX);
+    connection.busy_handler(Some(move |tried: i32| {
+        // The writer's own thread, or a blocking one: never one of the executor's.
+        std::thread::park_timeout(LOCK_STEP);
+        tried < tries
+    }))
 }
 
 fn set_up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
@@ -60,13 +71,12 @@ fn set_up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if connection.is_readonly(MAIN_DB).map_err(failed)? {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
-    wait_for_locks(connection).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         return Err(OpenError::FileSystem { path: path.to_owned(), mode });
     }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     durable(connection).and_then(|()| small(connection)).map_err(failed)
 }
 
@@ -83,14 +93,6 @@ fn small(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)
-}
-
-fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
-    let tries = i32::try_from(LOCK_WAIT.as_millis() / BUSY_STEP.as_millis()).unwrap_or(i32::MAX);
-    connection.busy_handler(Some(move |tried: i32| {
-        std::thread::park_timeout(BUSY_STEP);
-        tried < tries
-    }))
 }
 
 /// What an error of SQLite means to whoever starts the program.
