@@ -2,7 +2,7 @@
 //!
 //! A crate that has a store says how to open one and names the macro:
 //!
-//! ```ignore
+//! ```text
 //! async fn open() -> storage::conformance::Subject { … }
 //! storage::conformance!(open);
 //! ```

@@ -38,6 +38,7 @@ mod event;
 mod failure;
 mod folder;
 mod open;
+mod past;
 mod reader;
 mod schema;
 mod writer;

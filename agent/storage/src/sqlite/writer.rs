@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use port::clock::Clock;
-use port::store::{Prefix, Revision, StoreError, Transaction, WATCH_QUEUE, Watch, WatchEvent};
+use port::store::{Prefix, Revision, StoreError, Transaction, Watch};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,7 +18,7 @@ use crate::fanout::Fanout;
 use crate::history::{Due, Limits};
 use crate::sqlite::batch::Batch;
 use crate::sqlite::event::{self, Position};
-use crate::sqlite::failure;
+use crate::sqlite::{failure, past};
 use crate::{OpenError, Settings};
 
 /// How many transactions share a commit at most: a bound on how long the first of them waits.
@@ -63,12 +63,6 @@ pub(super) struct Writer {
     seen: Revision,
     /// Whether the last look around failed, so that a lasting fault is logged once.
     failing: bool,
-}
-
-/// Changes made by other processes since the watchers heard last.
-enum Foreign {
-    Changes(Vec<WatchEvent>),
-    TooMany,
 }
 
 impl Writer {
@@ -201,7 +195,7 @@ impl Writer {
         let now = to_micros(self.clock.now());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = event::position(&transaction)?;
-        let foreign = foreign(&transaction, &self.fanout, self.seen, before)?;
+        let foreign = past::foreign(&transaction, &self.fanout, self.seen, before)?;
         let mut batch = Batch::new(&transaction, &self.path, before.revision, now);
         let result = work(&mut batch)?;
         let (revision, events) = batch.finish();
@@ -215,7 +209,7 @@ impl Writer {
         }
         // With nothing changed this costs no fsync: SQLite writes no frame.
         transaction.commit()?;
-        tell(&mut self.fanout, foreign, before.revision);
+        foreign.tell(&mut self.fanout, before.revision);
         events.iter().for_each(|event| self.fanout.publish(event));
         self.seen = revision;
         Ok(result)
@@ -225,7 +219,7 @@ impl Writer {
     fn watch(&mut self, prefix: &Prefix, from: Option<Revision>) -> Result<Watch, StoreError> {
         self.fanout.prune();
         let missed = self
-            .catch_up(|snapshot, position| missed(snapshot, position, prefix, from))
+            .catch_up(|snapshot, position| past::missed(snapshot, position, prefix, from))
             .map_err(|error| failure::explain(&self.path, &error))??;
         self.fanout.subscribe(prefix, missed)
     }
@@ -238,10 +232,10 @@ impl Writer {
     ) -> rusqlite::Result<T> {
         let snapshot = self.connection.transaction()?;
         let position = event::position(&snapshot)?;
-        let foreign = foreign(&snapshot, &self.fanout, self.seen, position)?;
+        let foreign = past::foreign(&snapshot, &self.fanout, self.seen, position)?;
         let seen = look(&snapshot, position)?;
         drop(snapshot);
-        tell(&mut self.fanout, foreign, position.revision);
+        foreign.tell(&mut self.fanout, position.revision);
         self.seen = position.revision;
         Ok(seen)
     }
@@ -256,44 +250,5 @@ impl Writer {
                 tracing::warn!(%error, "the store cannot {step}; it keeps trying");
             }
         }
-    }
-}
-
-/// What a new watcher has missed since `from`; or that it must list again.
-fn missed(
-    snapshot: &Connection,
-    position: Position,
-    prefix: &Prefix,
-    from: Option<Revision>,
-) -> rusqlite::Result<Result<Vec<WatchEvent>, StoreError>> {
-    let Some(from) = from else { return Ok(Ok(Vec::new())) };
-    // A revision still to come is one of another history: before a restored backup, say.
-    if from < position.compacted || from > position.revision {
-        return Ok(Err(StoreError::Compacted(from)));
-    }
-    event::between(snapshot, from, position.revision, prefix).map(Ok)
-}
-
-/// What other processes wrote after `seen`, when anybody here wants to know.
-fn foreign(
-    connection: &Connection,
-    fanout: &Fanout,
-    seen: Revision,
-    position: Position,
-) -> rusqlite::Result<Foreign> {
-    if fanout.is_empty() || seen >= position.revision {
-        return Ok(Foreign::Changes(Vec::new()));
-    }
-    if seen < position.compacted {
-        return Ok(Foreign::TooMany);
-    }
-    let changes = event::between(connection, seen, position.revision, &Prefix::all())?;
-    Ok(if changes.len() > WATCH_QUEUE { Foreign::TooMany } else { Foreign::Changes(changes) })
-}
-
-fn tell(fanout: &mut Fanout, foreign: Foreign, upto: Revision) {
-    match foreign {
-        Foreign::Changes(events) => events.iter().for_each(|event| fanout.publish(event)),
-        Foreign::TooMany => fanout.restart(upto),
     }
 }
