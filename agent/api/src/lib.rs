@@ -22,4 +22,4 @@ pub const PAGE_MAX: usize = 1000;
 /// The largest message in either direction, in bytes.
 pub const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 /// The most audit events of one call.
-pub const EVENTS_MAX: usize = 500;
+pub const EVENTS_MAX: usize = 1000;

@@ -48,6 +48,15 @@ impl AuthEndpoint {
         Ok(Arc::new(Self { addresses, tls: ArcSwap::new(tls), next: AtomicUsize::new(0) }))
     }
 
+    /// An endpoint for a member of the cluster, which trusts its own cluster and nobody else.
+    ///
+    /// # Errors
+    /// [`ClientError::Net`] when the member's certificates cannot be turned into a TLS configuration.
+    pub fn of_member(addresses: Vec<String>, bundle: &Bundle) -> Result<Arc<Self>, ClientError> {
+        net::install_crypto();
+        Self::new(addresses, &ServerTrust::Cluster(bundle.authorities.clone()), Some(bundle))
+    }
+
     /// Uses new certificates for connections made from now on.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod connect;
 mod error;
+pub mod find;
 pub mod join;
 pub mod view;
 

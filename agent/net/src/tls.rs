@@ -126,6 +126,26 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
+/// A client of a web port that the public authorities must vouch for. `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name others instead.
+///
+/// # Errors
+/// [`NetError::Config`] when this host has no authorities installed.
+pub fn public_client(alpn: &[u8]) -> Result<Arc<ClientConfig>, NetError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(config_error(
+            "public authorities",
+            "this host has none installed (package ca-certificates)",
+        ));
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// The name under which a role is reached.
 ///
 /// # Errors

@@ -1,0 +1,192 @@
+//! `teleport start`: settings, then services, then signals until the end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::{Environment, Flags, Settings};
+use process::signal::{Asked, Signals};
+use process::{Host, Running};
+use sys::process::PidFile;
+use terminal::{Explain, Failure};
+
+use super::version::BUILD;
+
+mod logging;
+
+/// How long the last log lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Log everything to standard error.
+    #[arg(short, long)]
+    debug: bool,
+    /// Which services to run, a comma-separated list [default: proxy,node,auth].
+    #[arg(short, long)]
+    roles: Option<String>,
+    /// Join token, or the path of a file that holds it. Only the first start needs it.
+    #[arg(long)]
+    token: Option<String>,
+    /// Auth server or proxy to join, HOST:PORT; may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    auth_server: Vec<String>,
+    /// The name of this host in the cluster [default: its host name].
+    #[arg(long, value_name = "NAME")]
+    nodename: Option<String>,
+    /// Configuration file [default: /etc/teleport.yaml, if it exists].
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Labels of this node: env=prod,uptime=[1m:"uptime -p"].
+    #[arg(long)]
+    labels: Option<String>,
+    /// IP address every service listens on [default: 0.0.0.0].
+    #[arg(short, long, value_name = "IP")]
+    listen_ip: Option<String>,
+    /// Address to announce, where others reach this host behind NAT.
+    #[arg(long, value_name = "HOST")]
+    advertise_ip: Option<String>,
+    /// Write the process's number to this file.
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Take any certificate of a proxy or auth server when joining.
+    #[arg(long)]
+    insecure: bool,
+    /// Serve plain HTTP on the web port, where TLS ends in front of it.
+    #[arg(long)]
+    insecure_no_tls: bool,
+    /// Read ~/.tsh/environment when a session starts.
+    #[arg(long)]
+    permit_user_env: bool,
+    /// Pin of the cluster's authority, as `tctl status` prints it; may be given several times.
+    #[arg(long, value_name = "sha256:HEX")]
+    ca_pin: Vec<String>,
+    /// Serve /healthz, /readyz and /metrics on this address.
+    #[arg(long, value_name = "IP:PORT")]
+    diag_addr: Option<String>,
+    /// Where state is kept [default: /var/lib/teleport].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Load plugins from this folder.
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let environment = Environment::from_process();
+    let settings = config::load(&flags(arguments), &environment, &sys::process::hostname(), &config::read_file)?;
+    net::install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .while_doing("cannot start the runtime")?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    // From here on a signal stops the daemon in order, also while it starts.
+    let signals = Signals::take().while_doing("cannot take signals")?;
+    let mut host = Host::machine(BUILD);
+    let log = telemetry::log::start(&logging::settings(&settings.log), host.clock.clone())?;
+    host.log = Some(log.clone());
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Err(error) = sys::process::raise_nofile_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let pid_file = settings.pid_file.as_deref().map(PidFile::create).transpose()?;
+    let outcome = live(settings, host, signals).await;
+    drop(pid_file);
+    if let Err(failure) = &outcome {
+        tracing::error!(reason = %failure.render().trim_end(), "stopped");
+    }
+    log.flush(LAST_LINES);
+    outcome
+}
+
+async fn live(settings: Settings, host: Host, mut signals: Signals) -> Result<(), Failure> {
+    let log = host.log.clone();
+    let delay = settings.shutdown_delay;
+    let starting = process::start(settings, host);
+    tokio::pin!(starting);
+    let mut running = loop {
+        tokio::select! {
+            running = &mut starting => break running?,
+            asked = signals.next() => if matches!(asked, Asked::Stop | Asked::Drain) { return Ok(()) },
+        }
+    };
+    announce_ready(&running);
+    loop {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            error = running.failed() => {
+                running.stop().await;
+                return Err(error.into());
+            }
+        };
+        match asked {
+            Asked::Diagnostics => running.log_diagnostics(),
+            Asked::ReopenLog => reopen(log.as_ref()),
+            Asked::Stop => tokio::time::sleep(delay).await,
+            Asked::Drain => drain(&running, &mut signals).await,
+        }
+        if matches!(asked, Asked::Stop | Asked::Drain) {
+            running.stop().await;
+            return Ok(());
+        }
+    }
+}
+
+/// Drains until nobody is left or a second signal says not to wait.
+async fn drain(running: &Running, signals: &mut Signals) {
+    let impatient = async {
+        loop {
+            match signals.next().await {
+                Asked::Stop | Asked::Drain => return,
+                Asked::Diagnostics => running.log_diagnostics(),
+                Asked::ReopenLog => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = running.drain() => {}
+        () = impatient => tracing::info!("not waiting any longer"),
+    }
+}
+
+fn reopen(log: Option<&telemetry::log::LogHandle>) {
+    if let Some(Err(error)) = log.map(telemetry::log::LogHandle::reopen) {
+        tracing::error!(%error, "the log file cannot be opened anew");
+    }
+}
+
+fn announce_ready(running: &Running) {
+    let health = running.health.clone();
+    let addresses = running.addresses.clone();
+    tokio::spawn(async move {
+        health.ready().await;
+        tracing::info!(?addresses, "ready");
+    });
+}
+
+fn flags(arguments: Arguments) -> Flags {
+    Flags {
+        debug: arguments.debug,
+        insecure: arguments.insecure,
+        insecure_no_tls: arguments.insecure_no_tls,
+        roles: arguments.roles,
+        pid_file: arguments.pid_file,
+        advertise_ip: arguments.advertise_ip,
+        listen_ip: arguments.listen_ip,
+        auth_server: arguments.auth_server,
+        token: arguments.token.map(Into::into),
+        nodename: arguments.nodename,
+        config: arguments.config,
+        labels: arguments.labels,
+        permit_user_env: arguments.permit_user_env,
+        ca_pin: arguments.ca_pin,
+        diag_addr: arguments.diag_addr,
+        data_dir: arguments.data_dir,
+        plugin_dir: arguments.plugin_dir,
+    }
+}

@@ -1,0 +1,84 @@
+//! Where this host is reached: what it announces and what goes into its certificates.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use config::{Advertise, HostPort};
+
+/// The address of this host that packets to `server` leave from. Nothing is sent: connecting a UDP
+/// socket only asks the routing table.
+pub(crate) fn local_towards(server: &str) -> Option<IpAddr> {
+    use std::net::ToSocketAddrs;
+    let target = server.to_socket_addrs().ok()?.next()?;
+    let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { (IpAddr::from([0u16; 8]), 0).into() };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// `ip:port` under which proxies reach a service that listens on `listen`: what the operator
+/// advertises, else the address listened on, else the one towards the auth server.
+pub(crate) fn announced(listen: SocketAddr, advertise: Option<&Advertise>, server: &str) -> String {
+    let port = advertise.and_then(|advertise| advertise.port).unwrap_or(listen.port());
+    let advertised = advertise.and_then(|advertise| resolve(&advertise.host));
+    let ip = match advertised {
+        Some(ip) => ip,
+        None if !listen.ip().is_unspecified() => listen.ip(),
+        None => local_towards(server).unwrap_or(IpAddr::from([127, 0, 0, 1])),
+    };
+    SocketAddr::new(ip, port).to_string()
+}
+
+fn resolve(host: &str) -> Option<IpAddr> {
+    use std::net::ToSocketAddrs;
+    host.parse().ok().or_else(|| Some((host, 0).to_socket_addrs().ok()?.next()?.ip()))
+}
+
+/// The names and addresses, besides the host's name, that its certificates are for.
+pub(crate) fn names(listen: &[SocketAddr], advertise: Option<&Advertise>, public: &[&HostPort]) -> Vec<String> {
+    let mut names: Vec<String> = public.iter().map(|address| address.host.clone()).collect();
+    names.extend(advertise.map(|advertise| advertise.host.clone()));
+    let specific = listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
+    names.extend(specific.map(|ip| ip.to_string()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// An address to connect to for one that is listened on: everywhere means here.
+pub(crate) fn dialable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), listen.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), listen.port()),
+        _ => listen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_the_operator_advertises_wins() {
+        let advertise = Advertise { host: "10.0.0.9".into(), port: None };
+        assert_eq!(announced(listen("0.0.0.0:3022"), Some(&advertise), "127.0.0.1:3025"), "10.0.0.9:3022");
+        let with_port = Advertise { port: Some(22), ..advertise };
+        assert_eq!(announced(listen("0.0.0.0:3022"), Some(&with_port), "127.0.0.1:3025"), "10.0.0.9:22");
+    }
+
+    #[test]
+    fn else_the_address_listened_on_or_the_one_towards_auth() {
+        assert_eq!(announced(listen("127.0.0.2:3022"), None, "127.0.0.1:3025"), "127.0.0.2:3022");
+        assert_eq!(announced(listen("0.0.0.0:3022"), None, "127.0.0.1:3025"), "127.0.0.1:3022");
+    }
+
+    #[test]
+    fn everywhere_is_dialled_here() {
+        assert_eq!(dialable(listen("0.0.0.0:3025")), listen("127.0.0.1:3025"));
+        assert_eq!(dialable(listen("[::]:3025")), listen("[::1]:3025"));
+        assert_eq!(dialable(listen("10.0.0.1:3025")), listen("10.0.0.1:3025"));
+    }
+}

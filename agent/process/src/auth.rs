@@ -1,0 +1,168 @@
+//! The auth service of this process: store, audit log, the service itself, and `tctl`'s way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit_service::{LogPorts, LogService, LogSettings};
+use auth_service::{AuthService, Deps, Metrics, Settings};
+use config::Storage;
+use domain::identity::SystemRole;
+use domain::name::HostId;
+use domain::token::StaticToken;
+use port::store::Store;
+use storage::{MemoryStore, SqliteStore};
+
+use crate::address::dialable;
+use crate::data_dir::DataDir;
+use crate::error::ProcessError;
+use crate::host::Host;
+use crate::supervise::{Group, Tokens};
+use crate::watchdog::Watchdog;
+use crate::{ADMIN_IDENTITY, AUTH_ADDRESS};
+
+/// How often the identity of `tctl` is made anew; it lives for a week.
+const ADMIN_RENEWAL: Duration = Duration::from_secs(86_400);
+
+/// What the auth service is started with.
+pub(crate) struct Starting<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) data: &'a DataDir,
+    pub(crate) host_id: HostId,
+    pub(crate) settings: &'a config::Settings,
+    pub(crate) tokens: Vec<StaticToken>,
+    pub(crate) proxy_addresses: Vec<String>,
+    pub(crate) watchdog: &'a Watchdog,
+}
+
+/// The store, kept so that it is closed last.
+pub(crate) enum OpenStore {
+    /// On disk.
+    Sqlite(Arc<SqliteStore>),
+    /// Nowhere.
+    Memory(Arc<MemoryStore>),
+}
+
+impl OpenStore {
+    fn port(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => store.clone(),
+            Self::Memory(store) => store.clone(),
+        }
+    }
+
+    /// Finishes the writes under way and closes.
+    pub(crate) async fn close(&self) {
+        if let Self::Sqlite(store) = self {
+            store.shutdown().await;
+        }
+    }
+}
+
+/// A running auth service.
+pub(crate) struct Started {
+    pub(crate) service: Arc<AuthService>,
+    pub(crate) store: OpenStore,
+}
+
+impl Starting<'_> {
+    /// Starts the service. Its tasks stop with the tokens of auth and audit.
+    pub(crate) async fn start(
+        self,
+        auth: &config::AuthSettings,
+        stop: &Tokens,
+        (services, logs): (&mut Group, &mut Group),
+    ) -> Result<Started, ProcessError> {
+        let store = self.open_store().await?;
+        let settings = self.service_settings(auth);
+        let log = self.open_log(auth)?;
+        let metrics = Metrics::default();
+        self.watchdog.register("auth", |registry| metrics.register(registry));
+        let deps = Deps {
+            clock: Arc::clone(&self.host.clock),
+            random: Arc::clone(&self.host.random),
+            store: store.port(),
+            audit: log.log(),
+            metrics,
+        };
+        // The log takes events before the service exists, because founding a cluster records some.
+        logs.spawn("audit log", log.run(stop.audit.clone()));
+        let service = AuthService::new(settings, deps).await?;
+        self.let_tctl_in(&service).await?;
+        services.spawn_fallible("auth", Arc::clone(&service).run(stop.auth.clone()));
+        let (renewing, data, until) = (Arc::clone(&service), self.data.clone(), stop.auth.clone());
+        services.spawn("admin identity", async move {
+            tokio::select! {
+                () = keep_admin_fresh(&renewing, &data) => {}
+                () = until.cancelled() => {}
+            }
+        });
+        self.watchdog.follow_store(store.port());
+        Ok(Started { service, store })
+    }
+
+    async fn open_store(&self) -> Result<OpenStore, ProcessError> {
+        let clock = Arc::clone(&self.host.clock);
+        Ok(match &self.settings.storage {
+            Storage::Sqlite { path } => {
+                let opening = SqliteStore::open_folder(path, clock, storage::Settings::default());
+                OpenStore::Sqlite(Arc::new(opening.await?))
+            }
+            Storage::Memory => OpenStore::Memory(Arc::new(MemoryStore::new(clock))),
+            Storage::Etcd(_) => return Err(ProcessError::StoreKind("etcd")),
+            Storage::DynamoDb(_) => return Err(ProcessError::StoreKind("dynamodb")),
+            Storage::Plugin { .. } => return Err(ProcessError::StoreKind("plugin")),
+        })
+    }
+
+    fn open_log(&self, auth: &config::AuthSettings) -> Result<LogService, ProcessError> {
+        let cluster = auth.cluster_name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let ports = LogPorts {
+            clock: Arc::clone(&self.host.clock),
+            metrics: self.watchdog.metrics.clone(),
+            health: self.watchdog.health.clone(),
+        };
+        Ok(LogService::new(&LogSettings::new(self.data.path(), cluster), ports)?)
+    }
+
+    fn service_settings(&self, auth: &config::AuthSettings) -> Settings {
+        let public: Vec<_> = auth.public_addrs.iter().collect();
+        let advertise = self.settings.advertise.as_ref();
+        let mut names = crate::address::names(&[auth.listen], advertise, &public);
+        if names.is_empty() {
+            names.push(self.settings.nodename.clone());
+        }
+        Settings {
+            listen: auth.listen,
+            cluster_name: auth.cluster_name.clone(),
+            tokens: self.tokens.clone(),
+            host_id: self.host_id,
+            hostname: self.settings.nodename.clone(),
+            names,
+            proxy_addresses: self.proxy_addresses.clone(),
+            max_connections: usize::try_from(self.settings.limits.max_connections).unwrap_or(usize::MAX),
+            host_ttl: domain::certificate::HOST_TTL,
+            version: self.host.build.version.to_owned(),
+        }
+    }
+
+    /// Leaves `tctl` an identity and the address to use it at, readable by this user alone.
+    async fn let_tctl_in(&self, service: &AuthService) -> Result<(), ProcessError> {
+        let admin = service.own_identity(SystemRole::Admin).await?;
+        self.data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())?;
+        let address = dialable(service.address());
+        self.data.write(AUTH_ADDRESS, format!("{address}\n").as_bytes())
+    }
+}
+
+async fn keep_admin_fresh(service: &AuthService, data: &DataDir) {
+    loop {
+        tokio::time::sleep(ADMIN_RENEWAL).await;
+        let renewed = async {
+            let admin = service.own_identity(SystemRole::Admin).await?;
+            data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())
+        };
+        if let Err(error) = renewed.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "tctl's identity could not be renewed");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The data folder: private, with the host's UUID and its identities.
+
+use std::path::{Path, PathBuf};
+
+use certs::bundle::Bundle;
+use domain::identity::SystemRole;
+use domain::name::HostId;
+use domain::secret::Secret;
+use port::random::Random;
+
+use crate::error::ProcessError;
+
+/// A data folder that is there and ours.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Makes the folder and those in it that are missing; private, mode 0700.
+    pub(crate) fn open(path: &Path) -> Result<Self, ProcessError> {
+        let failed = |source| ProcessError::DataDir { path: path.to_owned(), source };
+        sys::file::make_private_dir(path).map_err(failed)?;
+        sys::file::make_private_dir(&path.join("identity")).map_err(failed)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The host's UUID, made on the first start.
+    pub(crate) fn host_id(&self, random: &dyn Random) -> Result<HostId, ProcessError> {
+        let path = self.0.join("host_uuid");
+        match read(&path)? {
+            Some(text) => HostId::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| ProcessError::Damaged {
+                path,
+                reason: "it holds no UUID".to_owned(),
+                remedy: "delete it to have a new one made; this host then joins as a new one",
+            }),
+            None => {
+                let id = HostId(random.uuid());
+                sys::file::write_private(&path, format!("{id}\n").as_bytes())?;
+                Ok(id)
+            }
+        }
+    }
+
+    /// The identity this host has in a role, if it has joined.
+    pub(crate) fn identity(&self, role: SystemRole) -> Result<Option<Bundle>, ProcessError> {
+        let path = self.identity_path(role);
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let damaged = |error: certs::CertError| ProcessError::Damaged {
+            path,
+            reason: error.to_string(),
+            remedy: "delete it and join again with a token",
+        };
+        Bundle::from_secret(&Secret::new(bytes)).map(Some).map_err(damaged)
+    }
+
+    /// Keeps an identity: whole or not at all.
+    pub(crate) fn keep_identity(&self, bundle: &Bundle) -> Result<(), ProcessError> {
+        let path = self.identity_path(bundle.identity.role);
+        Ok(sys::file::write_private(&path, bundle.to_secret()?.reveal())?)
+    }
+
+    /// A file of ours, private; none when it is not there.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ProcessError> {
+        read(&self.0.join(name))
+    }
+
+    /// Writes a file of ours, private, whole or not at all.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), ProcessError> {
+        Ok(sys::file::write_private(&self.0.join(name), content)?)
+    }
+
+    fn identity_path(&self, role: SystemRole) -> PathBuf {
+        self.0.join(format!("identity/{role}.json"))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, ProcessError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ProcessError::File { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use port::random::SystemRandom;
+
+    use super::*;
+
+    #[test]
+    fn the_uuid_is_made_once_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let first = data.host_id(&SystemRandom).unwrap();
+        assert_eq!(data.host_id(&SystemRandom).unwrap(), first);
+        data.write("host_uuid", b"not a uuid").unwrap();
+        assert!(matches!(data.host_id(&SystemRandom), Err(ProcessError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_damaged_identity_names_its_file_and_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        assert!(data.identity(SystemRole::Node).unwrap().is_none());
+        data.write("identity/node.json", b"{\"half\": ").unwrap();
+        let error = data.identity(SystemRole::Node).unwrap_err().to_string();
+        assert!(error.contains("identity/node.json") && error.contains("join again"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let error = DataDir::open(&file.join("data")).unwrap_err().to_string();
+        assert!(error.contains("file/data") && error.contains("--data-dir"), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! The proxy of this process: SSH for users, links of agents, the web port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use certs::x509::Pin;
+use config::ProxySettings;
+use domain::authority::AuthorityType;
+use domain::identity::SystemRole;
+use net::listen::{ConnectionLimit, Listener};
+use proxy_service::ProxyService;
+use tunnel_service::server::LinkServer;
+use tunnel_service::{Dialler, LinkSettings, Registry};
+use web_service::WebService;
+
+use crate::agent::Member;
+use crate::data_dir::DataDir;
+use crate::error::ProcessError;
+use crate::host::Host;
+use crate::supervise::{Group, Tokens};
+use crate::watchdog::Watchdog;
+
+/// The listening sockets of a proxy, bound before anything else so that a taken port is known first.
+pub(crate) struct Ports {
+    pub(crate) ssh: Option<Listener>,
+    pub(crate) tunnel: Option<Listener>,
+    pub(crate) web: Listener,
+}
+
+impl Ports {
+    pub(crate) async fn bind(proxy: &ProxySettings, max_connections: usize) -> Result<Self, ProcessError> {
+        let bind = |address: SocketAddr| Listener::bind(address, ConnectionLimit::new(max_connections));
+        let optional = async |address: Option<SocketAddr>| match address {
+            Some(address) => bind(address).await.map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            ssh: optional(proxy.ssh_listen).await?,
+            tunnel: optional(proxy.tunnel_listen).await?,
+            web: bind(proxy.web_listen).await?,
+        })
+    }
+}
+
+/// What a proxy is started with.
+pub(crate) struct Starting<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) data: &'a DataDir,
+    pub(crate) settings: &'a config::Settings,
+    pub(crate) proxy: &'a ProxySettings,
+    pub(crate) auth_servers: Vec<String>,
+    pub(crate) names: &'a [String],
+    pub(crate) member: &'a Member,
+    pub(crate) watchdog: &'a Watchdog,
+}
+
+/// A running proxy.
+pub(crate) struct Started {
+    pub(crate) service: Arc<ProxyService>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Starting<'_> {
+    /// Starts everything a proxy consists of.
+    pub(crate) fn start(&self, ports: Ports, stop: &Tokens, group: &mut Group) -> Result<Started, ProcessError> {
+        let registry = self.registry();
+        let links = self.link_server(&registry);
+        let service = self.ssh(&registry);
+        let web = self.web(&ports, &links)?;
+        group.spawn("web", web.run(ports.web, stop.connections.clone()));
+        if let Some(listener) = ports.tunnel {
+            group.spawn("tunnel", Arc::clone(&links).listen(listener, stop.connections.clone()));
+        }
+        if let Some(listener) = ports.ssh {
+            let (accept, connections) = (stop.accept.clone(), stop.connections.clone());
+            let running = Arc::clone(&service);
+            group.spawn("proxy", async move {
+                running.run(listener, accept, connections.clone()).await;
+                // Connections go on after accepting has ended.
+                connections.cancelled().await;
+            });
+        }
+        Ok(Started { service, registry })
+    }
+
+    fn registry(&self) -> Arc<Registry> {
+        let metrics = tunnel_service::Metrics::default();
+        self.watchdog.register("tunnel", |registry| metrics.register(registry));
+        Registry::new(metrics)
+    }
+
+    fn link_server(&self, registry: &Arc<Registry>) -> Arc<LinkServer> {
+        let settings = LinkSettings { algorithms: algorithms(self.settings), ..LinkSettings::default() };
+        let check = self.member.host_check(self.host);
+        LinkServer::new(settings, check, Arc::clone(registry), self.member.identity.clone())
+    }
+
+    fn ssh(&self, registry: &Arc<Registry>) -> Arc<ProxyService> {
+        let metrics = proxy_service::Metrics::default();
+        self.watchdog.register("proxy", |registry| metrics.register(registry));
+        let settings = proxy_service::Settings {
+            host_id: self.member.identity.borrow().identity.host_id.to_string(),
+            hostname: self.settings.nodename.clone(),
+            algorithms: algorithms(self.settings),
+            keep_alive: keep_alive(self.settings),
+        };
+        let deps = proxy_service::Deps {
+            view: self.member.view.clone(),
+            clock: Arc::clone(&self.host.clock),
+            recorder: Arc::clone(&self.member.recorder),
+            dial: Dialler::new(Arc::clone(registry)),
+            identity: self.member.identity.clone(),
+            metrics,
+        };
+        ProxyService::new(settings, deps)
+    }
+
+    fn web(&self, ports: &Ports, links: &Arc<LinkServer>) -> Result<Arc<WebService>, ProcessError> {
+        let metrics = web_service::Metrics::default();
+        self.watchdog.register("web", |registry| metrics.register(registry));
+        let certificates = crate::web_certificate::load(
+            self.proxy,
+            self.data,
+            self.names,
+            self.host.clock.now(),
+            !self.settings.insecure_no_tls,
+        )?;
+        let authentication = self.settings.auth.as_ref().map(|auth| &auth.authentication);
+        let settings = web_service::Settings {
+            cluster_name: self.member.identity.borrow().identity.cluster.clone(),
+            ca_pins: self.pins(),
+            version: self.host.build.version.to_owned(),
+            auth_servers: self.auth_servers.clone(),
+            addresses: addresses(self.proxy, ports, &self.settings.nodename),
+            auth_type: authentication.map_or("local", connector_name).to_owned(),
+            second_factor: "otp".to_owned(),
+            certificates,
+            plain_http: self.settings.insecure_no_tls,
+        };
+        let deps = web_service::Deps { identity: self.member.identity.clone(), links: links.clone(), metrics };
+        Ok(WebService::new(settings, deps)?)
+    }
+
+    fn pins(&self) -> Vec<String> {
+        let bundle = self.member.identity.borrow();
+        let certificates = net::tls::authority_certificates(&bundle.authorities, &[AuthorityType::Host]);
+        let pins = certificates.unwrap_or_default().into_iter().filter_map(|der| Pin::of(&der).ok());
+        pins.map(|pin| pin.to_string()).collect()
+    }
+}
+
+/// The word of the configuration for how users sign in.
+fn connector_name(authentication: &config::Authentication) -> &'static str {
+    match authentication.connector {
+        config::Connector::Local => "local",
+        config::Connector::Github => "github",
+        config::Connector::Oidc => "oidc",
+        config::Connector::Saml => "saml",
+    }
+}
+
+/// Where the proxy is reached, as its web API tells.
+fn addresses(proxy: &ProxySettings, ports: &Ports, nodename: &str) -> web_service::Addresses {
+    let shown = |listener: &Option<Listener>| listener.as_ref().map(|listener| listener.address().to_string());
+    let web = ports.web.address();
+    let public = proxy.public_addrs.first().map(ToString::to_string);
+    let ssh_public = proxy.ssh_public_addrs.first().map(ToString::to_string);
+    web_service::Addresses {
+        web_listen: web.to_string(),
+        web_public: public.unwrap_or_else(|| format!("{nodename}:{}", web.port())),
+        ssh_listen: shown(&ports.ssh),
+        ssh_public,
+        tunnel_listen: shown(&ports.tunnel),
+    }
+}
+
+/// The algorithms an operator chose, as the SSH room wants them.
+pub(crate) fn algorithms(settings: &config::Settings) -> ssh::algorithm::Algorithms {
+    let text = |names: &[&'static str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let chosen = &settings.algorithms;
+    ssh::algorithm::Algorithms { ciphers: text(&chosen.ciphers), kex: text(&chosen.kex), macs: text(&chosen.macs) }
+}
+
+/// How often silent clients are asked whether they live.
+pub(crate) fn keep_alive(settings: &config::Settings) -> std::time::Duration {
+    let default = std::time::Duration::from_secs(300);
+    settings.auth.as_ref().map_or(default, |auth| auth.keep_alive_interval)
+}
+
+/// The role of a proxy.
+pub(crate) const ROLE: SystemRole = SystemRole::Proxy;

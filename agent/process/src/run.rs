@@ -1,0 +1,352 @@
+//! Starting a process and stopping it.
+//!
+//! Order of starting: data folder, ports, auth, membership, proxy, node, diagnostics. Order of
+//! stopping: no new connections, then the open ones, then delivery of events, then auth, then the
+//! audit log, then the store: each only needs what stops after it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::find::{Belief, find};
+use config::{ServerKind, Settings};
+use domain::Timestamp;
+use domain::identity::SystemRole;
+use net::listen::{ConnectionLimit, Listener};
+use net::tls::ServerTrust;
+use node_service::NodeService;
+use telemetry::diagnostics::Sources;
+use telemetry::health::HealthHandle;
+use telemetry::metrics::Metrics;
+
+use crate::address::{announced, dialable, names};
+use crate::agent::{Entering, deliver, open_spool};
+use crate::data_dir::DataDir;
+use crate::error::ProcessError;
+use crate::host::Host;
+use crate::identity::Membership;
+use crate::supervise::{Group, Tokens};
+use crate::watchdog::Watchdog;
+use crate::{auth, node, plugin, proxy};
+
+mod stop;
+
+/// Where the services of a process are reached; absent ones do not run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The auth service.
+    pub auth: Option<SocketAddr>,
+    /// SSH for users of the proxy.
+    pub ssh_proxy: Option<SocketAddr>,
+    /// Links of agents.
+    pub tunnel: Option<SocketAddr>,
+    /// The web port.
+    pub web: Option<SocketAddr>,
+    /// The node.
+    pub node: Option<SocketAddr>,
+    /// Diagnostics.
+    pub diagnostics: Option<SocketAddr>,
+}
+
+/// A running process.
+pub struct Running {
+    /// Where its services are reached.
+    pub addresses: Addresses,
+    /// How it is.
+    pub health: HealthHandle,
+    /// Its numbers.
+    pub metrics: Metrics,
+    host: Host,
+    started: Timestamp,
+    tokens: Tokens,
+    services: Group,
+    agents: Group,
+    auth_services: Group,
+    logs: Group,
+    store: Option<auth::OpenStore>,
+    node: Option<Arc<NodeService>>,
+    proxy: Option<proxy::Started>,
+    /// Kept for as long as the process: its tasks report health.
+    watchdog: Watchdog,
+}
+
+/// Starts what the settings ask for.
+///
+/// # Errors
+/// [`ProcessError`] says which part cannot start, why, and what to do. What was started is stopped.
+pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessError> {
+    let started = host.clock.now();
+    let health = HealthHandle::new(Arc::clone(&host.clock));
+    let metrics = Metrics::of_process(host.build, health.clone(), started);
+    if let Some(log) = &host.log {
+        log.register(&metrics);
+    }
+    let watchdog = Watchdog::new(health.clone(), metrics.clone());
+    let running = Running {
+        addresses: Addresses::default(),
+        health,
+        metrics,
+        host,
+        started,
+        tokens: Tokens::default(),
+        services: Group::default(),
+        agents: Group::default(),
+        auth_services: Group::default(),
+        logs: Group::default(),
+        store: None,
+        node: None,
+        proxy: None,
+        watchdog,
+    };
+    running.start(settings).await
+}
+
+impl Running {
+    async fn start(mut self, settings: Settings) -> Result<Self, ProcessError> {
+        match self.start_all(&settings).await {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_all(&mut self, settings: &Settings) -> Result<(), ProcessError> {
+        let data = DataDir::open(&settings.data_dir)?;
+        let host_id = data.host_id(&*self.host.random)?;
+        let joined = has_joined(&data, settings)?;
+        let secrets = settings.resolve_secrets(joined, &config::read_file)?;
+        self.start_diagnostics(settings).await?;
+        let ports = self.bind(settings).await?;
+        let mut membership = Membership {
+            servers: Vec::new(),
+            trust: pins(&secrets),
+            token: secrets.join_token,
+            insecure: settings.insecure,
+            host_id,
+            node_name: settings.nodename.clone(),
+            names: host_names(settings),
+        };
+        if let Some(auth) = &settings.auth {
+            let starting = auth::Starting {
+                host: &self.host,
+                data: &data,
+                host_id,
+                settings,
+                tokens: secrets.static_tokens,
+                proxy_addresses: proxy_addresses(settings, &ports),
+                watchdog: &self.watchdog,
+            };
+            let started = starting.start(auth, &self.tokens, (&mut self.auth_services, &mut self.logs)).await?;
+            let address = started.service.address();
+            self.addresses.auth = Some(address);
+            self.store = Some(started.store);
+            membership.servers = vec![dialable(address).to_string()];
+            membership.trust = Some(ServerTrust::Pins(started.service.pins()?));
+            membership.token = Some(started.service.local_token(vec![SystemRole::Proxy, SystemRole::Node]));
+            let entered = self.start_members(settings, &data, &membership, ports).await;
+            started.service.forget_local_token();
+            return entered;
+        }
+        if let Some(join) = &settings.join {
+            membership.servers = join.servers.iter().map(ToString::to_string).collect();
+        }
+        self.start_members(settings, &data, &membership, ports).await
+    }
+
+    async fn bind(&mut self, settings: &Settings) -> Result<Bound, ProcessError> {
+        let max = usize::try_from(settings.limits.max_connections).unwrap_or(usize::MAX);
+        let proxy = match &settings.proxy {
+            Some(proxy) => Some(proxy::Ports::bind(proxy, max).await?),
+            None => None,
+        };
+        if let Some(ports) = &proxy {
+            self.addresses.ssh_proxy = ports.ssh.as_ref().map(Listener::address);
+            self.addresses.tunnel = ports.tunnel.as_ref().map(Listener::address);
+            self.addresses.web = Some(ports.web.address());
+        }
+        Ok(Bound { proxy, max })
+    }
+
+    async fn start_members(
+        &mut self,
+        settings: &Settings,
+        data: &DataDir,
+        membership: &Membership,
+        bound: Bound,
+    ) -> Result<(), ProcessError> {
+        if settings.proxy.is_none() && settings.node.is_none() {
+            return Ok(());
+        }
+        let mut spool = Some(open_spool(&self.host, data, &self.watchdog)?);
+        let sink = spool.as_ref().map(audit_service::SpoolService::sink);
+        let Some(sink) = sink else { return Ok(()) };
+        let (host, tokens) = (self.host.clone(), self.tokens.clone());
+        let entering = |watchdog| Entering { host: &host, data, membership, sink: Arc::clone(&sink), tokens: &tokens, watchdog };
+        if let (Some(proxy), Some(ports)) = (&settings.proxy, bound.proxy) {
+            let member = entering(&self.watchdog).enter(proxy::ROLE, &mut self.agents).await?;
+            if let Some(spool) = spool.take() {
+                deliver(spool, &member, &tokens, &mut self.agents);
+            }
+            let starting = proxy::Starting {
+                host: &host,
+                data,
+                settings,
+                proxy,
+                auth_servers: membership.servers.clone(),
+                names: &membership.names,
+                member: &member,
+                watchdog: &self.watchdog,
+            };
+            self.proxy = Some(starting.start(ports, &tokens, &mut self.services)?);
+        }
+        if let Some(node) = &settings.node {
+            let member = entering(&self.watchdog).enter(node::ROLE, &mut self.agents).await?;
+            if let Some(spool) = spool.take() {
+                deliver(spool, &member, &tokens, &mut self.agents);
+            }
+            let plugins = plugin::host(&host, data, &settings.plugins)?;
+            plugin::check(&plugins, &node.dynamic_labels).await;
+            let proxies = proxies(settings, &membership.servers).await;
+            let listener = self.bind_node(node, &proxies, bound.max).await?;
+            let server = membership.servers.first().map(String::as_str).unwrap_or_default();
+            let address = self.addresses.node.map(|listen| announced(listen, settings.advertise.as_ref(), server));
+            let starting = node::Starting {
+                host: &host,
+                settings,
+                node,
+                member: &member,
+                labels: plugins,
+                // A node that is reached directly needs no links.
+                proxies,
+                address: address.unwrap_or_default(),
+                watchdog: &self.watchdog,
+            };
+            self.node = Some(starting.start(listener, &tokens, &mut self.services)?);
+        }
+        Ok(())
+    }
+
+    /// A node behind a proxy listens only when told to: its links are the way in.
+    async fn bind_node(&mut self, node: &config::NodeSettings, proxies: &[String], max: usize) -> Result<Option<Listener>, ProcessError> {
+        if !proxies.is_empty() && !node.force_listen {
+            return Ok(None);
+        }
+        let listener = Listener::bind(node.listen, ConnectionLimit::new(max)).await?;
+        self.addresses.node = Some(listener.address());
+        Ok(Some(listener))
+    }
+
+    async fn start_diagnostics(&mut self, settings: &Settings) -> Result<(), ProcessError> {
+        let Some(address) = settings.diag_addr else { return Ok(()) };
+        let failed = |source| net::NetError::Listen { address, source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        self.addresses.diagnostics = listener.local_addr().ok();
+        let serving =
+            crate::diagnostics::serve(listener, self.health.clone(), self.metrics.clone(), self.tokens.audit.clone());
+        self.logs.spawn_fallible("diagnostics", serving);
+        Ok(())
+    }
+
+    /// Waits until a service ends by itself, which it should not.
+    pub async fn failed(&mut self) -> ProcessError {
+        tokio::select! {
+            error = self.services.ended() => error,
+            error = self.agents.ended() => error,
+            error = self.auth_services.ended() => error,
+            error = self.logs.ended() => error,
+        }
+    }
+
+    /// Writes what the process knows of itself to the log.
+    pub fn log_diagnostics(&self) {
+        let runtime = tokio::runtime::Handle::current().metrics();
+        telemetry::diagnostics::log(Sources {
+            build: self.host.build,
+            started: self.started,
+            now: self.host.clock.now(),
+            health: &self.health,
+            metrics: &self.metrics,
+            runtime: &runtime,
+        });
+    }
+
+    /// How many hosts have a link to this process's proxy.
+    pub fn linked_hosts(&self) -> usize {
+        self.proxy.as_ref().map_or(0, |proxy| proxy.registry.hosts())
+    }
+}
+
+/// Ports bound before anything is started.
+struct Bound {
+    proxy: Option<proxy::Ports>,
+    max: usize,
+}
+
+/// Whether the roles of this process that join have done so, so that tokens and pins are needed no
+/// more.
+fn has_joined(data: &DataDir, settings: &Settings) -> Result<bool, ProcessError> {
+    for (role, runs) in [(proxy::ROLE, settings.proxy.is_some()), (node::ROLE, settings.node.is_some())] {
+        if runs && data.identity(role)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn pins(secrets: &config::Secrets) -> Option<ServerTrust> {
+    let pins: Vec<_> = secrets.ca_pins.iter().filter_map(|pin| certs::x509::Pin::parse(&pin.to_string()).ok()).collect();
+    (!pins.is_empty()).then_some(ServerTrust::Pins(pins))
+}
+
+/// The proxies a node has to link to: the configured servers that are proxies. A process that runs
+/// auth or joined an auth server is reached directly.
+async fn proxies(settings: &Settings, servers: &[String]) -> Vec<String> {
+    let Some(join) = &settings.join else { return Vec::new() };
+    match join.kind {
+        ServerKind::Auth => return Vec::new(),
+        ServerKind::Proxy => return servers.to_vec(),
+        ServerKind::Unknown => {}
+    }
+    let mut proxies = Vec::new();
+    for server in servers {
+        match find(server, Belief::Hint).await {
+            Ok(Some(_)) => proxies.push(server.clone()),
+            Ok(None) => {}
+            Err(error) => {
+                let reason = ssh::refuse::chain(&error);
+                tracing::warn!(%server, %reason, "cannot tell whether this is a proxy; it is taken for an auth server");
+            }
+        }
+    }
+    proxies
+}
+
+/// The names and addresses this host's certificates are for.
+fn host_names(settings: &Settings) -> Vec<String> {
+    let proxy = settings.proxy.as_ref();
+    let public: Vec<_> = proxy
+        .into_iter()
+        .flat_map(|proxy| proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs))
+        .chain(settings.node.iter().flat_map(|node| &node.public_addrs))
+        .collect();
+    let mut listen: Vec<SocketAddr> = Vec::new();
+    listen.extend(proxy.into_iter().flat_map(|proxy| proxy.ssh_listen.into_iter().chain([proxy.web_listen])));
+    listen.extend(settings.node.as_ref().map(|node| node.listen));
+    names(&listen, settings.advertise.as_ref(), &public)
+}
+
+/// Where `tctl` tells new hosts and users that the proxy of this process is.
+fn proxy_addresses(settings: &Settings, bound: &Bound) -> Vec<String> {
+    let (Some(proxy), Some(ports)) = (&settings.proxy, &bound.proxy) else { return Vec::new() };
+    if proxy.public_addrs.is_empty() {
+        let web = ports.web.address();
+        let host = if web.ip().is_unspecified() { settings.nodename.clone() } else { web.ip().to_string() };
+        return vec![format!("{host}:{}", web.port())];
+    }
+    proxy.public_addrs.iter().map(ToString::to_string).collect()
+}
+
+/// How long a drain waits at most: the longest life of a certificate.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(30 * 3600);

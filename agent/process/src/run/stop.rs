@@ -1,0 +1,49 @@
+//! Stopping, at once or when nobody is left.
+
+use std::time::Duration;
+
+use super::{DRAIN_MAX, Running};
+
+/// How often a drain looks whether anybody is left.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Running {
+    /// Stops everything, in order.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping");
+        self.tokens.accept.cancel();
+        self.tokens.connections.cancel();
+        self.services.stop().await;
+        self.tokens.agents.cancel();
+        self.agents.stop().await;
+        self.tokens.auth.cancel();
+        self.auth_services.stop().await;
+        self.tokens.audit.cancel();
+        self.logs.stop().await;
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Takes no more connections and waits until the last session has ended, at most thirty hours.
+    /// [`Running::stop`] is still to be called. Cancelling gives up waiting.
+    pub async fn drain(&self) {
+        self.tokens.accept.cancel();
+        tracing::info!(left = self.busy(), "draining: no new connections, waiting for the open ones");
+        let emptied = async {
+            while self.busy() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_MAX, emptied).await.is_err() {
+            tracing::warn!(left = self.busy(), "giving up waiting");
+        }
+    }
+
+    fn busy(&self) -> i64 {
+        let sessions = self.node.as_ref().map_or(0, |node| node.sessions());
+        let connections = self.proxy.as_ref().map_or(0, |proxy| proxy.service.connections());
+        sessions + connections
+    }
+}
