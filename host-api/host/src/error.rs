@@ -30,6 +30,9 @@ pub enum LoadError {
         /// Where else was looked.
         directory: String,
     },
+    /// The directory of plugins is not there, or others may write to it.
+    #[error("the plugin directory (teleport.plugins.directory, --plugin-dir) cannot be used")]
+    Directory(#[source] PlaceError),
     /// The operator switched it off.
     #[error("plugin {0} is switched off; to use it, set teleport.plugins.load.{0}.enabled: yes")]
     Disabled(PluginName),

@@ -22,6 +22,7 @@ use crate::capability::process;
 use crate::engine::Engine;
 use crate::error::{LoadError, chain};
 use crate::load::{Loader, Plugin};
+use crate::place::{self, Owner};
 use crate::registry::{Entry, LEAVE_ALONE, Registry};
 use crate::runtime::PluginRuntime;
 use crate::settings::Settings;
@@ -70,12 +71,14 @@ pub struct Refusal {
 }
 
 impl PluginHost {
-    /// A host for these settings. Nothing is read, started or compiled yet.
+    /// A host for these settings. Nothing is started, loaded or written yet.
     ///
     /// # Errors
-    /// [`LoadError`] for settings no plugin could run under.
+    /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others may write to.
     pub fn new(settings: Settings) -> Result<Arc<Self>, LoadError> {
-        // A plugin that is configured and misspelt would otherwise go unnoticed until it is used.
+        if let Some(directory) = &settings.directory {
+            place::folder(directory, Owner::ThisOrRoot).map_err(LoadError::Directory)?;
+        }
         let environment = Arc::new(process::environment(&settings.environment));
         let turns = Semaphore::new(usize::try_from(settings.concurrency.max(1)).unwrap_or(1));
         let core = Core {

@@ -3,6 +3,8 @@
 //! The order is the point. Nothing is parsed before the digest is the pinned one, nothing compiled before imports,
 //! contract, manifest and grants are in order, nothing mapped that the cache has not checked, and nothing of the plugin has
 //! run when loading is done. Every refusal is a [`LoadError`] that names what to change.
+//!
+//! Reading and hashing large files is done in place of the plugins' thread, so running calls go on.
 
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use domain::plugin::{
     Contract, ContractKind, Digest, Effective, Limits, Manifest, PluginName, effective, limit,
 };
 use port::random::Random;
+use tokio::task::block_in_place;
 use tracing::{info, warn};
 
 use crate::cache::{Artifact, Cache, Key};
@@ -27,7 +30,7 @@ mod manifest;
 mod source;
 
 use source::Found;
-pub(crate) use source::Source;
+pub(crate) use source::{Source, WASM_FILE};
 
 /// A plugin that is ready.
 pub(crate) struct Plugin {
@@ -63,10 +66,12 @@ impl Loader<'_> {
     /// # Errors
     /// [`LoadError`] for the first thing that is not in order.
     pub(crate) async fn load(&self, name: &PluginName) -> Result<Plugin, LoadError> {
-        let found = source::find(self.settings, name)?;
-        let digest = source::verify(self.settings, name, &found)?;
+        let (found, digest) = block_in_place(|| {
+            let found = source::find(self.settings, name)?;
+            source::verify(self.settings, name, &found).map(|digest| (found, digest))
+        })?;
         let key = Key::new(&digest, self.engine.fingerprint());
-        let (artifact, checked) = match self.cache.find(&key) {
+        let (artifact, checked) = match block_in_place(|| self.cache.find(&key)) {
             Some(artifact) => {
                 let checked = self.check(name, &found, artifact.inspection())?;
                 (artifact, checked)
@@ -110,9 +115,12 @@ impl Loader<'_> {
         let draft = self.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;
         compiler.compile(found.wasm.clone(), file, time).await.map_err(failed)?;
-        self.cache.keep(key, draft, &inspection).map_err(place)?;
         // Read back through the same gate as every other start's.
-        let artifact = self.cache.find(key).ok_or_else(|| LoadError::Code {
+        let artifact = block_in_place(|| {
+            self.cache.keep(key, draft, &inspection)?;
+            Ok(self.cache.find(key))
+        });
+        let artifact = artifact.map_err(place)?.ok_or_else(|| LoadError::Code {
             name: name.clone(),
             source: "it was changed while it was written".into(),
         })?;

@@ -164,6 +164,8 @@ impl Row {
     pub fn text(&self, value: u64) -> String {
         match self.unit {
             Unit::Bytes => size::format(value),
+            // The common way of writing durations leaves out what is less than a second.
+            Unit::Time if !value.is_multiple_of(1000) => format!("{value}ms"),
             Unit::Time => duration::format(Duration::from_millis(value)),
             Unit::Count => value.to_string(),
         }

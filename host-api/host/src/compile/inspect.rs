@@ -176,5 +176,21 @@ mod tests {
         fn no_bytes_panic(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = inspect(&[COMPONENT, &tail[..]].concat());
         }
+
+        #[test]
+        fn a_damaged_component_is_refused_or_read_and_never_panics(
+            cut in 0.0..1.0f64,
+            damage in proptest::collection::vec((0.0..1.0f64, any::<u8>()), 0..8),
+        ) {
+            let whole = crate::carried::find("label-command").unwrap().wasm;
+            let at = |part: f64, length: usize| (part * length as f64) as usize;
+            let mut bytes = whole.to_vec();
+            for (place, byte) in damage {
+                let place = at(place, bytes.len());
+                bytes[place] = byte;
+            }
+            bytes.truncate(at(cut, bytes.len()) + 1);
+            let _ = inspect(&bytes);
+        }
     }
 }

@@ -6,7 +6,7 @@ use domain::plugin::{Contract, Digest, PluginName};
 
 use super::{Core, PluginHost};
 use crate::carried;
-use crate::load::Source;
+use crate::load::{Source, WASM_FILE};
 use crate::registry::Entry;
 
 /// One plugin in a list.
@@ -66,7 +66,11 @@ impl Core {
         let folders =
             self.settings.directory.as_ref().and_then(|directory| std::fs::read_dir(directory).ok());
         for folder in folders.into_iter().flatten().flatten() {
-            names.extend(folder.file_name().into_string().ok().and_then(|name| PluginName::new(name).ok()));
+            if folder.path().join(WASM_FILE).exists() {
+                names.extend(
+                    folder.file_name().into_string().ok().and_then(|name| PluginName::new(name).ok()),
+                );
+            }
         }
         names
     }

@@ -17,7 +17,7 @@ use crate::place::{self, Owner, PlaceError, io_error};
 use crate::settings::Settings;
 
 /// The component's file in a plugin's folder.
-const WASM_FILE: &str = "plugin.wasm";
+pub(crate) const WASM_FILE: &str = "plugin.wasm";
 
 /// Where a plugin came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

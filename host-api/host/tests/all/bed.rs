@@ -20,15 +20,21 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"]);
-        cargo.current_dir(&guests).env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
-        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTC_WORKSPACE_WRAPPER");
-        let built = cargo.output().expect("cargo starts");
+        let built = cargo(&guests).arg("--locked").output().expect("cargo starts");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         guests.join("target/wasm32-wasip2/release")
     });
     std::fs::read(folder.join(format!("guest_{name}.wasm"))).expect("the guest is built")
+}
+
+/// A build of components, free of what is set for this one.
+pub(crate) fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]).current_dir(folder);
+    for foreign in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
+        cargo.env_remove(foreign);
+    }
+    cargo
 }
 
 /// The manifest of a plugin that needs nothing.

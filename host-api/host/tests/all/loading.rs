@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use domain::plugin::Digest;
-use plugin_host::{LoadError, PluginState};
+use plugin_host::{LoadError, PlaceError, PluginHost, PluginState};
 use port::label::LabelProvider as _;
 
 use crate::bed::{Bed, guest, label, manifest, manifest_with_process, no_call, refusal};
@@ -53,14 +53,27 @@ async fn another_file_than_the_pinned_one_is_refused_with_both_digests() {
 
 #[tokio::test]
 async fn files_others_may_write_are_refused() {
-    for (what, bits) in
-        [("", 0o775), ("hostile", 0o777), ("hostile/plugin.wasm", 0o666), ("hostile/plugin.toml", 0o664)]
-    {
+    for (what, bits) in [("", 0o777), ("plugin.wasm", 0o666), ("plugin.toml", 0o664)] {
         let bed = Bed::hostile();
-        mode(&bed.folder(what), bits);
+        mode(&bed.folder("hostile").join(what), bits);
         let text = refusal(&bed.host(), "hostile").await;
         assert!(text.contains("may be written by others") && text.contains("chmod go-w"), "{what}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_plugin_directory_that_is_missing_or_open_is_refused_at_start() {
+    let mut bed = Bed::new();
+    mode(&bed.folder(""), 0o775);
+    let refused = |bed: &Bed| PluginHost::new(bed.settings.clone()).err().expect("it is refused");
+    assert!(matches!(refused(&bed), LoadError::Directory(PlaceError::Writable { .. })));
+    bed.settings.directory = Some("/nonexistent/plugins".into());
+    let error = refused(&bed);
+    assert_eq!(
+        error.to_string(),
+        "the plugin directory (teleport.plugins.directory, --plugin-dir) cannot be used"
+    );
+    assert!(matches!(error, LoadError::Directory(PlaceError::Io { .. })));
 }
 
 #[tokio::test]
@@ -233,4 +246,23 @@ async fn compiled_code_that_was_touched_is_compiled_anew() {
     std::fs::write(&code, touched).unwrap();
     assert_eq!(evaluate().await, "same");
     assert_eq!(std::fs::read(&code).unwrap(), original, "compiling is deterministic and has been done again");
+}
+
+#[tokio::test]
+async fn a_list_shows_what_is_there_and_loads_nothing() {
+    let mut bed = Bed::hostile();
+    std::fs::create_dir(bed.folder("no-plugin")).unwrap();
+    bed.install("unpinned", &guest("later"), &manifest("unpinned"));
+    bed.plugin("absent").enabled = true;
+    let host = bed.host();
+    let listed = |host: &PluginHost| {
+        host.list().into_iter().map(|listing| (listing.name.to_string(), listing.state)).collect::<Vec<_>>()
+    };
+    let names = ["absent", "hostile", "label-command", "unpinned"];
+    assert_eq!(listed(&host), names.map(|name| (name.to_owned(), PluginState::NotLoaded)));
+    refusal(&host, "unpinned").await;
+    assert!(host.check(["hostile"]).await.is_empty());
+    let after = listed(&host);
+    assert_eq!(after[1].1, PluginState::Ready);
+    assert!(matches!(&after[3].1, PluginState::Refused(reason) if reason.contains("is not pinned")));
 }

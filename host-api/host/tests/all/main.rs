@@ -15,3 +15,4 @@ mod compiler;
 mod hostile;
 mod isolation;
 mod loading;
+mod tutorial;

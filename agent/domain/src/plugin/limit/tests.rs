@@ -35,6 +35,15 @@ fn the_table_names_each_limit_once_and_every_default_is_under_its_ceiling() {
 }
 
 #[test]
+fn a_time_is_written_as_exactly_as_it_is_kept() {
+    let row = table().iter().find(|row| row.unit == Unit::Time).unwrap();
+    for (millis, text) in [(300, "300ms"), (1500, "1500ms"), (10_000, "10s"), (61_001, "61001ms")] {
+        assert_eq!(row.text(millis), text);
+        assert_eq!(row.parse(text), Some(millis));
+    }
+}
+
+#[test]
 fn a_hanging_program_ends_before_its_call() {
     let limits = Limits::of(KIND);
     assert!(limits.process_time() < limits.wall());
