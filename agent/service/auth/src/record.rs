@@ -112,7 +112,7 @@ impl AuthService {
         let transaction =
             Transaction::default().when(Condition::Present(key.clone())).then(Operation::Delete(key.clone()));
         let transaction = match kind {
-            Kind::User => self.revoking(&name, transaction),
+            Kind::User => self.without_invites(&name, self.revoking(&name, transaction)).await?,
             Kind::Role => {
                 self.check_role_unused(&name).await?;
                 transaction

@@ -7,6 +7,7 @@ use domain::Timestamp;
 use domain::lock::{Lock, LockSpec, Target};
 use domain::resource::{Kind, Resource};
 use domain::role::MAX_TTL;
+use domain::token::TokenSpec;
 use domain::user::{User, UserSpec};
 use port::store::{Operation, Transaction};
 
@@ -63,6 +64,21 @@ impl AuthService {
         transaction
             .then(Operation::Delete(key::record(Kind::Lock, &locked_lock(user))))
             .then(lock_operation(&lock))
+    }
+
+    /// Takes the user's invites away with them: a later user of that name must not be taken over with
+    /// one.
+    pub(super) async fn without_invites(
+        &self,
+        user: &str,
+        transaction: Transaction,
+    ) -> Result<Transaction, AuthError> {
+        let (tokens, _) = read_all(&*self.deps.store, &key::records(Kind::Token)).await?;
+        let invites = tokens.into_iter().filter(|item| {
+            let token = Resource::<TokenSpec>::from_json(&item.value);
+            token.is_ok_and(|token| token.spec.invites_user.as_deref() == Some(user))
+        });
+        Ok(invites.fold(transaction, |transaction, item| transaction.then(Operation::Delete(item.key))))
     }
 
     /// Adds or takes away the lock that goes with a user's status.

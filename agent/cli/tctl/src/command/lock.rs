@@ -1,0 +1,79 @@
+//! `tctl lock`: somebody or something is shut out at once, whatever their certificate says.
+
+use std::time::Duration;
+
+use clap::Args;
+use domain::Timestamp;
+use domain::lock::{Lock, LockSpec, Target};
+use domain::name::HostId;
+use serde::Serialize;
+use terminal::{Explain, Failure, FormatArgs};
+
+use crate::context::Context;
+
+/// Arguments of `tctl lock`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Several targets in one lock shut out only whom all of them fit. List locks with `tctl get locks`; lift one with `tctl rm lock/NAME`."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    target: Targets,
+    /// Told to whoever is shut out
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    message: String,
+    /// How long the lock holds [default: until it is removed]
+    #[arg(long, value_parser = domain::duration::parse)]
+    ttl: Option<Duration>,
+    /// The form of the result.
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// Whom the lock shuts out.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Targets {
+    /// Shut out a user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Shut out every user with a role
+    #[arg(long, value_name = "NAME")]
+    role: Option<String>,
+    /// Shut out an operating-system login, on every host
+    #[arg(long, value_name = "NAME")]
+    login: Option<String>,
+    /// Shut out a host, by its UUID
+    #[arg(long, value_name = "UUID", value_parser = host_id)]
+    server_id: Option<HostId>,
+}
+
+fn host_id(text: &str) -> Result<HostId, &'static str> {
+    HostId::parse(text).ok_or("it is not the UUID of a host; list them with: tctl nodes ls")
+}
+
+/// A lock that was made, as programs read it.
+#[derive(Debug, Serialize)]
+struct Made {
+    name: String,
+    target: Target,
+    expires: Option<Timestamp>,
+}
+
+/// Makes the lock.
+pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let Arguments { target: Targets { user, role, login, server_id }, message, ttl, format } = arguments;
+    let ends = |ttl| context.now().checked_add(ttl);
+    let expires = ttl.map(ends).transpose().while_doing("--ttl reaches beyond the end of the calendar")?;
+    let target = Target { user, role, login, serial: None, server_id };
+    let name = context.random().uuid().to_string();
+    let spec = LockSpec { target: target.clone(), message, issued_before: None };
+    let lock = Lock::new(name.clone(), spec).expiring(expires);
+    lock.check()?;
+    let session = context.connect().await?;
+    session.client.put(&lock, false).await.while_doing("cannot make the lock")?;
+    let made = Made { name, target, expires };
+    let text =
+        |made: &Made| format!("Created a lock with name \"{0}\"; lift it with: tctl rm lock/{0}", made.name);
+    Ok(context.printer.record(format.format, &made, text)?)
+}
