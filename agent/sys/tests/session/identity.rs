@@ -124,6 +124,23 @@ async fn nothing_is_inherited_but_the_three_streams() {
     drop(leaked);
 }
 
+/// Until another program has taken its place, the process holds the daemon's end of what it reports.
+#[tokio::test]
+async fn a_part_of_ours_that_runs_as_a_user_cannot_be_looked_into_by_that_user() {
+    if !is_root("a_part_of_ours_that_runs_as_a_user_cannot_be_looked_into_by_that_user") {
+        return;
+    }
+    let (user, _home) = nobody();
+    let request = SpawnRequest { program: Program::Builtin("echo"), ..command(&user, "") };
+    let session = launcher().spawn(request).await.unwrap();
+    let pid = session.process.id();
+    let look = format!(
+        "kill -0 {pid} && echo mine; cat /proc/{pid}/maps && echo seen; ls /proc/{pid}/fd && echo seen"
+    );
+    let output = run(command(&user, &look)).await.unwrap();
+    assert_eq!(output.stdout, "mine\n", "{}", output.stderr);
+}
+
 #[tokio::test]
 async fn a_missing_home_is_said_and_is_no_reason_to_keep_anyone_out() {
     let user = HostUser { home: "/nonexistent".into(), ..me() };

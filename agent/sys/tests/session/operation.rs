@@ -126,3 +126,19 @@ async fn a_path_too_long_and_one_that_is_not_there_are_named() {
         );
     }
 }
+
+/// On a paused clock: when nothing but the other side can go on, the time is up at once.
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_never_accepts_is_given_up() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let deaf = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&deaf, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&deaf, 0).unwrap();
+    // The one place there is.
+    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let error = launcher().connect_unix(&me(), &path).await.unwrap_err();
+    assert!(matches!(error, OperationError::Timeout { seconds: 10, .. }), "{error:?}");
+}
