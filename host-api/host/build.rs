@@ -1,8 +1,8 @@
 //! Builds the plugins this program carries, so that a fresh clone needs no second command.
 //!
-//! A nested cargo builds `plugins/` for wasm32-wasip2 into this crate's own output folder: it never waits for
-//! the outer build's lock. The manifest goes into each component as a custom section, as it does in every
-//! released plugin.
+//! A nested cargo builds `plugins/` for wasm32-wasip2 into this crate's own output folder: it never
+//! waits for the outer build's lock. The manifest goes into each component as a custom section, as
+//! it does in every released plugin.
 
 #![allow(clippy::print_stdout, reason = "how a build script speaks to cargo")]
 #![allow(clippy::print_stderr, reason = "how a build script reports why it failed")]
@@ -48,7 +48,8 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// The target's standard library must be there; cargo's own message about it does not say how to get it.
+/// The target's standard library must be there; cargo's own message about it does not say how to
+/// get it.
 fn check_target() -> Result<(), String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let found = Command::new(rustc)

@@ -1,8 +1,9 @@
 //! What a call of a label plugin costs, beside fork and exec of `/bin/true` in the same run.
 //!
-//! The label has no command, so the plugin answers before it would run a program: what is measured is a fresh store with all
-//! limits, instantiation, the call, and the end of it. Run with
-//! `cargo run --release -p teleport-plugin-host --example call`. The last line is the process's resident memory.
+//! The label has no command, so the plugin answers before it would run a program: what is measured
+//! is a fresh store with all limits, instantiation, the call, and the end of it. Run with `cargo
+//! run --release -p teleport-plugin-host --example call`. The last line is the process's resident
+//! memory.
 
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 

@@ -1,9 +1,11 @@
-//! Compiled code, kept in `<data_dir>/plugins/cache` so that a start costs a file mapping and not a compilation.
+//! Compiled code, kept in `<data_dir>/plugins/cache` so that a start costs a file mapping and not a
+//! compilation.
 //!
-//! Compiled code is native code, so this module is the gate to it: an [`Artifact`], which is what the engine
-//! maps, comes out of [`Cache::find`] only. The folder is of mode 0700, the files of 0600, all this
-//! user's; each entry is sealed with HMAC-SHA256 under a random key in `<data_dir>/plugins/cache.key`. Anything
-//! that is not exactly so is thrown away and compiled again: it is a cache, nothing in it is missed.
+//! Compiled code is native code, so this module is the gate to it: an [`Artifact`], which is what
+//! the engine maps, comes out of [`Cache::find`] only. The folder is of mode 0700, the files of
+//! 0600, all this user's; each entry is sealed with HMAC-SHA256 under a random key in
+//! `<data_dir>/plugins/cache.key`. Anything that is not exactly so is thrown away and compiled
+//! again: it is a cache, nothing in it is missed.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -80,7 +82,8 @@ impl Cache {
         }
     }
 
-    /// A file to compile into. It becomes an entry with [`Cache::keep`] and leaves nothing behind otherwise.
+    /// A file to compile into. It becomes an entry with [`Cache::keep`] and leaves nothing behind
+    /// otherwise.
     ///
     /// # Errors
     /// [`PlaceError::Io`] when the folder cannot be written.

@@ -1,8 +1,8 @@
 //! One call of a plugin: a fresh store, the limits around it, and what came of it.
 //!
-//! A call ends in time whatever the plugin does: it is interrupted every few milliseconds, so the time on
-//! the clock and the processor time are looked at; when either is up, or the caller lost interest, the store is
-//! dropped, and with it instance, handles and running programs.
+//! A call ends in time whatever the plugin does: it is interrupted every few milliseconds, so the
+//! time on the clock and the processor time are looked at; when either is up, or the caller lost
+//! interest, the store is dropped, and with it instance, handles and running programs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! What the host does for plugins: one module per interface of `wit/host`, and the WASI every language's
-//! standard library brings along.
+//! What the host does for plugins: one module per interface of `wit/host`, and the WASI every
+//! language's standard library brings along.
 //!
-//! A capability answers for one call: its limits, and what the operator granted, come with the call's state.
+//! A capability answers for one call: its limits, and what the operator granted, come with the
+//! call's state.
 
 pub(crate) mod log;
 pub(crate) mod process;

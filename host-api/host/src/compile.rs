@@ -1,9 +1,10 @@
 //! Looks into components and compiles them, in a child process that lives for one of the two.
 //!
-//! A component is somebody else's file, and parsing and compiling it are the largest pieces of code it meets; a
-//! compiler also keeps megabytes the daemon would never give back. So both happen in a short-lived
-//! child ([`child_main`]) that holds no descriptor, may make no file or socket, and has bounded memory, time
-//! and output. What comes back is data: an [`Inspection`], or code for the cache to seal.
+//! A component is somebody else's file, and parsing and compiling it are the largest pieces of code
+//! it meets; a compiler also keeps megabytes the daemon would never give back. So both happen in a
+//! short-lived child ([`child_main`]) that holds no descriptor, may make no file or socket, and has
+//! bounded memory, time and output. What comes back is data: an inspection, or code for the
+//! cache to seal.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,8 +78,9 @@ pub enum Compiler {
 }
 
 impl Compiler {
-    /// The running program, executed again. Its `main` must hand over to [`child_main`] when the first argument
-    /// is [`CHILD_ARGUMENT`]. The file that was started is meant, even when it has been replaced since.
+    /// The running program, executed again. Its `main` must hand over to [`child_main`] when the
+    /// first argument is [`CHILD_ARGUMENT`]. The file that was started is meant, even when it has
+    /// been replaced since.
     pub fn this_program() -> Self {
         Self::Child {
             program: PathBuf::from("/proc/self/exe"),

@@ -26,8 +26,8 @@ const TABLES: u32 = 16;
 /// Elements of one table in the pool.
 const TABLE_ELEMENTS: usize = 20_000;
 
-/// Pages of a finished call that are wiped in place instead of given back, in bytes per memory: what a small plugin
-/// dirties. Only where the kernel says which pages those are.
+/// Pages of a finished call that are wiped in place instead of given back, in bytes per memory:
+/// what a small plugin dirties. Only where the kernel says which pages those are.
 const KEEP_RESIDENT: usize = 128 * 1024;
 
 /// Runs components.
@@ -132,6 +132,12 @@ mod tests {
         let pooled = wasmtime::Engine::new(&running(pooling(2))).unwrap();
         let on_demand = wasmtime::Engine::new(&running(InstanceAllocationStrategy::OnDemand)).unwrap();
         assert_eq!(config::fingerprint(&pooled), config::fingerprint(&on_demand));
+    }
+
+    #[test]
+    fn starts_without_a_pool_where_there_is_no_room_for_one() {
+        assert!(wasmtime::Engine::new(&running(pooling(1 << 20))).is_err(), "640 TiB");
+        assert!(Engine::start(1 << 20).is_ok());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Why a plugin does not load. Each names what is wrong, where, and what to do; the texts of others in them have been
-//! checked or escaped.
+//! Why a plugin does not load. Each names what is wrong, where, and what to do; the texts of others
+//! in them have been checked or escaped.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! A program and everything it started, ended together.
 //!
-//! The program leads a process group of its own. A group can be signalled safely only while its leader has not been
-//! reaped: after that the number may belong to somebody else. So the leader's end is learned without reaping
-//! it, the group is killed, and only then is the leader waited for.
+//! The program leads a process group of its own. A group can be signalled safely only while its
+//! leader has not been reaped: after that the number may belong to somebody else. So the leader's
+//! end is learned without reaping it, the group is killed, and only then is the leader waited for.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -16,7 +16,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A running program, and what it started. Dropping it kills all of it.
 pub(crate) struct Group {
-    // Declared before the child, so that the group is killed before the child's own drop can reap its leader.
+    // Declared before the child, so that the group is killed before the child's own drop can reap
+    // its leader.
     leader: Leader,
     child: Child,
 }

@@ -44,7 +44,8 @@ struct Core {
     environment: Arc<BTreeMap<String, String>>,
     registry: Registry,
     machine: OnceLock<Machine>,
-    /// Held while a plugin is loaded: one at a time, so that two labels of one plugin do not compile it twice.
+    /// Held while a plugin is loaded: one at a time, so that two labels of one plugin do not
+    /// compile it twice.
     loading: tokio::sync::Mutex<()>,
     turns: Semaphore,
     random: SystemRandom,
@@ -74,7 +75,8 @@ impl PluginHost {
     /// A host for these settings. Nothing is started, loaded or written yet.
     ///
     /// # Errors
-    /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others may write to.
+    /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others
+    /// may write to.
     pub fn new(settings: Settings) -> Result<Arc<Self>, LoadError> {
         if let Some(directory) = &settings.directory {
             place::folder(directory, Owner::ThisOrRoot).map_err(LoadError::Directory)?;
@@ -95,8 +97,8 @@ impl PluginHost {
         Ok(Arc::new(Self { core: Arc::new(core), runtime: OnceLock::new(), starting: Mutex::new(()) }))
     }
 
-    /// Loads the plugins of these names and says which do not load: at start, so that an operator reads of a missing grant
-    /// then and not in the first label that stays empty.
+    /// Loads the plugins of these names and says which do not load: at start, so that an operator
+    /// reads of a missing grant then and not in the first label that stays empty.
     pub async fn check(&self, names: impl IntoIterator<Item = impl Into<String>>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         for name in names {
@@ -108,8 +110,8 @@ impl PluginHost {
         refusals
     }
 
-    /// Ends every call, with the programs they run, and serves none from now on. For the daemon's own end: a program
-    /// that outlived it would belong to nobody.
+    /// Ends every call, with the programs they run, and serves none from now on. For the daemon's
+    /// own end: a program that outlived it would belong to nobody.
     pub async fn stop(&self) {
         self.core.stopping.send_replace(true);
         let all = self.core.settings.concurrency.max(1);
@@ -255,7 +257,8 @@ impl Core {
         loader.load(name).await.map(Arc::new)
     }
 
-    /// Engine and cache, made by the first caller. Called with nothing loaded under the loading lock only.
+    /// Engine and cache, made by the first caller. Called with nothing loaded under the loading
+    /// lock only.
     fn machine(&self, name: &PluginName) -> Result<&Machine, LoadError> {
         if let Some(machine) = self.machine.get() {
             return Ok(machine);

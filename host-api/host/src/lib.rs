@@ -1,13 +1,15 @@
 //! Loads and runs sandboxed WebAssembly components.
 //!
-//! [`PluginHost`] implements [`port::label::LabelProvider`], so a service that wants a label never sees wasmtime.
-//! What a plugin may do is decided in [`domain::plugin`]; this crate finds, verifies, compiles, bounds and calls
-//! it. It refuses what is not pinned, imports more than the contracts offer, asks for what is not granted, or lies about
-//! itself; a plugin that loops, allocates, traps or floods loses its call and nothing else.
+//! [`PluginHost`] implements [`port::label::LabelProvider`], so a service that wants a label never
+//! sees wasmtime.
+//! What a plugin may do is decided in [`domain::plugin`]; this crate finds, verifies, compiles,
+//! bounds and calls it. It refuses what is not pinned, imports more than the contracts offer, asks
+//! for what is not granted, or lies about itself; a plugin that loops, allocates, traps or floods
+//! loses its call and nothing else.
 //!
-//! A plugin's way in: [`load`](mod@load) (find → verify → inspect → check → compile → map → link); its way through a
-//! call: [`call`] (fresh store → limits → contract → verdict). [`compile::child_main`] is what the program's `main` runs
-//! when it was started as the compiler.
+//! A plugin's way in: `load` (find → verify → inspect → check → compile → map → link);
+//! its way through a call: [`call`] (fresh store → limits → contract → verdict).
+//! [`compile::child_main`] is what the program's `main` runs when it was started as the compiler.
 
 mod cache;
 pub mod call;

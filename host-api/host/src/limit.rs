@@ -19,8 +19,8 @@ pub(crate) enum Breach {
     Tables,
 }
 
-/// Sums up what all memories and tables of a call hold. A refused memory is told to the plugin as a failed
-/// allocation, as WebAssembly has it, so one that can do with less may go on.
+/// Sums up what all memories and tables of a call hold. A refused memory is told to the plugin as a
+/// failed allocation, as WebAssembly has it, so one that can do with less may go on.
 pub(crate) struct Holdings {
     memory: Budget,
     tables: Budget,

@@ -1,8 +1,9 @@
 //! From a name to a plugin that can be called: find, verify, inspect, check, compile, link.
 //!
-//! The order is the point. Nothing is parsed before the digest is the pinned one, nothing compiled before imports,
-//! contract, manifest and grants are in order, nothing mapped that the cache has not checked, and nothing of the plugin has
-//! run when loading is done. Every refusal is a [`LoadError`] that names what to change.
+//! The order is the point. Nothing is parsed before the digest is the pinned one, nothing compiled
+//! before imports, contract, manifest and grants are in order, nothing mapped that the cache has
+//! not checked, and nothing of the plugin has run when loading is done. Every refusal is a
+//! [`LoadError`] that names what to change.
 //!
 //! Reading and hashing large files is done in place of the plugins' thread, so running calls go on.
 

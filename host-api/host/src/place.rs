@@ -1,4 +1,5 @@
-//! Who else could have written a file: checks of owner and mode, for the cache and for the plugin directory.
+//! Who else could have written a file: checks of owner and mode, for the cache and for the plugin
+//! directory.
 //!
 //! Code that runs inside the daemon is only as trustworthy as everyone who may write it. Owner and
 //! mode are read from the opened file where there is one, so that what is checked is what is used.
@@ -121,8 +122,8 @@ pub(crate) fn private_folder(path: &Path) -> Result<Kept, PlaceError> {
     Ok(Kept::Opened)
 }
 
-/// Opens a plain file that only the owner may write, without waiting and, where `follow` is not set, without following a
-/// link. `None` when there is none.
+/// Opens a plain file that only the owner may write, without waiting and, where `follow` is not
+/// set, without following a link. `None` when there is none.
 ///
 /// # Errors
 /// [`PlaceError`] when it is another kind of file, or others may write to it.

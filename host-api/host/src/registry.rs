@@ -1,7 +1,7 @@
 //! The plugins that are loaded, by name, and those that would not load.
 //!
-//! Readers never wait: the table is swapped whole, and calls that run keep the plugin they began with. A plugin that
-//! fails to load is not tried again at once, however often it is called for.
+//! Readers never wait: the table is swapped whole, and calls that run keep the plugin they began
+//! with. A plugin that fails to load is not tried again at once, however often it is called for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The thread plugins run on. It is not the daemon's: a plugin that is busy holds up other plugins for a few
-//! milliseconds at most, and sessions not at all.
+//! The thread plugins run on. It is not the daemon's: a plugin that is busy holds up other plugins
+//! for a few milliseconds at most, and sessions not at all.
 
 use std::future::Future;
 use std::time::Duration;

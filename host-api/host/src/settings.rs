@@ -1,5 +1,5 @@
-//! What the host is told once, by `process`, out of the checked configuration. Nothing here is read from
-//! files or the environment.
+//! What the host is told once, by `process`, out of the checked configuration. Nothing here is read
+//! from files or the environment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,8 @@ pub struct Settings {
     pub compile_time: Duration,
     /// Calls served at one time; more wait.
     pub concurrency: u32,
-    /// The environment of programs that plugins run. `PATH`, `LANG` and `HOME` are passed on, the rest is not.
+    /// The environment of programs that plugins run. `PATH`, `LANG` and `HOME` are passed on, the
+    /// rest is not.
     pub environment: BTreeMap<String, String>,
     /// Told of every call that was made, on the plugins' own thread: counts, and returns at once.
     pub on_call: Option<Observer>,

@@ -1,5 +1,5 @@
-//! Programs of the host's machine. The manifest must ask for `process`, the operator must grant the very
-//! argument list; no shell is involved.
+//! Programs of the host's machine. The manifest must ask for `process`, the operator must grant the
+//! very argument list; no shell is involved.
 
 use std::fmt;
 use std::time::Duration;

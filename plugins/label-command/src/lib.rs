@@ -1,8 +1,9 @@
 //! Dynamic labels from the output of a command: the plugin behind `ssh_service.commands` and
 //! `--labels uptime=[1m:"uptime -p"]`.
 //!
-//! It asks the host to run the argument list written beside the label and makes a value of what comes back. It
-//! keeps nothing and decides nothing: the host runs only what the operator configured.
+//! It asks the host to run the argument list written beside the label and makes a value of what
+//! comes back. It keeps nothing and decides nothing: the host runs only what the operator
+//! configured.
 
 pub mod value;
 

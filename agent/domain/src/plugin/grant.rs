@@ -97,8 +97,8 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// Whether the plugin may run this argument list, where `configured` is the one the operator wrote beside
-    /// the label being computed.
+    /// Whether the plugin may run this argument list, where `configured` is the one the operator
+    /// wrote beside the label being computed.
     pub fn may_run(&self, argv: &[String], configured: &[String]) -> bool {
         check_argv(argv).is_ok()
             && self.process.iter().any(|scope| match scope {
@@ -147,8 +147,8 @@ pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, Gra
     }
 }
 
-/// Whether a grant is one the need asks for: the same capability, and the same command where the manifest
-/// names one.
+/// Whether a grant is one the need asks for: the same capability, and the same command where the
+/// manifest names one.
 fn meets(need: &super::Need, grant: &Grant) -> bool {
     need.capability == grant.capability
         && match (&need.argv, &grant.scope) {

@@ -1,7 +1,8 @@
 //! How much of the host one call of a plugin may use: one table, with the default of each contract.
 //!
-//! The manifest may wish for other limits and the operator may set them. A wish for less than the default
-//! is taken; a wish for more needs the operator's word, like any other thing a plugin asks for.
+//! The manifest may wish for other limits and the operator may set them. A wish for less than the
+//! default is taken; a wish for more needs the operator's word, like any other thing a plugin asks
+//! for.
 
 use std::time::Duration;
 

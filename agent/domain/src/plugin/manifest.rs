@@ -1,8 +1,9 @@
 //! What a plugin says of itself, in `plugin.toml`.
 //!
-//! The manifest travels in the component, as the custom section [`SECTION`], so the pinned digest covers
-//! it; while a plugin is being written it may lie beside the component instead. It is written by
-//! whoever wrote the plugin: it grants nothing, and its texts are checked before they are shown.
+//! The manifest travels in the component, as the custom section [`SECTION`], so the pinned digest
+//! covers it; while a plugin is being written it may lie beside the component instead. It is
+//! written by whoever wrote the plugin: it grants nothing, and its texts are checked before they
+//! are shown.
 
 use std::collections::BTreeMap;
 

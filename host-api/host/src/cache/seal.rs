@@ -1,8 +1,9 @@
-//! The seal of an entry: proof that this machine wrote code and inspection, for this key, as they are.
+//! The seal of an entry: proof that this machine wrote code and inspection, for this key, as they
+//! are.
 //!
-//! A seal file is the MAC in hexadecimal, a line break, and the sealed statement as JSON: digest of the code and
-//! the inspection. The MAC covers the entry's key and the statement, so a seal moved to another entry
-//! does not fit either.
+//! A seal file is the MAC in hexadecimal, a line break, and the sealed statement as JSON: digest of
+//! the code and the inspection. The MAC covers the entry's key and the statement, so a seal moved
+//! to another entry does not fit either.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -33,8 +34,8 @@ struct Statement {
 }
 
 impl SealKey {
-    /// Reads the key, or makes one: when there is none, when it is not a key, or when others could have read it.
-    /// A new key makes every entry unfit, and that is its purpose.
+    /// Reads the key, or makes one: when there is none, when it is not a key, or when others could
+    /// have read it. A new key makes every entry unfit, and that is its purpose.
     pub(super) fn open(path: &Path, kept: Kept, random: &dyn Random) -> Result<Self, PlaceError> {
         if kept == Kept::Private
             && let Some(secret) = read(path)?

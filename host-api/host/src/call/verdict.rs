@@ -11,8 +11,8 @@ use crate::limit::{Breach, CpuSpent};
 /// The longest text of a plugin that is passed on, in bytes.
 const TEXT_MAX: usize = 1024;
 
-/// What wasmtime 48 says when a limit of its own is reached; it has no public types for these. The hostile guests
-/// under `tests/guests` notice when a later version says it otherwise.
+/// What wasmtime 48 says when a limit of its own is reached; it has no public types for these. The
+/// hostile guests under `tests/guests` notice when a later version says it otherwise.
 const HOST_CALL_SPENT: &str = "fuel allocated for hostcalls has been exhausted";
 const HANDLES_SPENT: &str = "store handle limit exceeded";
 const TABLE_FULL: &str = "resource table has no free keys";
@@ -43,8 +43,8 @@ pub(super) fn of(
     }
 }
 
-/// The plugin answered, and has no value. When it was refused something in this call, the operator is told of that and
-/// not of what the plugin made of it.
+/// The plugin answered, and has no value. When it was refused something in this call, the operator
+/// is told of that and not of what the plugin made of it.
 fn no_value(state: &CallState, failure: &NoValue) -> CallError {
     match state.process.denied() {
         Some(denied) => CallError::Denied(denied.to_owned()),
@@ -75,7 +75,8 @@ fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtim
     if text.contains(HANDLES_SPENT) || text.contains(TABLE_FULL) {
         return memory("handles", "handles");
     }
-    // wasmtime's context ("error while executing at …") says nothing to an operator where there is a root.
+    // wasmtime's context ("error while executing at …") says nothing to an operator where there is
+    // a root.
     trap(plugin, state, &error.root_cause().to_string())
 }
 

@@ -1,8 +1,9 @@
-//! `teleport:host/log` and the guest's standard output and error: bounded lines in the daemon's log.
+//! `teleport:host/log` and the guest's standard output and error: bounded lines in the daemon's
+//! log.
 //!
-//! A line is cut at its limit, stripped of what could steer a terminal, and counted against the call and
-//! against the plugin's rate. What is over is dropped; the first dropped line of a call is said, and the sum is in
-//! the call's report.
+//! A line is cut at its limit, stripped of what could steer a terminal, and counted against the
+//! call and against the plugin's rate. What is over is dropped; the first dropped line of a call is
+//! said, and the sum is in the call's report.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -129,7 +130,8 @@ impl Sink {
         (lines.written, lines.dropped)
     }
 
-    /// The last lines of standard error, where a plugin says why it gives up; nothing when it said nothing.
+    /// The last lines of standard error, where a plugin says why it gives up; nothing when it said
+    /// nothing.
     pub(crate) fn last_errors(&self) -> Option<String> {
         let lines = self.state.lock();
         let said: Vec<&str> = lines.last_errors.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! `teleport:host/process`: runs a program the operator granted, word for word, without a shell.
 //!
-//! Whether it may run is decided here, by [`domain::plugin::Effective`]; running it, bounding it and ending it with
-//! all it started is [`run`]'s.
+//! Whether it may run is decided here, by [`domain::plugin::Effective`]; running it, bounding it
+//! and ending it with all it started is [`run`]'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

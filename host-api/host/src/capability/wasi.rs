@@ -1,8 +1,8 @@
-//! WASI 0.2 as every language's standard library expects it, with nothing in it: no file, no variable, no argument, no
-//! input, no socket; output goes to the log.
+//! WASI 0.2 as every language's standard library expects it, with nothing in it: no file, no
+//! variable, no argument, no input, no socket; output goes to the log.
 //!
-//! Sockets and HTTP are not linked at all, and the loader refuses a component that imports them. Clocks and
-//! random numbers are the machine's own.
+//! Sockets and HTTP are not linked at all, and the loader refuses a component that imports them.
+//! Clocks and random numbers are the machine's own.
 
 use std::sync::Arc;
 
@@ -77,7 +77,8 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, |state| state.filesystem())
 }
 
-/// A standard stream that ends in the log. It takes everything at once: the log's limits say what of it stays.
+/// A standard stream that ends in the log. It takes everything at once: the log's limits say what
+/// of it stays.
 #[derive(Clone)]
 struct Output {
     log: Arc<Sink>,

@@ -18,8 +18,9 @@ const ADDRESS_SPACE: u64 = 8 << 30;
 /// Processor time, in seconds, over all threads.
 const PROCESSOR_TIME: u64 = 1200;
 
-/// What the program does when it was started to inspect or compile a plugin: `main` calls this with the arguments
-/// after [`CHILD_ARGUMENT`](super::CHILD_ARGUMENT) and returns its result, having done nothing else.
+/// What the program does when it was started to inspect or compile a plugin: `main` calls this with
+/// the arguments after [`CHILD_ARGUMENT`](super::CHILD_ARGUMENT) and returns its result, having
+/// done nothing else.
 pub fn child_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let reason = match run(arguments) {
         Ok(()) => return ExitCode::SUCCESS,
@@ -58,8 +59,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         .map_err(|error| broken("the result could not be written", error))
 }
 
-/// Gives up what compiling does not need, for good: limits that are lowered by the soft and the hard value cannot
-/// be raised again.
+/// Gives up what compiling does not need, for good: limits that are lowered by the soft and the
+/// hard value cannot be raised again.
 fn confine() -> rustix::io::Result<()> {
     // Descriptors beyond the three standard ones: no file, no socket, no pipe.
     limit(Resource::Nofile, 3)?;

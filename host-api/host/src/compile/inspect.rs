@@ -1,5 +1,5 @@
-//! What a component says of itself, read without running any of it: its imports and exports, and the manifest
-//! it carries. Runs in the child.
+//! What a component says of itself, read without running any of it: its imports and exports, and
+//! the manifest it carries. Runs in the child.
 
 use domain::plugin::manifest;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,8 @@ use wit_parser::{Resolve, WorldItem, WorldKey};
 /// A component from the outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inspection {
-    /// What it imports: interfaces with their version, like `teleport:host/process@1.0.0`, and plain names.
+    /// What it imports: interfaces with their version, like `teleport:host/process@1.0.0`, and
+    /// plain names.
     pub(crate) imports: Vec<String>,
     /// What it exports, the same way.
     pub(crate) exports: Vec<String>,
@@ -27,7 +28,8 @@ impl Inspection {
     }
 }
 
-/// The eight bytes every component begins with, and every core module (component model binary format, preamble).
+/// The eight bytes every component begins with, and every core module (component model binary
+/// format, preamble).
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 

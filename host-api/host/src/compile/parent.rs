@@ -48,7 +48,8 @@ impl Child<'_> {
             let (fed, result, said) =
                 tokio::join!(feed(stdin, wasm), bounded(stdout, INSPECTION_MAX), bounded(stderr, SAID_MAX));
             child.ended().await;
-            // A child that refuses early closes its input: its own reason says more than the broken pipe.
+            // A child that refuses early closes its input: its own reason says more than the broken
+            // pipe.
             let status = child.end().await.map_err(CompileError::Talk)?;
             Ok((status, fed, result?, said?))
         };
@@ -91,8 +92,8 @@ async fn feed(stdin: Option<ChildStdin>, wasm: Bytes) -> std::io::Result<()> {
     stdin.shutdown().await
 }
 
-/// Reads up to one byte more than the bound, so that the caller can tell "full" from "too much"; what is over is read
-/// and thrown away, so that the child is not held up by it.
+/// Reads up to one byte more than the bound, so that the caller can tell "full" from "too much";
+/// what is over is read and thrown away, so that the child is not held up by it.
 async fn bounded(stream: Option<impl AsyncRead + Unpin>, max: u64) -> Result<Vec<u8>, CompileError> {
     let Some(mut stream) = stream else { return Ok(Vec::new()) };
     let mut kept = Vec::new();

@@ -34,8 +34,8 @@ pub(crate) fn sync_contracts() -> Config {
     config
 }
 
-/// What compiled code depends on beside the component itself, as a digest: wasmtime's version and settings, and the
-/// processor's features.
+/// What compiled code depends on beside the component itself, as a digest: wasmtime's version and
+/// settings, and the processor's features.
 pub(crate) fn fingerprint(engine: &Engine) -> [u8; 32] {
     let mut hasher = Fingerprint(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);

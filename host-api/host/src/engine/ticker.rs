@@ -67,8 +67,9 @@ impl Shared {
         let mut held = self.lock.lock();
         while !self.stop.load(Ordering::SeqCst) {
             self.asleep.store(true, Ordering::SeqCst);
-            // The order matters: a call first counts itself, then looks whether to wake this thread; this
-            // thread first says that it sleeps, then looks at the count. One of the two sees the other.
+            // The order matters: a call first counts itself, then looks whether to wake this
+            // thread; this thread first says that it sleeps, then looks at the count. One of the
+            // two sees the other.
             if self.running.load(Ordering::SeqCst) == 0 {
                 self.wake.wait(&mut held);
                 continue;

@@ -1,7 +1,7 @@
 //! Processor time of one call, measured on the thread that runs it.
 //!
-//! Epochs alone count time on the clock, so a plugin on a busy machine would be charged for others' work; the thread's own
-//! clock is not. It also counts what host functions spend on the call.
+//! Epochs alone count time on the clock, so a plugin on a busy machine would be charged for others'
+//! work; the thread's own clock is not. It also counts what host functions spend on the call.
 
 use std::future::Future;
 use std::pin::pin;

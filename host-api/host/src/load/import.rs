@@ -1,7 +1,8 @@
-//! What a component may import, and which contract it is built for, by the names in its outermost layer.
+//! What a component may import, and which contract it is built for, by the names in its outermost
+//! layer.
 //!
-//! The list is closed: what is not on it is refused by name, before anything is compiled. Sockets, HTTP and everything
-//! a later WASI may add are not on it.
+//! The list is closed: what is not on it is refused by name, before anything is compiled. Sockets,
+//! HTTP and everything a later WASI may add are not on it.
 
 use domain::plugin::contract::{ContractError, Version};
 use domain::plugin::{Contract, ContractKind, PluginName};
@@ -53,7 +54,8 @@ pub(super) fn contract(name: &PluginName, inspection: &Inspection) -> Result<Con
 /// Checks every import against the closed list.
 ///
 /// # Errors
-/// [`LoadError::Import`] names the first that is not on it; [`LoadError::Contract`] one of the host's own in a version
+/// [`LoadError::Import`] names the first that is not on it; [`LoadError::Contract`] one of the
+/// host's own in a version
 /// this host does not serve.
 pub(super) fn check(name: &PluginName, inspection: &Inspection) -> Result<(), LoadError> {
     for import in &inspection.imports {

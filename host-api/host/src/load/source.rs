@@ -1,7 +1,7 @@
 //! Where a plugin's bytes come from: the program itself, or the plugin directory.
 //!
-//! A folder in the directory goes before a carried plugin of the same name, and loads only when its digest is pinned:
-//! it never falls back to the carried one in silence.
+//! A folder in the directory goes before a carried plugin of the same name, and loads only when its
+//! digest is pinned: it never falls back to the carried one in silence.
 
 use std::fmt;
 use std::io::Read as _;
@@ -43,7 +43,8 @@ pub(super) struct Found {
     pub(super) source: Source,
     /// The component.
     pub(super) wasm: Bytes,
-    /// The manifest beside it. The one in the component goes before it: the pinned digest covers that one.
+    /// The manifest beside it. The one in the component goes before it: the pinned digest covers
+    /// that one.
     pub(super) manifest: Option<String>,
     /// What its configuration implies.
     pub(super) grants: Vec<Grant>,

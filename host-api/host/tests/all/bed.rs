@@ -1,4 +1,5 @@
-//! A host on a temporary data_dir, guests built once, and plugin folders as an operator would lay them out.
+//! A host on a temporary data_dir, guests built once, and plugin folders as an operator would lay
+//! them out.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -172,7 +173,8 @@ pub(crate) async fn no_call(host: &PluginHost, plugin: &str) -> LoadError {
     tokio::time::timeout(LONG, host.call(&label)).await.expect("every call ends").unwrap_err()
 }
 
-/// Waits until the process whose number is in the file has ended. A zombie has: it has no command line any more.
+/// Waits until the process whose number is in the file has ended. A zombie has: it has no command
+/// line any more.
 pub(crate) async fn gone(file: &Path) {
     let pid = std::fs::read_to_string(file).unwrap();
     let running =

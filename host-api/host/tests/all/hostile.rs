@@ -1,4 +1,5 @@
-//! A plugin that does its worst: each call ends in time, with the right kind and a text an operator can act on.
+//! A plugin that does its worst: each call ends in time, with the right kind and a text an operator
+//! can act on.
 
 use std::time::Duration;
 

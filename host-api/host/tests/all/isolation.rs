@@ -1,4 +1,5 @@
-//! Nothing leaks: from call to call, from the host to a plugin, or from a plugin to the calls of others.
+//! Nothing leaks: from call to call, from the host to a plugin, or from a plugin to the calls of
+//! others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,8 @@ async fn a_call_that_never_gets_its_turn_says_so() {
     assert!(host.check(["hostile", "label-command"]).await.is_empty());
     let holder = Arc::clone(&host);
     let holding = tokio::spawn(async move { holder.call(&label("label-command", "sleep 1000")).await });
-    // The holder's turn is taken when its program runs, which nobody is told of: until then this one may be served.
+    // The holder's turn is taken when its program runs, which nobody is told of: until then this
+    // one may be served.
     let report = loop {
         let report = call(&host, "echo x").await;
         if report.outcome() != Outcome::Ok {
@@ -123,4 +125,20 @@ async fn stopping_the_host_ends_calls_and_the_programs_they_run() {
     assert!(matches!(call.await.unwrap(), Err(LoadError::Stopped(_))));
     assert!(matches!(host.call(&label("label-command", "true")).await, Err(LoadError::Stopped(_))));
     gone(&file).await;
+}
+
+#[tokio::test]
+async fn without_address_space_for_a_pool_the_same_limits_hold() {
+    let mut bed = Bed::hostile();
+    // More instances than any machine has address space for: each is allocated by itself then.
+    bed.settings.concurrency = 1 << 20;
+    let host = bed.host();
+    assert_eq!(call(&host, "echo unpooled").await.result.unwrap(), "unpooled");
+    for (deed, outcome) in
+        [("loop", Outcome::Timeout), ("allocate", Outcome::Memory), ("recurse", Outcome::Trap)]
+    {
+        assert_eq!(call(&host, deed).await.outcome(), outcome, "{deed}");
+    }
+    let report = call(&host, "allocate").await;
+    assert!(report.memory <= 32 << 20, "{}", report.memory);
 }

@@ -1,5 +1,5 @@
-//! The plugin host from the outside: real components, compiled by the real child, called through the real
-//! loader. The guests are in `tests/guests`.
+//! The plugin host from the outside: real components, compiled by the real child, called through
+//! the real loader. The guests are in `tests/guests`.
 
 #![allow(
     clippy::expect_used,

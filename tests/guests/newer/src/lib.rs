@@ -1,5 +1,5 @@
-//! A label plugin built for a later minor version of the host's package, of which it uses a function this host does
-//! not have.
+//! A label plugin built for a later minor version of the host's package, of which it uses a
+//! function this host does not have.
 
 wit_bindgen::generate!({
     inline: r#"

@@ -77,8 +77,8 @@ fn keys() -> String {
     table().iter().map(|row| row.key).collect::<Vec<_>>().join(", ")
 }
 
-/// The limits a plugin runs under: the contract's defaults, narrowed by the manifest's wishes, set by the
-/// operator.
+/// The limits a plugin runs under: the contract's defaults, narrowed by the manifest's wishes, set
+/// by the operator.
 ///
 /// # Errors
 /// [`LimitError`] names the first limit at fault and who wrote it.

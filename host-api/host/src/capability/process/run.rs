@@ -1,7 +1,8 @@
 //! Runs one program within bounds: time, and bytes of each stream.
 //!
-//! Output is read while the program runs and kept up to the bound; a program that writes more is killed, with everything
-//! it started. What a program left running in the background is killed when the program itself ends.
+//! Output is read while the program runs and kept up to the bound; a program that writes more is
+//! killed, with everything it started. What a program left running in the background is killed when
+//! the program itself ends.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -15,8 +16,8 @@ use tokio::process::{Child, Command};
 use crate::capability::v1::teleport::host::process::{Ending, Failure, Outcome};
 use crate::group::Group;
 
-/// How long output that was already written may take to arrive after the program has ended, when something it
-/// started still holds the pipe.
+/// How long output that was already written may take to arrive after the program has ended, when
+/// something it started still holds the pipe.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// Where a program runs.

@@ -1,4 +1,5 @@
-//! Real programs, ended in every way. Limits in seconds are far above what the machine needs; none is raced.
+//! Real programs, ended in every way. Limits in seconds are far above what the machine needs; none
+//! is raced.
 
 use std::path::Path;
 
