@@ -211,7 +211,8 @@ impl Cluster {
     }
 }
 
-fn admin(data_dir: &Path) -> AuthClient {
+/// A client with the identity the daemon left in its data folder, as `tctl` has one.
+pub fn admin(data_dir: &Path) -> AuthClient {
     let read = |name: &str| std::fs::read(data_dir.join(name)).unwrap_or_default();
     let bundle = Bundle::from_secret(&Secret::new(read(process::ADMIN_IDENTITY)))
         .unwrap_or_else(|error| unreachable!("the daemon leaves an identity: {error}"));

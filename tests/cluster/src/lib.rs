@@ -8,4 +8,4 @@ mod client;
 mod cluster;
 
 pub use client::{Answer, AnyServer, Client, NodeSession, answer};
-pub use cluster::{Cluster, Credentials, NodeProcess, session_child};
+pub use cluster::{Cluster, Credentials, NodeProcess, admin, session_child};

@@ -1,0 +1,95 @@
+//! Benchmarks, each beside its peer in the same run: interleaved pairs, medians, and the table is
+//! printed by the command.
+//!
+//! The peers are OpenSSH's sshd (direct and as a bastion), `ssh-keygen -s` and fork+exec. Everything
+//! runs on loopback in a folder of its own, in a mount namespace of its own where the login's home is
+//! clean: a shell's start-up file would otherwise be most of what is measured. Numbers of one table
+//! compare; numbers of two runs on a shared machine do not.
+
+mod bench;
+mod measure;
+mod table;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use table::Report;
+use terminal::Failure;
+use world::World;
+
+/// Benchmarks beside the real peers.
+#[derive(Debug, Parser)]
+#[command(name = "teleport-bench")]
+struct Arguments {
+    /// Fewer rounds and fewer tunnels: to see whether it runs, not what it says.
+    #[arg(long)]
+    quick: bool,
+    /// Run these alone: latency, parallel, sessions, bulk, frames, memory, tunnels, certificates,
+    /// plugin, start.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// What the program does for itself in another process.
+    #[arg(long, hide = true)]
+    agents: Option<String>,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = process::child::main_if_child() {
+        return code;
+    }
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let arguments = match terminal::parse::<Arguments>(std::env::args_os(), &mut out, &mut err) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    terminal::finish(run(arguments), &mut err)
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    net::install_crypto();
+    let _ = sys::process::raise_nofile_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(plan) = &arguments.agents {
+        return runtime.block_on(bench::tunnels::agents(plan));
+    }
+    world::enter_namespace()?;
+    let scale = measure::Scale { quick: arguments.quick };
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    runtime.block_on(async {
+        let mut report = Report::default();
+        bench::machine::constants(&mut report);
+        if wanted("start") {
+            bench::start::run(scale, &mut report).await?;
+        }
+        let world = World::start().await?;
+        if wanted("memory") {
+            bench::memory::run(&world, scale, &mut report).await?;
+        }
+        if wanted("latency") {
+            bench::latency::run(&world, scale, &mut report)?;
+        }
+        if wanted("parallel") {
+            bench::parallel::run(&world, scale, &mut report)?;
+        }
+        if wanted("sessions") {
+            bench::sessions::run(&world, scale, &mut report).await?;
+        }
+        if wanted("bulk") {
+            bench::bulk::run(&world, scale, &mut report)?;
+        }
+        if wanted("frames") {
+            bench::frames::run(&world, scale, &mut report).await?;
+        }
+        if wanted("certificates") {
+            bench::certificates::run(&world, scale, &mut report).await?;
+        }
+        if wanted("plugin") {
+            bench::plugin::run(scale, &mut report).await?;
+        }
+        if wanted("tunnels") {
+            bench::tunnels::run(world, scale, &mut report).await?;
+        }
+        report.print(&mut std::io::stdout())
+    })
+}

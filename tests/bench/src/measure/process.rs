@@ -1,0 +1,80 @@
+//! What processes cost, from `/proc`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Processor time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Cpu {
+    pub(crate) seconds: f64,
+}
+
+impl Cpu {
+    /// The time spent since `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> f64 {
+        self.seconds - earlier.seconds
+    }
+}
+
+/// Clock ticks of `/proc/PID/stat`: 100 a second on every Linux that programs see.
+const TICKS: f64 = 100.0;
+
+/// The time of a process, of its children that have ended, and of all its descendants that live.
+pub(crate) fn cpu_of_tree(root: u32) -> Cpu {
+    let stats: HashMap<u32, Stat> =
+        processes().into_iter().filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+    let belongs = |pid: u32| {
+        let mut at = pid;
+        // A chain of parents is short; a circle there cannot be.
+        for _ in 0..64 {
+            if at == root {
+                return true;
+            }
+            match stats.get(&at) {
+                Some(stat) => at = stat.parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    let ticks: u64 = stats.iter().filter(|(pid, _)| belongs(**pid)).map(|(_, stat)| stat.ticks).sum();
+    #[allow(clippy::cast_precision_loss, reason = "ticks of minutes")]
+    Cpu { seconds: ticks as f64 / TICKS }
+}
+
+struct Stat {
+    parent: u32,
+    ticks: u64,
+}
+
+impl Stat {
+    /// proc(5): fields after the name in parentheses; 4 is the parent, 14 to 17 the times.
+    fn of(pid: u32) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+        let ticks = (11..15).filter_map(number).sum();
+        Some(Self { parent: u32::try_from(number(1)?).ok()?, ticks })
+    }
+}
+
+fn processes() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Resident memory, in KiB.
+pub(crate) fn resident_kib(pid: u32) -> f64 {
+    field(format!("/proc/{pid}/status").into(), "VmRSS:")
+}
+
+/// Memory with what is shared divided among those who share it, in KiB.
+pub(crate) fn proportional_kib(pid: u32) -> f64 {
+    field(format!("/proc/{pid}/smaps_rollup").into(), "Pss:")
+}
+
+fn field(path: PathBuf, name: &str) -> f64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN)
+}
