@@ -136,7 +136,8 @@ fn tls_advice(error: &std::io::Error) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        // A bad signature: an authority of the same name with another key.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "its certificate was not signed by the expected authority; check --ca-pin against `tctl status`"
                 .to_owned()
         }

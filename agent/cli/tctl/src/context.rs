@@ -4,13 +4,13 @@ use std::fmt;
 use std::io::Write;
 
 use api::auth::StatusResponse;
-use client::{AuthClient, AuthEndpoint};
+use client::{AuthClient, AuthEndpoint, ClientError};
 use domain::Timestamp;
 use domain::printable::escape;
 use domain::resource::{Resource, Spec};
 use port::clock::{Clock, SystemClock};
 use port::random::{Random, SystemRandom};
-use terminal::{Explain, Failure, Printer};
+use terminal::{Failure, Printer};
 
 use crate::place::{Entrance, Place};
 
@@ -30,6 +30,24 @@ pub(crate) struct Session {
     pub(crate) client: AuthClient,
     /// What it said about the cluster.
     pub(crate) status: StatusResponse,
+}
+
+/// Why the auth server does not answer, and how to go on.
+fn unreachable(error: ClientError, entrance: &Entrance) -> Failure {
+    let Entrance { identity_file, address_from, .. } = entrance;
+    // TLS begins when somebody listens; only its text gets through the layers between.
+    let answered =
+        std::error::Error::source(&error).is_some_and(|cause| cause.to_string().starts_with("TLS with"));
+    let next = if answered {
+        format!(
+            "what listens there is another program, or the auth server of another cluster than that of {}; if its data_dir was replaced, restart teleport",
+            identity_file.display()
+        )
+    } else {
+        "is teleport running on this host? look with: systemctl status teleport; start it with: teleport start".to_owned()
+    };
+    let address = format!("the address is from {address_from}; --auth-server HOST:PORT names another");
+    Failure::from(error).hint(next).hint(address)
 }
 
 impl<'a> Context<'a> {
@@ -77,11 +95,7 @@ impl<'a> Context<'a> {
         self.debug(format_args!("identity: {}", identity_file.display()));
         self.debug(format_args!("auth server: {address}, by {address_from}"));
         let client = AuthClient::new(AuthEndpoint::of_member(vec![address.clone()], bundle)?);
-        let status = client
-            .status()
-            .await
-            .hint("is teleport running on this host? look with: systemctl status teleport; start it with: teleport start")
-            .hint(format!("the address is from {address_from}; --auth-server HOST:PORT names another"))?;
+        let status = client.status().await.map_err(|error| unreachable(error, &entrance))?;
         self.debug(format_args!("cluster: {}, version {}", status.cluster_name, status.version));
         Ok(Session { client, status })
     }

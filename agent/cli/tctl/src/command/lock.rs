@@ -13,9 +13,7 @@ use crate::context::Context;
 
 /// Arguments of `tctl lock`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Several targets in one lock shut out only whom all of them fit. List locks with `tctl get locks`; lift one with `tctl rm lock/NAME`."
-)]
+#[command(after_help = USE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Targets,
@@ -29,6 +27,11 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     format: FormatArgs,
 }
+
+/// What the help says about locks.
+const USE: &str = "\
+A lock with several targets shuts out only whom all of them fit.
+List locks with `tctl get locks`; lift one with `tctl rm lock/NAME`.";
 
 /// Whom the lock shuts out.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `tctl status`: who answers, where a rotation stands, the pins hosts join with.
 
 use clap::Args;
-use domain::authority::{AuthorityType, Rotation};
+use domain::authority::{AuthoritySpec, AuthorityType, Rotation};
 use domain::printable::escape;
 use serde::Serialize;
 use terminal::{Explain, Failure, FormatArgs};
@@ -42,15 +42,21 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let state = State {
         cluster: status.cluster_name,
         version: status.version,
-        authorities: authorities
-            .iter()
-            .map(|authority| Authority { r#type: authority.r#type, rotation: authority.rotation })
-            .collect(),
+        authorities: in_order(&authorities),
         ca_pins: status.ca_pins,
         proxy_addresses: status.proxy_addresses,
         auth_addresses: status.auth_addresses,
     };
     Ok(context.printer.record(arguments.format.format, &state, text)?)
+}
+
+/// As the manual lists them.
+fn in_order(authorities: &[AuthoritySpec]) -> Vec<Authority> {
+    let order = [AuthorityType::Host, AuthorityType::User, AuthorityType::Jwt];
+    let of_type = |kind| authorities.iter().filter(move |authority| authority.r#type == kind);
+    let shown =
+        |authority: &AuthoritySpec| Authority { r#type: authority.r#type, rotation: authority.rotation };
+    order.into_iter().flat_map(of_type).map(shown).collect()
 }
 
 /// One row per fact, the names in one column.

@@ -19,11 +19,11 @@ pub(crate) struct Arguments {
 
 /// What the help says about where the lines belong.
 const USE: &str = "\
-The line of the host authority belongs into ~/.ssh/known_hosts of clients:
+The host authority belongs into ~/.ssh/known_hosts of clients:
   tctl auth export --type=host >> ~/.ssh/known_hosts
-The line of the user authority belongs into ~/.ssh/authorized_keys of one user of an OpenSSH server;
-without the leading `cert-authority` it belongs into the file that TrustedUserCAKeys in sshd_config
-names, and then holds for all users.";
+The user authority belongs into ~/.ssh/authorized_keys of one user of an OpenSSH server.
+For all users, cut off `cert-authority` and let TrustedUserCAKeys in sshd_config name the file:
+  tctl auth export --type=user | sed 's/^cert-authority //' > /etc/ssh/teleport_user_ca.pub";
 
 /// An authority whose keys OpenSSH can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

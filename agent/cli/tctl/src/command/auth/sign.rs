@@ -34,8 +34,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Addresses the certificate may be used from: CIDR ranges separated by commas; users only
-    #[arg(long, value_name = "CIDR,CIDR", conflicts_with = "host", default_value = "")]
-    source_address: String,
+    #[arg(long, value_name = "CIDR,CIDR", conflicts_with = "host")]
+    source_address: Option<String>,
 }
 
 /// Whom the certificates stand for.
@@ -61,9 +61,10 @@ enum Format {
 
 /// What the help says about the formats.
 const FORMATS: &str = "\
-An identity file holds, in this order: the SSH private key, the SSH certificate (one line), the X.509
-private key, the X.509 certificate, the host authority as a line for known_hosts and as an X.509
-certificate.
+An identity file holds, in this order:
+  the SSH private key and the SSH certificate (one line),
+  the X.509 private key and the X.509 certificate,
+  the host authority as a line for known_hosts and as an X.509 certificate.
 
 Examples:
   tctl auth sign --user=joe --ttl=8h --out=joe && ssh-add joe
@@ -146,7 +147,7 @@ impl Arguments {
         let tls_public_key = keys.tls.public_der();
         let ttl_seconds = self.ttl.as_secs();
         if let Some(user) = self.subject.user.clone() {
-            let source_address = self.source_address.clone();
+            let source_address = self.source_address.clone().unwrap_or_default();
             let request =
                 SignUserRequest { user, ttl_seconds, ssh_public_key, tls_public_key, source_address };
             let made = session.client.sign_user(request).await?;
