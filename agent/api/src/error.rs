@@ -11,7 +11,6 @@ pub fn refusal(code: Code, reason: impl std::fmt::Display) -> Status {
 pub fn status_text(status: &Status, whom: &str) -> String {
     let message = status.message();
     match status.code() {
-        Code::Unavailable => format!("the auth server at {whom} cannot be reached: {message}"),
         Code::DeadlineExceeded | Code::Cancelled => {
             format!("the auth server at {whom} did not answer in time")
         }

@@ -100,7 +100,8 @@ impl AuthClient {
     }
 
     pub(crate) fn failed(&self, status: Status) -> ClientError {
-        if status.code() == Code::Unavailable {
+        // A status that came over the wire has no cause in this process.
+        if status.code() == Code::Unavailable && std::error::Error::source(&status).is_some() {
             let text = source_text(&status);
             return ClientError::Connect { address: self.shown(), source: text.into() };
         }

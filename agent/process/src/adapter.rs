@@ -29,7 +29,8 @@ pub(crate) struct Deliverer(pub(crate) AuthClient);
 impl Forward for Deliverer {
     async fn send(&self, events: Vec<Map<String, Value>>) -> Result<(), ForwardError> {
         for batch in events.chunks(api::EVENTS_MAX) {
-            let lines = batch.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(ForwardError::new)?;
+            let lines =
+                batch.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(ForwardError::new)?;
             self.0.emit(lines).await.map_err(ForwardError::new)?;
         }
         Ok(())

@@ -9,7 +9,8 @@ use config::{Advertise, HostPort};
 pub(crate) fn local_towards(server: &str) -> Option<IpAddr> {
     use std::net::ToSocketAddrs;
     let target = server.to_socket_addrs().ok()?.next()?;
-    let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { (IpAddr::from([0u16; 8]), 0).into() };
+    let any: SocketAddr =
+        if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { (IpAddr::from([0u16; 8]), 0).into() };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())
@@ -34,7 +35,11 @@ fn resolve(host: &str) -> Option<IpAddr> {
 }
 
 /// The names and addresses, besides the host's name, that its certificates are for.
-pub(crate) fn names(listen: &[SocketAddr], advertise: Option<&Advertise>, public: &[&HostPort]) -> Vec<String> {
+pub(crate) fn names(
+    listen: &[SocketAddr],
+    advertise: Option<&Advertise>,
+    public: &[&HostPort],
+) -> Vec<String> {
     let mut names: Vec<String> = public.iter().map(|address| address.host.clone()).collect();
     names.extend(advertise.map(|advertise| advertise.host.clone()));
     let specific = listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
@@ -48,7 +53,9 @@ pub(crate) fn names(listen: &[SocketAddr], advertise: Option<&Advertise>, public
 pub(crate) fn dialable(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), listen.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), listen.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            SocketAddr::new(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), listen.port())
+        }
         _ => listen,
     }
 }

@@ -47,7 +47,8 @@ impl Entering<'_> {
         let bundle = membership.enter(role, data, &*host.clock, &*host.random).await?;
         let trust = ServerTrust::Cluster(bundle.authorities.clone());
         let joined = |source| ProcessError::Join { role, source };
-        let endpoint = AuthEndpoint::new(membership.servers.clone(), &trust, Some(&bundle)).map_err(joined)?;
+        let endpoint =
+            AuthEndpoint::new(membership.servers.clone(), &trust, Some(&bundle)).map_err(joined)?;
         let client = AuthClient::new(Arc::clone(&endpoint));
         let view = View::new(&bundle.identity.cluster, kinds(role), &bundle.authorities);
         let (sender, identity) = watch::channel(Arc::new(bundle));
@@ -66,7 +67,8 @@ impl Entering<'_> {
         let (following, random) = ((Arc::clone(&view), client.clone()), Arc::clone(&host.random));
         self.keep("view", group, async move { following.0.follow(&following.1, &*random).await });
         self.watchdog.follow_view(role.as_str(), view.freshness());
-        let recorder = Recorder::new(Arc::clone(&host.clock), Arc::clone(&host.random), Arc::clone(&self.sink));
+        let recorder =
+            Recorder::new(Arc::clone(&host.clock), Arc::clone(&host.random), Arc::clone(&self.sink));
         Ok(Member { client, view, identity, recorder: Arc::new(recorder) })
     }
 
@@ -99,7 +101,11 @@ fn kinds(role: SystemRole) -> &'static [Kind] {
 
 /// Opens the spool that events of this host wait in. It takes events at once; they are delivered as
 /// soon as there is a member to deliver them.
-pub(crate) fn open_spool(host: &Host, data: &DataDir, watchdog: &Watchdog) -> Result<SpoolService, ProcessError> {
+pub(crate) fn open_spool(
+    host: &Host,
+    data: &DataDir,
+    watchdog: &Watchdog,
+) -> Result<SpoolService, ProcessError> {
     let ports = SpoolPorts {
         random: Arc::clone(&host.random),
         metrics: watchdog.metrics.clone(),

@@ -15,5 +15,6 @@ pub fn main_if_child() -> Option<ExitCode> {
         return Some(code);
     }
     let mut arguments = std::env::args_os().skip(1);
-    (arguments.next()? == plugin_host::compile::CHILD_ARGUMENT).then(|| plugin_host::compile::child_main(arguments))
+    (arguments.next()? == plugin_host::compile::CHILD_ARGUMENT)
+        .then(|| plugin_host::compile::child_main(arguments))
 }

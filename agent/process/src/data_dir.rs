@@ -31,11 +31,13 @@ impl DataDir {
     pub(crate) fn host_id(&self, random: &dyn Random) -> Result<HostId, ProcessError> {
         let path = self.0.join("host_uuid");
         match read(&path)? {
-            Some(text) => HostId::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| ProcessError::Damaged {
-                path,
-                reason: "it holds no UUID".to_owned(),
-                remedy: "delete it to have a new one made; this host then joins as a new one",
-            }),
+            Some(text) => {
+                HostId::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| ProcessError::Damaged {
+                    path,
+                    reason: "it holds no UUID".to_owned(),
+                    remedy: "delete it to have a new one made; this host then joins as a new one",
+                })
+            }
             None => {
                 let id = HostId(random.uuid());
                 sys::file::write_private(&path, format!("{id}\n").as_bytes())?;

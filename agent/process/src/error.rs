@@ -9,7 +9,9 @@ pub enum ProcessError {
     #[error(transparent)]
     Config(#[from] config::ConfigError),
     /// The data folder.
-    #[error("cannot use the data folder {path}; choose another with --data-dir, or let this user write to it")]
+    #[error(
+        "cannot use the data folder {path}; choose another with --data-dir, or let this user write to it"
+    )]
     DataDir {
         /// The folder.
         path: PathBuf,
@@ -85,7 +87,9 @@ pub enum ProcessError {
         source: client::ClientError,
     },
     /// Nothing says how the auth server is to be trusted.
-    #[error("cannot tell whether {servers} is the right cluster: {reason}; give --ca-pin (tctl status prints it on the auth server), or --insecure to trust whoever answers")]
+    #[error(
+        "cannot tell whether {servers} is the right cluster: {reason}; give --ca-pin (tctl status prints it on the auth server), or --insecure to trust whoever answers"
+    )]
     NoTrust {
         /// The servers asked.
         servers: String,
@@ -93,10 +97,14 @@ pub enum ProcessError {
         reason: String,
     },
     /// No identity, and nothing to get one with.
-    #[error("this host has not joined the cluster as {0} and has no join token; give --token (tctl tokens add --type={0} makes one)")]
+    #[error(
+        "this host has not joined the cluster as {0} and has no join token; give --token (tctl tokens add --type={0} makes one)"
+    )]
     NoToken(domain::identity::SystemRole),
     /// The identity has run out.
-    #[error("the certificates of this host as {0} have expired while it was away; join again with --token (tctl tokens add --type={0})")]
+    #[error(
+        "the certificates of this host as {0} have expired while it was away; join again with --token (tctl tokens add --type={0})"
+    )]
     Expired(domain::identity::SystemRole),
     /// A service ended by itself.
     #[error("the {service} service stopped: {reason}")]

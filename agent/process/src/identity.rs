@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use certs::bundle::Bundle;
 use certs::x509::Pin;
-use client::join::{Joining, join, renew};
-use client::{AuthClient, AuthEndpoint};
 use client::find::{Belief, find};
+use client::join::{Joining, join, renew};
 use client::view::View;
+use client::{AuthClient, AuthEndpoint};
 use domain::backoff::Backoff;
 use domain::identity::SystemRole;
 use domain::name::HostId;
@@ -84,13 +84,16 @@ impl Membership {
         for server in &self.servers {
             match find(server, Belief::Vouched).await {
                 Ok(Some(found)) => {
-                    let pins: Vec<Pin> = found.ca_pins.iter().filter_map(|pin| Pin::parse(pin).ok()).collect();
+                    let pins: Vec<Pin> =
+                        found.ca_pins.iter().filter_map(|pin| Pin::parse(pin).ok()).collect();
                     if !pins.is_empty() {
                         return Ok(ServerTrust::Pins(pins));
                     }
                     reason = format!("{server} tells no pin");
                 }
-                Ok(None) => reason = format!("{server} is an auth server, whose certificate only a pin can check"),
+                Ok(None) => {
+                    reason = format!("{server} is an auth server, whose certificate only a pin can check")
+                }
                 Err(error) => reason = ssh::refuse::chain(&error),
             }
         }

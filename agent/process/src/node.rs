@@ -36,9 +36,15 @@ pub(crate) struct Starting<'a> {
 
 impl Starting<'_> {
     /// Starts the node.
-    pub(crate) fn start(&self, listener: Option<Listener>, stop: &Tokens, group: &mut Group) -> Result<Arc<NodeService>, ProcessError> {
+    pub(crate) fn start(
+        &self,
+        listener: Option<Listener>,
+        stop: &Tokens,
+        group: &mut Group,
+    ) -> Result<Arc<NodeService>, ProcessError> {
         let service = self.service(stop);
-        let (accept, connections, running) = (stop.accept.clone(), stop.connections.clone(), Arc::clone(&service));
+        let (accept, connections, running) =
+            (stop.accept.clone(), stop.connections.clone(), Arc::clone(&service));
         group.spawn("node", async move {
             running.run(listener, accept).await;
             // Sessions go on after accepting has ended.
@@ -69,7 +75,8 @@ impl Starting<'_> {
             heartbeat: HEARTBEAT,
             version: self.host.build.version.to_owned(),
         };
-        let launch = sys::launch::Settings { program: self.host.program.clone(), ..sys::launch::Settings::default() };
+        let launch =
+            sys::launch::Settings { program: self.host.program.clone(), ..sys::launch::Settings::default() };
         let deps = Deps {
             view: self.member.view.clone(),
             clock: Arc::clone(&self.host.clock),
@@ -88,9 +95,13 @@ impl Starting<'_> {
     fn start_links(&self, service: &Arc<NodeService>, stop: &Tokens, group: &mut Group) {
         let metrics = tunnel_service::Metrics::default();
         self.watchdog.register("agent", |registry| metrics.register(registry));
-        let link = LinkSettings { algorithms: crate::proxy::algorithms(self.settings), ..LinkSettings::default() };
-        let settings =
-            AgentSettings { proxies: self.proxies.clone(), link, retry_max: self.settings.reconnect.upper_limit };
+        let link =
+            LinkSettings { algorithms: crate::proxy::algorithms(self.settings), ..LinkSettings::default() };
+        let settings = AgentSettings {
+            proxies: self.proxies.clone(),
+            link,
+            retry_max: self.settings.reconnect.upper_limit,
+        };
         let deps = AgentDeps {
             identity: self.member.identity.clone(),
             check: self.member.host_check(self.host),

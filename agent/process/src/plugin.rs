@@ -11,7 +11,11 @@ use crate::error::ProcessError;
 use crate::host::Host;
 
 /// A plugin host with what the operator says of each plugin. Nothing is loaded yet.
-pub(crate) fn host(host: &Host, data: &DataDir, plugins: &config::Plugins) -> Result<Arc<PluginHost>, ProcessError> {
+pub(crate) fn host(
+    host: &Host,
+    data: &DataDir,
+    plugins: &config::Plugins,
+) -> Result<Arc<PluginHost>, ProcessError> {
     let mut settings = plugin_host::Settings::new(data.path());
     settings.directory.clone_from(&plugins.directory);
     settings.compiler = Compiler::Child {
@@ -25,7 +29,7 @@ pub(crate) fn host(host: &Host, data: &DataDir, plugins: &config::Plugins) -> Re
         .map(|(name, plugin)| {
             let settings = plugin_host::PluginSettings {
                 enabled: plugin.enabled,
-                digest: plugin.digest.clone(),
+                digest: plugin.digest,
                 grants: plugin.grants.clone(),
                 limits: plugin.limits.clone(),
             };

@@ -62,7 +62,12 @@ pub(crate) struct Started {
 
 impl Starting<'_> {
     /// Starts everything a proxy consists of.
-    pub(crate) fn start(&self, ports: Ports, stop: &Tokens, group: &mut Group) -> Result<Started, ProcessError> {
+    pub(crate) fn start(
+        &self,
+        ports: Ports,
+        stop: &Tokens,
+        group: &mut Group,
+    ) -> Result<Started, ProcessError> {
         let registry = self.registry();
         let links = self.link_server(&registry);
         let service = self.ssh(&registry);
@@ -137,7 +142,8 @@ impl Starting<'_> {
             certificates,
             plain_http: self.settings.insecure_no_tls,
         };
-        let deps = web_service::Deps { identity: self.member.identity.clone(), links: links.clone(), metrics };
+        let deps =
+            web_service::Deps { identity: self.member.identity.clone(), links: links.clone(), metrics };
         Ok(WebService::new(settings, deps)?)
     }
 
@@ -161,7 +167,8 @@ fn connector_name(authentication: &config::Authentication) -> &'static str {
 
 /// Where the proxy is reached, as its web API tells.
 fn addresses(proxy: &ProxySettings, ports: &Ports, nodename: &str) -> web_service::Addresses {
-    let shown = |listener: &Option<Listener>| listener.as_ref().map(|listener| listener.address().to_string());
+    let shown =
+        |listener: &Option<Listener>| listener.as_ref().map(|listener| listener.address().to_string());
     let web = ports.web.address();
     let public = proxy.public_addrs.first().map(ToString::to_string);
     let ssh_public = proxy.ssh_public_addrs.first().map(ToString::to_string);
@@ -178,7 +185,11 @@ fn addresses(proxy: &ProxySettings, ports: &Ports, nodename: &str) -> web_servic
 pub(crate) fn algorithms(settings: &config::Settings) -> ssh::algorithm::Algorithms {
     let text = |names: &[&'static str]| names.iter().map(|name| (*name).to_owned()).collect();
     let chosen = &settings.algorithms;
-    ssh::algorithm::Algorithms { ciphers: text(&chosen.ciphers), kex: text(&chosen.kex), macs: text(&chosen.macs) }
+    ssh::algorithm::Algorithms {
+        ciphers: text(&chosen.ciphers),
+        kex: text(&chosen.kex),
+        macs: text(&chosen.macs),
+    }
 }
 
 /// How often silent clients are asked whether they live.

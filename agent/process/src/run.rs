@@ -48,6 +48,23 @@ pub struct Addresses {
     pub diagnostics: Option<SocketAddr>,
 }
 
+impl Addresses {
+    /// The services that listen, by name.
+    pub fn shown(&self) -> Vec<(&'static str, SocketAddr)> {
+        [
+            ("auth", self.auth),
+            ("proxy ssh", self.ssh_proxy),
+            ("proxy tunnel", self.tunnel),
+            ("proxy web", self.web),
+            ("node ssh", self.node),
+            ("diagnostics", self.diagnostics),
+        ]
+        .into_iter()
+        .filter_map(|(service, address)| Some((service, address?)))
+        .collect()
+    }
+}
+
 /// A running process.
 pub struct Running {
     /// Where its services are reached.
@@ -66,6 +83,7 @@ pub struct Running {
     store: Option<auth::OpenStore>,
     node: Option<Arc<NodeService>>,
     proxy: Option<proxy::Started>,
+    plugins: Option<Arc<plugin_host::PluginHost>>,
     /// Kept for as long as the process: its tasks report health.
     watchdog: Watchdog,
 }
@@ -96,6 +114,7 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessErr
         store: None,
         node: None,
         proxy: None,
+        plugins: None,
         watchdog,
     };
     running.start(settings).await
@@ -138,7 +157,8 @@ impl Running {
                 proxy_addresses: proxy_addresses(settings, &ports),
                 watchdog: &self.watchdog,
             };
-            let started = starting.start(auth, &self.tokens, (&mut self.auth_services, &mut self.logs)).await?;
+            let started =
+                starting.start(auth, &self.tokens, (&mut self.auth_services, &mut self.logs)).await?;
             let address = started.service.address();
             self.addresses.auth = Some(address);
             self.store = Some(started.store);
@@ -183,7 +203,14 @@ impl Running {
         let sink = spool.as_ref().map(audit_service::SpoolService::sink);
         let Some(sink) = sink else { return Ok(()) };
         let (host, tokens) = (self.host.clone(), self.tokens.clone());
-        let entering = |watchdog| Entering { host: &host, data, membership, sink: Arc::clone(&sink), tokens: &tokens, watchdog };
+        let entering = |watchdog| Entering {
+            host: &host,
+            data,
+            membership,
+            sink: Arc::clone(&sink),
+            tokens: &tokens,
+            watchdog,
+        };
         if let (Some(proxy), Some(ports)) = (&settings.proxy, bound.proxy) {
             let member = entering(&self.watchdog).enter(proxy::ROLE, &mut self.agents).await?;
             if let Some(spool) = spool.take() {
@@ -207,11 +234,13 @@ impl Running {
                 deliver(spool, &member, &tokens, &mut self.agents);
             }
             let plugins = plugin::host(&host, data, &settings.plugins)?;
+            self.plugins = Some(Arc::clone(&plugins));
             plugin::check(&plugins, &node.dynamic_labels).await;
             let proxies = proxies(settings, &membership.servers).await;
             let listener = self.bind_node(node, &proxies, bound.max).await?;
             let server = membership.servers.first().map(String::as_str).unwrap_or_default();
-            let address = self.addresses.node.map(|listen| announced(listen, settings.advertise.as_ref(), server));
+            let address =
+                self.addresses.node.map(|listen| announced(listen, settings.advertise.as_ref(), server));
             let starting = node::Starting {
                 host: &host,
                 settings,
@@ -229,7 +258,12 @@ impl Running {
     }
 
     /// A node behind a proxy listens only when told to: its links are the way in.
-    async fn bind_node(&mut self, node: &config::NodeSettings, proxies: &[String], max: usize) -> Result<Option<Listener>, ProcessError> {
+    async fn bind_node(
+        &mut self,
+        node: &config::NodeSettings,
+        proxies: &[String],
+        max: usize,
+    ) -> Result<Option<Listener>, ProcessError> {
         if !proxies.is_empty() && !node.force_listen {
             return Ok(None);
         }
@@ -243,8 +277,12 @@ impl Running {
         let failed = |source| net::NetError::Listen { address, source };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
         self.addresses.diagnostics = listener.local_addr().ok();
-        let serving =
-            crate::diagnostics::serve(listener, self.health.clone(), self.metrics.clone(), self.tokens.audit.clone());
+        let serving = crate::diagnostics::serve(
+            listener,
+            self.health.clone(),
+            self.metrics.clone(),
+            self.tokens.audit.clone(),
+        );
         self.logs.spawn_fallible("diagnostics", serving);
         Ok(())
     }
@@ -296,7 +334,8 @@ fn has_joined(data: &DataDir, settings: &Settings) -> Result<bool, ProcessError>
 }
 
 fn pins(secrets: &config::Secrets) -> Option<ServerTrust> {
-    let pins: Vec<_> = secrets.ca_pins.iter().filter_map(|pin| certs::x509::Pin::parse(&pin.to_string()).ok()).collect();
+    let pins: Vec<_> =
+        secrets.ca_pins.iter().filter_map(|pin| certs::x509::Pin::parse(&pin.to_string()).ok()).collect();
     (!pins.is_empty()).then_some(ServerTrust::Pins(pins))
 }
 
@@ -328,7 +367,9 @@ fn host_names(settings: &Settings) -> Vec<String> {
     let proxy = settings.proxy.as_ref();
     let public: Vec<_> = proxy
         .into_iter()
-        .flat_map(|proxy| proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs))
+        .flat_map(|proxy| {
+            proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs)
+        })
         .chain(settings.node.iter().flat_map(|node| &node.public_addrs))
         .collect();
     let mut listen: Vec<SocketAddr> = Vec::new();

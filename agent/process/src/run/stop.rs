@@ -14,6 +14,10 @@ impl Running {
         self.tokens.accept.cancel();
         self.tokens.connections.cancel();
         self.services.stop().await;
+        if let Some(plugins) = &self.plugins {
+            // A label's program must not outlive the daemon.
+            plugins.stop().await;
+        }
         self.tokens.agents.cancel();
         self.agents.stop().await;
         self.tokens.auth.cancel();

@@ -67,7 +67,9 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
             let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
             let written = made.and_then(|mut file| file.write_all(text.as_bytes()));
             written.while_doing(format!("cannot write {name}"))?;
-            printer.line(format!("wrote {name}; check it after a change with: teleport configure --test {name}"))?;
+            printer.line(format!(
+                "wrote {name}; check it after a change with: teleport configure --test {name}"
+            ))?;
         }
     }
     Ok(())

@@ -73,7 +73,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let environment = Environment::from_process();
-    let settings = config::load(&flags(arguments), &environment, &sys::process::hostname(), &config::read_file)?;
+    let settings =
+        config::load(&flags(arguments), &environment, &sys::process::hostname(), &config::read_file)?;
     net::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -165,7 +166,12 @@ fn announce_ready(running: &Running) {
     let addresses = running.addresses.clone();
     tokio::spawn(async move {
         health.ready().await;
-        tracing::info!(?addresses, "ready");
+        // Starting needs more memory than running does.
+        sys::process::free_heap();
+        for (service, address) in addresses.shown() {
+            tracing::info!(%service, %address, "listening");
+        }
+        tracing::info!("ready");
     });
 }
 

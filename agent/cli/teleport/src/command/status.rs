@@ -14,7 +14,11 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Failure> {
     let shown = |name: &str| variable(name).unwrap_or_else(|| "unknown".to_owned());
     let mut printer = Printer::new(out, Screen::pipe());
     let user = shown("SSH_TELEPORT_USER");
-    printer.line(format!("User ID     : {user}, logged in as {} from {}", shown("USER"), shown("SSH_CLIENT")))?;
+    printer.line(format!(
+        "User ID     : {user}, logged in as {} from {}",
+        shown("USER"),
+        shown("SSH_CLIENT")
+    ))?;
     printer.line(format!("Cluster Name: {}", shown("SSH_TELEPORT_CLUSTER_NAME")))?;
     printer.line(format!("Host UUID   : {}", shown("SSH_TELEPORT_HOST_UUID")))?;
     printer.line(format!("Session ID  : {session}"))?;

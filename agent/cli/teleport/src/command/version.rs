@@ -6,7 +6,8 @@ use telemetry::Build;
 use terminal::{Failure, Printer, Screen};
 
 /// Which program this is.
-pub(crate) const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), revision: env!("TELEPORT_REVISION") };
+pub(crate) const BUILD: Build =
+    Build { version: env!("CARGO_PKG_VERSION"), revision: env!("TELEPORT_REVISION") };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
