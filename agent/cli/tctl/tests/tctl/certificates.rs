@@ -4,6 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use certs::bundle::{Bundle, HostKeys};
+use certs::x509::KeyPair;
+use client::{AuthClient, AuthEndpoint};
+use domain::authority::AuthorityType;
+use domain::identity::{HostIdentity, SystemRole};
+use domain::name::HostId;
+use domain::resource::Kind;
+
 use crate::cluster::Cluster;
 
 fn mode(path: &Path) -> u32 {
@@ -72,7 +80,8 @@ async fn a_hosts_certificate_is_written_for_sshd() {
     let cluster = Cluster::new().await;
     let sign = ["auth", "sign", "--host=db.example.com,10.0.0.7", "--out=key", "--ttl=90d"];
     let text = cluster.tctl(&sign).await.ok();
-    assert!(text.contains("HostKey key\n  HostCertificate key-cert.pub\n"), "{text}");
+    let key = cluster.folder.path().canonicalize().unwrap().join("key").display().to_string();
+    assert!(text.contains(&format!("HostKey {key}\n  HostCertificate {key}-cert.pub\n")), "{text}");
     let shown = keygen(cluster.folder.path(), &["-L", "-f", "key-cert.pub"]);
     assert!(shown.contains("host certificate") && shown.contains("db.example.com"), "{shown}");
     assert!(shown.contains("10.0.0.7"), "{shown}");
@@ -121,14 +130,41 @@ async fn an_identity_file_holds_everything_in_order_and_opens_the_cluster() {
     for (line, part) in starts.iter().zip(parts) {
         assert!(line.starts_with(part), "{line} {part}");
     }
-    // What OpenSSH and an X.509 library make of the parts.
     keygen(cluster.folder.path(), &["-y", "-f", "joe.identity"]);
-    let certificates = pem::parse_many(&file).unwrap();
-    let leaf = certificates.iter().find(|part| part.tag() == "CERTIFICATE").unwrap();
-    let identity = certs::x509::identity_of(leaf.contents()).unwrap();
-    assert_eq!(identity.to_string(), "user joe");
-    let key = certificates.iter().find(|part| part.tag() == "PRIVATE KEY").unwrap();
-    certs::x509::KeyPair::from_pem(&pem::encode(key)).unwrap();
+    // With what is in the file alone, the auth server takes the bearer for the user.
+    let bundle = bundle(&file, &cluster);
+    let client = AuthClient::new(
+        AuthEndpoint::of_member(vec![cluster.service.address().to_string()], &bundle).unwrap(),
+    );
+    assert_eq!(client.status().await.unwrap().cluster_name, "main");
+    let refused = client.list_json(Kind::User).await.unwrap_err().to_string();
+    assert!(refused.contains("user joe may not list"), "{refused}");
+}
+
+/// The parts of an identity file, put together as a client needs them.
+fn bundle(file: &str, cluster: &Cluster) -> Bundle {
+    let parts = pem::parse_many(file).unwrap();
+    let part = |tag: &str| parts.iter().filter(|part| part.tag() == tag).cloned().collect::<Vec<_>>();
+    let tls = KeyPair::from_pem(&pem::encode(&part("PRIVATE KEY")[0])).unwrap();
+    let ssh = file.split_inclusive("-----END OPENSSH PRIVATE KEY-----\n").next().unwrap();
+    let ssh = ssh_key::PrivateKey::from_openssh(ssh).unwrap();
+    let certificate = file.lines().find(|line| line.starts_with("ssh-ed25519-cert-v01")).unwrap();
+    let [leaf, authority] = &part("CERTIFICATE")[..] else { panic!("not two certificates") };
+    let mut authorities = cluster.service.authorities().to_vec();
+    authorities.retain(|spec| spec.r#type == AuthorityType::Host);
+    assert_eq!(pem::parse(&authorities[0].active_keys[0].tls).unwrap().contents(), authority.contents());
+    Bundle {
+        // Whom the certificate stands for is in the certificate; this part of a bundle is for hosts.
+        identity: HostIdentity {
+            host_id: HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap(),
+            role: SystemRole::Node,
+            cluster: "main".into(),
+        },
+        keys: HostKeys { ssh, tls },
+        ssh_certificate: ssh_key::Certificate::from_openssh(certificate).unwrap(),
+        tls_certificate: leaf.contents().to_vec(),
+        authorities,
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use terminal::{Explain, Failure};
 use super::export::{authority_lines, proxy_hosts};
 use crate::context::{Context, Session};
 use crate::credential::{Credential, Target};
+use crate::shell::quoted;
 
 /// Arguments of `tctl auth sign`.
 #[derive(Debug, Args)]
@@ -175,7 +176,9 @@ impl Arguments {
         cluster: &str,
         proxy: Option<&String>,
     ) -> String {
-        let path = target.path().display();
+        // sshd does not look for a file in the folder somebody happened to be in.
+        let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
+        let path = path.display();
         if self.format == Format::File {
             return "It holds private keys: keep it as safe as a password.".to_owned();
         }
@@ -188,7 +191,8 @@ impl Arguments {
         let proxy = proxy.map_or("<proxyhost>", String::as_str);
         let (login, cluster) = (escape(login), escape(cluster));
         format!(
-            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {path}\n  ssh -J {login}@{proxy}:3023 {login}@NODE.{cluster}"
+            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  ssh -J {login}@{proxy}:3023 {login}@NODE.{cluster}",
+            quoted(&path.to_string())
         )
     }
 }

@@ -163,5 +163,8 @@ mod tests {
         let long = long_table(&[node()]).render(screen);
         assert!(long.contains("teleport.internal/invalid-hostname=a_b"), "{long}");
         assert!(long.contains("kernel=exit status 1"), "{long}");
+        let narrow = terminal::Screen::terminal(60);
+        assert!(long_table(&[node()]).render(narrow).contains("15 minutes"));
+        assert!(!short_table(&[node()]).render(narrow).contains("15 minutes"));
     }
 }
