@@ -1,7 +1,8 @@
 //! Listening and dialling: TCP with limits, TLS with the cluster's own certificates, ALPN routing.
 //!
 //! Everything a stranger can reach goes through [`listen`] (how many connections, from where) and
-//! [`gate`] (how long they may stay without proving who they are). [`tls`] builds the
+//! [`gate`] (how long they may stay without proving who they are; [`severable`] ends what they hold
+//! on to). [`tls`] builds the
 //! configurations, [`hello`] looks at a TLS greeting without answering it.
 //!
 //! Refuses to: decide who may do what, know any protocol above TLS.
@@ -12,6 +13,7 @@ mod error;
 pub mod gate;
 pub mod hello;
 pub mod listen;
+pub mod severable;
 pub mod splice;
 pub mod tls;
 

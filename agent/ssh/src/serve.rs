@@ -1,11 +1,16 @@
 //! One SSH connection from its first byte to its last.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use net::gate::Stranger;
+use net::severable::{Knife, Severable};
 use russh::server::{Config, Handler};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+
+/// How long a client may take to go after it was told to.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Tells the connection's keeper that the stranger proved who they are.
 #[derive(Debug, Clone, Default)]
@@ -36,18 +41,24 @@ where
     H: Handler<Error = russh::Error> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (stream, knife) = Severable::new(stream);
+    let cut = knife.clone();
     let session = async {
         let session = russh::server::run_stream(config, stream, handler).await?;
         // russh runs the connection in a task of its own; it must not outlive this future.
-        let closing = CloseOnDrop(session.handle());
+        let closing = CloseOnDrop(session.handle(), cut);
         let ended = session.await;
-        drop(closing);
+        closing.1.cut();
         ended
     };
     tokio::pin!(session);
     let early = tokio::select! {
         ended = &mut session => Some(ended),
-        why = stranger.turned_out() => return End::TurnedOut(why),
+        why = stranger.turned_out() => {
+            // Without a word: before keys are agreed there is no way to say one.
+            knife.cut();
+            return End::TurnedOut(why);
+        }
         () = known.0.notified() => None,
     };
     drop(stranger);
@@ -61,18 +72,26 @@ where
     }
 }
 
-/// Ends a connection whose keeper is gone.
-struct CloseOnDrop(russh::server::Handle);
+/// Ends a connection whose keeper is gone: with a goodbye, and soon after in any case.
+struct CloseOnDrop(russh::server::Handle, Knife);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        let handle = self.0.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let bye = russh::Disconnect::ByApplication;
-                // Already closed is as good.
-                let _ = handle.disconnect(bye, "closed by the server".to_owned(), String::new()).await;
-            });
+        let (handle, knife) = (self.0.clone(), self.1.clone());
+        if knife.has_cut() {
+            return;
         }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return knife.cut() };
+        runtime.spawn(async move {
+            let saying = handle.disconnect(
+                russh::Disconnect::ByApplication,
+                "closed by the server".to_owned(),
+                String::new(),
+            );
+            // Already closed is as good, and a client that does not listen need not hear it.
+            let _ = tokio::time::timeout(GOODBYE, saying).await;
+            tokio::time::sleep(GOODBYE).await;
+            knife.cut();
+        });
     }
 }

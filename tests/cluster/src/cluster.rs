@@ -2,20 +2,29 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use certs::authority::AuthorityKeys;
 use certs::bundle::Bundle;
 use client::{AuthClient, AuthEndpoint};
+use domain::authority::AuthorityType;
 use domain::resource::Metadata;
 use domain::secret::Secret;
 use domain::token::{JoinMethod, Token, TokenSpec};
 use domain::traits::Traits;
 use domain::user::{LOGINS, User, UserSpec};
 use net::tls::ServerTrust;
-use process::{Host, Running};
+use port::clock::SystemClock;
+use port::store::{Key as StoreKey, Store};
+use process::{Host, ProcessError, Running};
 use ssh_key::{Certificate, PrivateKey};
+use storage::SqliteStore;
 use tempfile::TempDir;
 use tokio::time::timeout;
+
+use crate::clock::ShiftedClock;
+use crate::forge::Key;
 
 /// How long a service may take to be ready, on a busy machine.
 const READY: Duration = Duration::from_secs(60);
@@ -61,6 +70,8 @@ pub struct Cluster {
     pub pin: String,
     /// The cluster's name.
     pub name: String,
+    /// The time of day as auth and proxy have it.
+    pub clock: ShiftedClock,
 }
 
 /// A node in a process of its own, as far as tests can tell.
@@ -95,11 +106,24 @@ impl Cluster {
              ssh_service:\n  enabled: no\n{more}",
             folder.path().join("data").display()
         );
-        let running = start(&yaml).await;
+        let clock = ShiftedClock::default();
+        let running = ready(try_start(&yaml, &clock).await).await;
         let admin = admin(&folder.path().join("data"));
         let status = retry(|| admin.status()).await;
         let pin = status.ca_pins.first().cloned().unwrap_or_default();
-        Self { folder, running, admin, pin, name: status.cluster_name }
+        Self { folder, running, admin, pin, name: status.cluster_name, clock }
+    }
+
+    /// The private key with which an authority signs SSH certificates: for certificates that an
+    /// honest auth server would not make.
+    pub async fn authority(&self, kind: AuthorityType) -> Key {
+        let folder = self.folder.path().join("data/backend");
+        let opening = SqliteStore::open_folder(&folder, Arc::new(SystemClock), storage::Settings::default());
+        let store = opening.await.unwrap();
+        let item = store.get(&StoreKey::of(&["authority", kind.as_str()])).await.unwrap().unwrap();
+        store.shutdown().await;
+        let keys = AuthorityKeys::from_secret(&Secret::new(item.value.to_vec())).unwrap();
+        Key::of(keys.ssh().unwrap())
     }
 
     /// Calls the auth server as `tctl` does.
@@ -134,8 +158,13 @@ impl Cluster {
 
     /// A join token for nodes.
     pub async fn token(&self, value: &str) -> Secret {
+        self.token_for(value, &[domain::identity::SystemRole::Node]).await
+    }
+
+    /// A join token for these roles, which never expires.
+    pub async fn token_for(&self, value: &str, roles: &[domain::identity::SystemRole]) -> Secret {
         let spec = TokenSpec {
-            roles: vec![domain::identity::SystemRole::Node],
+            roles: roles.to_vec(),
             join_method: JoinMethod::Token,
             suggested_labels: domain::label::Labels::default(),
             invites_user: None,
@@ -158,6 +187,38 @@ impl Cluster {
         );
         let running = start(&yaml).await;
         NodeProcess { data_dir, running }
+    }
+
+    /// The identity of a host that joined with a token of its own and runs nothing.
+    pub async fn host(&self, role: domain::identity::SystemRole, name: &str) -> Bundle {
+        let token = self.token_for(&format!("a-token-for-{name}"), &[role]).await;
+        let joining = self.joining(role, name, token);
+        let bundle = client::join::join(&joining, &port::random::SystemRandom).await;
+        bundle.unwrap_or_else(|error| unreachable!("{}", chain(&error)))
+    }
+
+    /// What a host joins with, straight at the auth server.
+    pub fn joining(
+        &self,
+        role: domain::identity::SystemRole,
+        name: &str,
+        token: Secret,
+    ) -> client::join::Joining {
+        let pin = certs::x509::Pin::parse(&self.pin).unwrap();
+        client::join::Joining {
+            addresses: vec![self.auth().to_string()],
+            trust: ServerTrust::Pins(vec![pin]),
+            token,
+            host_id: domain::name::HostId(port::random::Random::uuid(&port::random::SystemRandom)),
+            role,
+            node_name: name.to_owned(),
+            host_addresses: Vec::new(),
+        }
+    }
+
+    /// Calls the auth server as this member of the cluster.
+    pub fn client_of(&self, bundle: &Bundle) -> AuthClient {
+        AuthClient::new(AuthEndpoint::of_member(vec![self.auth().to_string()], bundle).unwrap())
     }
 
     /// A user with these roles and logins, and certificates for them.
@@ -192,6 +253,12 @@ impl Cluster {
         std::fs::read_to_string(log).unwrap_or_default()
     }
 
+    /// The events of the audit log so far.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        // The last line may be half-written.
+        self.audit_log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// Waits until a line of the audit log satisfies the test.
     pub async fn audited(&self, what: impl Fn(&str) -> bool) -> String {
         let look = async {
@@ -224,18 +291,31 @@ pub fn admin(data_dir: &Path) -> AuthClient {
 
 /// Starts a process from its configuration and waits until it is ready.
 async fn start(yaml: &str) -> Running {
+    ready(try_start(yaml, &ShiftedClock::default()).await).await
+}
+
+/// Starts a process from its configuration.
+///
+/// # Errors
+/// Those of the process.
+pub async fn try_start(yaml: &str, clock: &ShiftedClock) -> Result<Running, ProcessError> {
+    net::install_crypto();
     let settings = config::check(yaml, "test.yaml").unwrap_or_else(|error| unreachable!("{error}"));
     let build = telemetry::Build { version: "0.1.0", revision: "" };
-    let host = Host { program: session_child(), ..Host::machine(build) };
-    let running = process::start(settings, host).await;
-    let running = running.unwrap_or_else(|error| unreachable!("{}", chain(&error)));
+    let host = Host { program: session_child(), clock: Arc::new(clock.clone()), ..Host::machine(build) };
+    process::start(settings, host).await
+}
+
+async fn ready(started: Result<Running, ProcessError>) -> Running {
+    let running = started.unwrap_or_else(|error| unreachable!("{}", chain(&error)));
     if timeout(READY, running.health.ready()).await.is_err() {
         unreachable!("not ready: {:?}", running.health.shown());
     }
     running
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its causes in one line, as the programs print it.
+pub fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 

@@ -1,0 +1,14 @@
+//! Whole clusters: what honest clients get, and what hostile ones do not.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod certificate;
+mod crowd;
+mod first_path;
+mod protocol;
