@@ -1,0 +1,121 @@
+//! What tests and benchmarks need of the operating system, and how a Debian gets it.
+//!
+//! Packages are installed only when something is missing and this user may install. A new sshd is not
+//! started: tests start their own, and nobody asked for a door into this machine.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::run::Runner;
+use crate::say;
+
+/// How long apt may take.
+const APT: Duration = Duration::from_secs(1200);
+
+/// A thing that must be there.
+struct Need {
+    /// The package that brings it.
+    package: &'static str,
+    present: fn(&Runner<'_>) -> bool,
+}
+
+/// What is needed, a row per package.
+const NEEDS: [Need; 5] = [
+    Need {
+        package: "openssh-client",
+        present: |_| all_found(&["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent"]),
+    },
+    Need { package: "openssh-server", present: |_| all_found(&["sshd"]) && sftp_server() },
+    Need { package: "curl", present: |_| all_found(&["curl"]) },
+    Need { package: "procps", present: |_| all_found(&["ps", "uptime"]) },
+    // Debian parts Python from what makes virtual environments.
+    Need { package: "python3-venv", present: python },
+];
+
+/// As root: keeps services from starting (the interface of invoke-rc.d(8)), installs, and takes the bar
+/// away again.
+const SCRIPT: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y --no-install-recommends "$@"
+"#;
+
+/// Makes sure that everything needed is there.
+pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Failure> {
+    let missing = missing(runner);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = rustix::process::geteuid().is_root();
+    let sudo = !root && runner.succeeds(Command::new("sudo").args(["-n", "true"]));
+    if !may_install || !found("apt-get") || !(root || sudo) {
+        return Err(Failure::new(format!("these packages are missing: {}", missing.join(", ")))
+            .next(format!("as root, run: apt-get install {}", missing.join(" ")))
+            .next("on another system, install what brings the same programs"));
+    }
+    say::step(format_args!("installing with apt: {}", missing.join(" ")));
+    let mut command = Command::new(if root { "sh" } else { "sudo" });
+    if sudo {
+        command.args(["-n", "sh"]);
+    }
+    // The words behind the script are its $0 and its arguments.
+    command.args(["-ec", SCRIPT, "install"]).args(&missing);
+    runner.visibly(&mut command, APT)?;
+    match self::missing(runner) {
+        missing if missing.is_empty() => Ok(()),
+        missing => {
+            Err(Failure::new(format!("apt installed, yet this is still missing: {}", missing.join(", "))))
+        }
+    }
+}
+
+fn missing(runner: &Runner<'_>) -> Vec<&'static str> {
+    NEEDS.iter().filter(|need| !(need.present)(runner)).map(|need| need.package).collect()
+}
+
+fn python(runner: &Runner<'_>) -> bool {
+    runner.succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]))
+}
+
+fn sftp_server() -> bool {
+    ["/usr/lib/openssh/sftp-server", "/usr/libexec/sftp-server", "/usr/libexec/openssh/sftp-server"]
+        .iter()
+        .any(|path| Path::new(path).is_file())
+}
+
+fn all_found(programs: &[&str]) -> bool {
+    programs.iter().all(|program| found(program))
+}
+
+/// Whether a program is there. Those of the administrator are not in everybody's PATH.
+pub(crate) fn found(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = std::env::split_paths(&path);
+    let administrators = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(Into::into);
+    own.chain(administrators).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_by_name() {
+        assert!(all_found(&["sh", "cat"]));
+        assert!(!all_found(&["sh", "no-such-program"]));
+    }
+
+    #[test]
+    fn the_script_is_one_a_shell_can_read() {
+        let checked = Command::new("sh").args(["-n", "-c", SCRIPT]).status().unwrap();
+        assert!(checked.success());
+    }
+}

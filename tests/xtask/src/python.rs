@@ -1,0 +1,55 @@
+//! SSH clients written in Python, for the tests against clients that are not OpenSSH. They live in a
+//! virtual environment below the target folder, so this user's own Python stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::failure::{During, Failure};
+use crate::run::Runner;
+use crate::say;
+
+/// The packages; exact, so that a test does not fail one morning because somebody released something.
+const REQUIREMENTS: &str = "asyncssh==2.24.1\nparamiko==5.1.0\n";
+/// The variable in which tests find the interpreter.
+pub(crate) const VARIABLE: &str = "TELEPORT_TEST_PYTHON";
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Where the interpreter is, or will be.
+pub(crate) fn interpreter(target: &Path) -> PathBuf {
+    target.join("python/bin/python3")
+}
+
+/// Makes sure that the packages are there.
+pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Failure> {
+    let folder = runner.place.target.join("python");
+    // Written last: an installation that was cut short is done anew.
+    let done = folder.join("requirements.txt");
+    let import = ["-c", "import asyncssh, paramiko"];
+    let python = interpreter(&runner.place.target);
+    let same = std::fs::read_to_string(&done).is_ok_and(|text| text == REQUIREMENTS);
+    if same && runner.succeeds(Command::new(&python).args(import)) {
+        return Ok(());
+    }
+    if !may_install {
+        return Err(
+            Failure::new("the Python packages of the tests are missing").next("run: cargo xtask test")
+        );
+    }
+    say::step("installing asyncssh and paramiko into a virtual environment");
+    let shown = runner.place.shown(&folder);
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&folder).stdout(Stdio::from(std::io::stderr()));
+    runner.visibly(&mut make, LIMIT)?;
+    let mut install = Command::new(&python);
+    install
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(REQUIREMENTS.lines());
+    install.stdout(Stdio::from(std::io::stderr()));
+    runner.visibly(&mut install, LIMIT).map_err(|failure| {
+        failure
+            .next(format!("PyPI must be reachable, or configure pip with a mirror; it installs into {shown}"))
+    })?;
+    std::fs::write(&done, REQUIREMENTS).during(format!("cannot write {}", done.display()))
+}
