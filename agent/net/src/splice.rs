@@ -3,7 +3,9 @@
 //! A proxy holds one such pair per agent for the agent's calls to auth, nearly always idle. A buffer
 //! is taken only when there is something to read and given back when it is written.
 
+use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -11,16 +13,33 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// Bytes carried at a time.
 const BUFFER: usize = 16 * 1024;
+/// How long one side may go on after the other has ended. What is carried is TLS, where the end of one
+/// direction is the end of both; a client that stays all the same must not hold two connections.
+const LINGER: Duration = Duration::from_secs(10);
 
-/// Carries bytes both ways until both sides have ended.
+/// Carries bytes both ways until both sides have ended, or one has for [`LINGER`].
 ///
 /// # Errors
-/// The first I/O error; then both connections are closed.
+/// The first I/O error, or that a side did not end in time; then both connections are closed.
 pub async fn splice(mut a: TcpStream, mut b: TcpStream) -> io::Result<()> {
     let (a_read, a_write) = a.split();
     let (b_read, b_write) = b.split();
-    tokio::try_join!(carry(a_read, b_write), carry(b_read, a_write))?;
-    Ok(())
+    let (up, down) = (carry(a_read, b_write), carry(b_read, a_write));
+    tokio::pin!(up, down);
+    tokio::select! {
+        ended = &mut up => {
+            ended?;
+            in_time(down).await
+        }
+        ended = &mut down => {
+            ended?;
+            in_time(up).await
+        }
+    }
+}
+
+async fn in_time(rest: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::time::timeout(LINGER, rest).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn carry(from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
@@ -69,5 +88,16 @@ mod tests {
         drop(right);
         assert_eq!(writing.await.unwrap(), "answer");
         splicing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_side_that_stays_when_the_other_is_gone_is_given_up() {
+        let ((mut silent, near), (right, far)) = (connected().await, connected().await);
+        let splicing = tokio::spawn(splice(near, far));
+        drop(right);
+        // The end was passed on, so the splice knows of it: from here on only its patience counts.
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+        tokio::time::pause();
+        assert_eq!(splicing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

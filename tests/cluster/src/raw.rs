@@ -103,14 +103,8 @@ impl Raw {
     }
 
     /// A connection on which nothing is said.
-    pub fn silent(stream: impl Carrier + 'static) -> Self {
-        Self {
-            stream: Box::new(stream),
-            server_greeting: String::new(),
-            session_id: Vec::new(),
-            sealing: None,
-            opening: None,
-        }
+    pub fn silent(stream: Box<dyn Carrier>) -> Self {
+        Self { stream, server_greeting: String::new(), session_id: Vec::new(), sealing: None, opening: None }
     }
 
     /// Exchanges greetings over a stream that is there.
@@ -118,7 +112,7 @@ impl Raw {
     /// # Errors
     /// Those of the stream.
     pub async fn over(stream: impl Carrier + 'static) -> io::Result<Self> {
-        let mut raw = Self::silent(stream);
+        let mut raw = Self::silent(Box::new(stream));
         raw.write(format!("{GREETING}\r\n").as_bytes()).await?;
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {

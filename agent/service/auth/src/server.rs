@@ -1,7 +1,8 @@
 //! On the network: TLS first, then gRPC.
 //!
-//! A connection is a stranger until its TLS handshake is done; strangers are few and hurried. Which
-//! certificate it showed is attached to every call on it.
+//! A connection is a stranger until its TLS handshake is done, and one that showed no certificate
+//! stays a stranger for as long as it lasts: joining takes moments. Strangers are few and hurried.
+//! Which certificate a connection showed is attached to every call on it.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -10,15 +11,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domain::identity::{Identity, SystemRole};
-use net::gate::Gate;
+use net::gate::{Gate, Stranger};
 use net::listen::{Accepted, Admitted};
+use net::severable::{Knife, Severable};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
@@ -43,9 +45,17 @@ pub(crate) struct Peer {
 
 /// A connection past its handshake.
 pub(crate) struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Severable<TcpStream>>,
     peer: Peer,
     _place: Admitted,
+    _gone: DropGuard,
+}
+
+/// What remains to be watched of a connection that was handed on.
+struct Handed {
+    is_stranger: bool,
+    gone: CancellationToken,
+    knife: Knife,
 }
 
 impl AuthService {
@@ -80,25 +90,49 @@ impl AuthService {
                     () = &mut due => break,
                 };
                 let stranger = gate.enter(accepted.peer.ip());
-                let (acceptor, sender) = (acceptor.clone(), sender.clone());
-                tokio::spawn(async move {
-                    tokio::select! {
-                        connection = handshake(acceptor, accepted) => {
-                            if let Some(connection) = connection {
-                                // A closed queue means the server stops.
-                                let _ = sender.send(Ok(connection)).await;
-                            }
-                        }
-                        why = stranger.turned_out() => tracing::debug!(?why, "turned out a stranger"),
-                    }
-                });
+                tokio::spawn(meet(acceptor.clone(), accepted, stranger, sender.clone()));
             }
         }
     }
 }
 
-async fn handshake(acceptor: TlsAcceptor, accepted: Accepted) -> Option<Connection> {
-    let Accepted { stream, peer, place, .. } = accepted;
+/// A connection from its first byte until it is known, or gone.
+async fn meet(
+    acceptor: TlsAcceptor,
+    accepted: Accepted,
+    stranger: Stranger,
+    sender: mpsc::Sender<Result<Connection, std::io::Error>>,
+) {
+    let (stream, knife) = Severable::new(accepted.stream);
+    let handing_on = async {
+        let (peer, place) = (accepted.peer, accepted.place);
+        let gone = CancellationToken::new();
+        let connection = handshake(acceptor, stream, peer, (place, gone.clone().drop_guard())).await?;
+        let is_stranger = connection.peer.identity.is_none();
+        // A closed queue means the server stops.
+        sender.send(Ok(connection)).await.ok()?;
+        Some(Handed { is_stranger, gone, knife })
+    };
+    let handed = tokio::select! {
+        handed = handing_on => handed,
+        why = stranger.turned_out() => return tracing::debug!(?why, "turned out a stranger"),
+    };
+    let Some(Handed { gone, knife, .. }) = handed.filter(|handed| handed.is_stranger) else { return };
+    tokio::select! {
+        () = gone.cancelled() => {}
+        why = stranger.turned_out() => {
+            tracing::debug!(?why, "turned out a stranger");
+            knife.cut();
+        }
+    }
+}
+
+async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: Severable<TcpStream>,
+    peer: SocketAddr,
+    (place, gone): (Admitted, DropGuard),
+) -> Option<Connection> {
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -107,7 +141,10 @@ async fn handshake(acceptor: TlsAcceptor, accepted: Accepted) -> Option<Connecti
         }
     };
     match net::tls::peer_identity(stream.get_ref().1.peer_certificates()) {
-        Ok(identity) => Some(Connection { stream, peer: Peer { address: peer, identity }, _place: place }),
+        Ok(identity) => {
+            let peer = Peer { address: peer, identity };
+            Some(Connection { stream, peer, _place: place, _gone: gone })
+        }
         Err(error) => {
             tracing::warn!(%peer, %error, "refused a certificate that names nobody");
             None

@@ -77,9 +77,10 @@ impl WebService {
     async fn connection(&self, accepted: Accepted, shutdown: CancellationToken) {
         let Accepted { stream, peer, local, place } = accepted;
         let stranger = self.gate.enter(peer.ip());
-        if !starts_like_tls(&stream, &stranger).await {
-            self.without_tls(stream, stranger, shutdown).await;
-            return;
+        match starts_like_tls(&stream, &stranger).await {
+            Some(true) => {}
+            Some(false) => return self.without_tls(stream, stranger, shutdown).await,
+            None => return,
         }
         let greeting = tokio::select! {
             greeting = hello::read(stream) => greeting,
@@ -120,9 +121,8 @@ impl WebService {
             outcome = handshake => outcome,
             _ = stranger.turned_out() => return,
         };
-        drop(stranger);
         match outcome {
-            Ok(stream) => crate::http::serve(stream, self.router.clone(), shutdown).await,
+            Ok(stream) => crate::http::serve(stream, self.router.clone(), stranger, shutdown).await,
             Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
         }
     }
@@ -163,8 +163,7 @@ impl WebService {
     async fn without_tls(&self, mut stream: TcpStream, stranger: Stranger, shutdown: CancellationToken) {
         if self.settings.plain_http {
             self.deps.metrics.count(Purpose::PlainHttp);
-            drop(stranger);
-            crate::http::serve(stream, self.router.clone(), shutdown).await;
+            crate::http::serve(stream, self.router.clone(), stranger, shutdown).await;
             return;
         }
         self.deps.metrics.count(Purpose::Garbage);
@@ -175,16 +174,17 @@ impl WebService {
     }
 }
 
-/// Whether the first byte is that of a TLS record holding a handshake. A client that says nothing is
-/// turned out in the end.
-async fn starts_like_tls(stream: &TcpStream, stranger: &Stranger) -> bool {
+/// Whether the first byte is that of a TLS record holding a handshake; none when the client says
+/// nothing until it is turned out.
+async fn starts_like_tls(stream: &TcpStream, stranger: &Stranger) -> Option<bool> {
     let mut first = [0; 1];
     tokio::select! {
-        peeked = stream.peek(&mut first) => matches!(peeked, Ok(1)) && first == [0x16],
-        _ = stranger.turned_out() => false,
+        peeked = stream.peek(&mut first) => Some(matches!(peeked, Ok(1)) && first == [0x16]),
+        _ = stranger.turned_out() => None,
     }
 }
 
+/// Looks at what is there already: a client that speaks HTTP sends its request in one piece.
 async fn looks_like_http(stream: &TcpStream) -> bool {
     let mut first = [0; 4];
     let peeked = stream.peek(&mut first).await;

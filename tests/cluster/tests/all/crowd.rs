@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use domain::identity::SystemRole;
 use net::gate::PER_SOURCE;
+use net::tls::ServerTrust;
 use teleport_tests_cluster::forge::{Shown, Verdict};
-use teleport_tests_cluster::raw::{Raw, kexinit};
+use teleport_tests_cluster::raw::{Carrier, Raw, kexinit};
 use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// How many more come than there is room for.
 const TOO_MANY: usize = 40;
@@ -16,6 +20,10 @@ const TOO_MANY: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Connected,
+    /// Half a TLS greeting.
+    HalfHello,
+    /// A TLS handshake for this protocol, and then not a byte.
+    Tls(&'static [u8]),
     Greeted,
     InKeyExchange,
     Keyed,
@@ -23,13 +31,13 @@ enum Stage {
 }
 
 async fn stranger(door: SocketAddr, stage: Stage) -> Raw {
-    if stage == Stage::Connected {
+    if let Stage::Connected | Stage::HalfHello | Stage::Tls(_) = stage {
         // Not even a greeting: the stream alone is kept.
-        return Raw::silent(TcpStream::connect(door).await.unwrap());
+        return Raw::silent(before_ssh(TcpStream::connect(door).await.unwrap(), stage).await);
     }
     let mut raw = Raw::connect(door).await.unwrap();
     match stage {
-        Stage::Connected | Stage::Greeted => {}
+        Stage::Connected | Stage::HalfHello | Stage::Tls(_) | Stage::Greeted => {}
         Stage::InKeyExchange => raw.send(kexinit()).await.unwrap(),
         Stage::Keyed => raw.exchange_keys().await.unwrap(),
         Stage::Asking => {
@@ -39,6 +47,19 @@ async fn stranger(door: SocketAddr, stage: Stage) -> Raw {
         }
     }
     raw
+}
+
+async fn before_ssh(mut stream: TcpStream, stage: Stage) -> Box<dyn Carrier> {
+    match stage {
+        Stage::HalfHello => stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).await.unwrap(),
+        Stage::Tls(protocol) => {
+            let config = net::tls::client(&ServerTrust::Anyone, None, protocol).unwrap();
+            let name = net::tls::role_name(SystemRole::Auth).unwrap();
+            return Box::new(TlsConnector::from(config).connect(name, stream).await.unwrap());
+        }
+        _ => {}
+    }
+    Box::new(stream)
 }
 
 async fn bed() -> (Cluster, NodeProcess, Credentials) {
@@ -92,4 +113,26 @@ async fn strangers_are_turned_out_of_the_tunnel_port_wherever_they_stand() {
     for stage in [Stage::Connected, Stage::InKeyExchange, Stage::Keyed] {
         oldest_are_out(door, stage, None).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_turned_out_of_the_web_port_wherever_they_stand() {
+    let cluster = Cluster::start().await;
+    let https = Stage::Tls(net::alpn::HTTP1);
+    let http2 = Stage::Tls(net::alpn::HTTP2);
+    for stage in [Stage::Connected, Stage::HalfHello, https, http2, Stage::Tls(net::alpn::AUTH)] {
+        oldest_are_out(cluster.web(), stage, None).await;
+    }
+    cluster.admin().status().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_turned_out_of_the_auth_port_wherever_they_stand() {
+    let cluster = Cluster::start().await;
+    for stage in [Stage::Connected, Stage::HalfHello, Stage::Tls(net::alpn::AUTH)] {
+        oldest_are_out(cluster.auth(), stage, None).await;
+    }
+    // Whoever has a certificate is none of them.
+    cluster.admin().status().await.unwrap();
+    let _node = cluster.add_node("web-1", "").await;
 }
