@@ -1,7 +1,6 @@
 //! SSH clients written in Python, for the tests against clients that are not OpenSSH. They live in a
 //! virtual environment below the target folder, so this user's own Python stays as it is.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,23 +10,18 @@ use crate::say;
 
 /// The packages; exact, so that a test does not fail one morning because somebody released something.
 const REQUIREMENTS: &str = "asyncssh==2.24.1\nparamiko==5.1.0\n";
-/// The variable in which tests find the interpreter.
-pub(crate) const VARIABLE: &str = "TELEPORT_TEST_PYTHON";
+/// The folder of the environment below the target folder; tests look for `bin/python` in it.
+const FOLDER: &str = "venv";
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Where the interpreter is, or will be.
-pub(crate) fn interpreter(target: &Path) -> PathBuf {
-    target.join("python/bin/python3")
-}
-
 /// Makes sure that the packages are there.
 pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Failure> {
-    let folder = runner.place.target.join("python");
+    let folder = runner.place.target.join(FOLDER);
     // Written last: an installation that was cut short is done anew.
     let done = folder.join("requirements.txt");
     let import = ["-c", "import asyncssh, paramiko"];
-    let python = interpreter(&runner.place.target);
+    let python = folder.join("bin/python");
     let same = std::fs::read_to_string(&done).is_ok_and(|text| text == REQUIREMENTS);
     if same && runner.succeeds(Command::new(&python).args(import)) {
         return Ok(());

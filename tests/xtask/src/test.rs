@@ -98,7 +98,6 @@ fn tests(arguments: &Arguments, runner: &Runner<'_>) -> Result<(), Failure> {
         command.arg("--");
     }
     command.args(&arguments.filter);
-    command.env(python::VARIABLE, python::interpreter(&runner.place.target));
     runner.visibly(&mut command, LIMIT)
 }
 
