@@ -65,6 +65,9 @@ impl Addresses {
     }
 }
 
+/// The component that works once everything has been started.
+const WHOLE: &str = "process";
+
 /// A running process.
 pub struct Running {
     /// Where its services are reached.
@@ -95,6 +98,8 @@ pub struct Running {
 pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessError> {
     let started = host.clock.now();
     let health = HealthHandle::new(Arc::clone(&host.clock));
+    // Services announce themselves as they start; until the last has, the process is not ready.
+    health.expect(WHOLE);
     let metrics = Metrics::of_process(host.build, health.clone(), started);
     if let Some(log) = &host.log {
         log.register(&metrics);
@@ -123,7 +128,10 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessErr
 impl Running {
     async fn start(mut self, settings: Settings) -> Result<Self, ProcessError> {
         match self.start_all(&settings).await {
-            Ok(()) => Ok(self),
+            Ok(()) => {
+                self.health.worked(WHOLE);
+                Ok(self)
+            }
             Err(error) => {
                 self.stop().await;
                 Err(error)
