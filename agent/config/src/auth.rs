@@ -9,11 +9,12 @@ use crate::address::{self, HostPort};
 use crate::field::Field;
 use crate::section::Section;
 use crate::settings::Version;
+use crate::unserved;
 
 mod authentication;
 mod token;
 
-pub use authentication::{Authentication, Connector, Locking, SecondFactor, U2f};
+pub use authentication::{Authentication, Connector, SecondFactor, U2f};
 pub use token::StaticTokenSource;
 
 /// The port of the auth service.
@@ -36,10 +37,6 @@ pub struct AuthSettings {
     pub session_recording: SessionRecording,
     /// Whether a recording proxy refuses hosts without a certificate of the cluster.
     pub proxy_checks_host_keys: bool,
-    /// How long a connection may be idle; for ever when absent.
-    pub client_idle_timeout: Option<Duration>,
-    /// Whether a session ends when its certificate does.
-    pub disconnect_expired_cert: bool,
     /// How often a server asks whether its peer is still there.
     pub keep_alive_interval: Duration,
     /// After how many unanswered questions the peer counts as gone.
@@ -114,6 +111,19 @@ const RECORDINGS: &[(&str, SessionRecording)] = &[
 const ROUTINGS: &[(&str, Routing)] =
     &[("unambiguous_match", Routing::UnambiguousMatch), ("most_recent", Routing::MostRecent)];
 
+/// What the cluster does instead of what these keys say.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("session_recording", "sessions are not recorded; the audit log has their start, end and commands"),
+    ("proxy_checks_host_keys", "the proxy does not open connections, it passes them on as they are"),
+    ("keep_alive_count_max", "a peer that does not answer 3 times is gone"),
+    ("ssh_dial_timeout", "a proxy tries for 30s to reach a node"),
+    ("routing_strategy", "a name of several nodes is an error that lists them"),
+    ("case_insensitive_routing", "names are compared as they are"),
+    ("message_of_the_day", "nothing is shown before sign-in"),
+    ("proxy_listener_mode", "the proxy opens the ports its own section sets"),
+    ("tunnel_strategy", "every agent keeps a link to every proxy"),
+];
+
 /// Reads `auth_service`.
 pub(crate) fn read(auth: &mut Section<'_>, version: Version) -> AuthSettings {
     let listen = address::everywhere(PORT);
@@ -121,6 +131,8 @@ pub(crate) fn read(auth: &mut Section<'_>, version: Version) -> AuthSettings {
     if let Some(license) = license.filter(|field| field.text().is_some()) {
         license.warning("is ignored: this product needs no licence; remove the key");
     }
+    refuse_stricter(auth);
+    unserved::without_effect(auth, WITHOUT_EFFECT);
     let cluster_name = auth.field("cluster_name");
     AuthSettings {
         listen: auth.listen("listen_addr", listen).unwrap_or(listen),
@@ -130,8 +142,6 @@ pub(crate) fn read(auth: &mut Section<'_>, version: Version) -> AuthSettings {
         authentication: auth.within("authentication", authentication::read),
         session_recording: choice(auth, "session_recording", RECORDINGS, SessionRecording::Node),
         proxy_checks_host_keys: auth.flag("proxy_checks_host_keys").unwrap_or(true),
-        client_idle_timeout: auth.field("client_idle_timeout").and_then(|field| idle_timeout(&field)),
-        disconnect_expired_cert: auth.flag("disconnect_expired_cert").unwrap_or(false),
         keep_alive_interval: keep_alive(auth),
         keep_alive_count_max: auth.count("keep_alive_count_max").unwrap_or(3),
         ssh_dial_timeout: auth.duration("ssh_dial_timeout").unwrap_or(Duration::from_secs(30)),
@@ -145,6 +155,14 @@ pub(crate) fn read(auth: &mut Section<'_>, version: Version) -> AuthSettings {
         listener_mode: listener_mode(auth, version),
         tunnel_strategy: auth.within("tunnel_strategy", tunnel_strategy),
     }
+}
+
+/// What would end connections that this version lets be.
+fn refuse_stricter(auth: &mut Section<'_>) {
+    let idle = auth.field("client_idle_timeout").filter(|field| !field.is_off());
+    let idle = idle.filter(|field| field.duration().is_some());
+    let expired = auth.field("disconnect_expired_cert").filter(|field| field.flag() == Some(true));
+    idle.iter().chain(&expired).for_each(unserved::not_enforced);
 }
 
 fn choice<T: Copy>(
@@ -164,14 +182,6 @@ fn keep_alive(auth: &mut Section<'_>) -> Duration {
         field.problem("must be at least 1s");
     }
     interval
-}
-
-/// `never`, and 0, are no limit.
-fn idle_timeout(field: &Field<'_>) -> Option<Duration> {
-    if field.text()?.eq_ignore_ascii_case("never") {
-        return None;
-    }
-    field.duration().filter(|timeout| !timeout.is_zero())
 }
 
 fn listener_mode(auth: &mut Section<'_>, version: Version) -> ListenerMode {

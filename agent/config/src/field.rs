@@ -99,6 +99,15 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Whether the value is a word for nothing at all. Never a problem.
+    pub(crate) fn is_off(&self) -> bool {
+        const WORDS: [&str; 5] = ["no", "off", "false", "never", "0"];
+        match &self.node.value {
+            Value::Scalar { text, .. } => WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)),
+            _ => false,
+        }
+    }
+
     /// A whole number between `least` and `most`, both allowed.
     pub(crate) fn whole(&self, least: u64, most: u64) -> Option<u64> {
         let text = self.scalar("a whole number")?;

@@ -42,7 +42,7 @@ mod unserved;
 pub use address::{AddressError, HostPort};
 pub use algorithm::{Algorithms, CIPHERS, KEX, MACS};
 pub use auth::{
-    AuthSettings, Authentication, Connector, ListenerMode, Locking, Routing, SecondFactor, SessionRecording,
+    AuthSettings, Authentication, Connector, ListenerMode, Routing, SecondFactor, SessionRecording,
     StaticTokenSource, TunnelStrategy, U2f,
 };
 pub use environment::{Environment, HttpProxy, ProxyAddress, ProxyAddressError};
@@ -52,7 +52,7 @@ pub use general::DATA_DIR;
 pub use join::{Advertise, Join, ServerKind};
 pub use limit::{Cache, Limits, MAX_CONNECTIONS, Reconnect};
 pub use log::{LogField, LogFormat, LogOutput, LogSettings, Severity};
-pub use node::{NodeSettings, Pam};
+pub use node::NodeSettings;
 pub use plugin::{PluginSettings, Plugins};
 pub use proxy::{Acme, Keypair, ProxySettings};
 pub use report::{Position, Problem, Problems};
@@ -60,4 +60,4 @@ pub use sample::{SampleOptions, sample};
 pub use secret_source::{CaPin, CaPinError, CaPinSource, ReadFile, SecretSource};
 pub use settings::{Secrets, Settings, Version};
 pub use source::{DEFAULT_FILE, FILE_MAX, check, load, read_file};
-pub use storage::{AuditSettings, Capacity, DynamoDb, Etcd, EventSink, Storage};
+pub use storage::{AuditSettings, Capacity, DynamoDb, Etcd, Storage};

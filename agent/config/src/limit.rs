@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::section::Section;
+use crate::unserved;
 
 /// The most connections of one client address to one service, unless the operator says otherwise.
 pub const MAX_CONNECTIONS: u32 = 15_000;
@@ -73,6 +74,8 @@ pub(crate) fn read_limits(limits: &mut Section<'_>) -> Limits {
 /// Reads `teleport.cache`.
 pub(crate) fn read_cache(cache: &mut Section<'_>) -> Cache {
     let default = Cache::default();
+    let instead = "every service watches what it needs";
+    unserved::without_effect(cache, &[("enabled", instead), ("max_backoff", instead)]);
     Cache {
         enabled: cache.flag("enabled").unwrap_or(default.enabled),
         max_backoff: cache.duration("max_backoff").unwrap_or(default.max_backoff),
@@ -87,6 +90,9 @@ pub(crate) fn read_reconnect(reconnect: &mut Section<'_>) -> Reconnect {
         field.problem("must be at least 10s, so that agents do not storm an auth server that restarts");
     }
     let default = limit.map_or_else(Reconnect::default, Reconnect::below);
+    let instead = "the wait doubles from 1s up to upper_limit_between_retries, less a random part";
+    let keys = [("initial_connection_delay", instead), ("backoff_step_duration", instead)];
+    unserved::without_effect(reconnect, &keys);
     let mut at_most = |key| {
         let field = reconnect.field(key)?;
         let wait = field.duration()?;

@@ -1,6 +1,5 @@
 //! `ssh_service`: the SSH server of one host.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use domain::label::{DEFAULT_PROVIDER, DynamicLabel, LABELS_MAX, Labels, MIN_PERIOD, VALUE_MAX, check_key};
@@ -30,8 +29,6 @@ pub struct NodeSettings {
     pub dynamic_labels: Vec<DynamicLabel>,
     /// Whether `~/.tsh/environment` is read at the start of a session.
     pub permit_user_env: bool,
-    /// Pluggable authentication modules, when they are used.
-    pub pam: Option<Pam>,
     /// Whether connections may be forwarded.
     pub port_forwarding: bool,
     /// Whether files may be copied.
@@ -40,21 +37,10 @@ pub struct NodeSettings {
     pub create_host_users: bool,
 }
 
-/// How PAM is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pam {
-    /// The file below `/etc/pam.d`.
-    pub service_name: String,
-    /// Whether its `auth` modules run too.
-    pub use_auth: bool,
-    /// Variables for its modules; a value may hold templates.
-    pub environment: BTreeMap<String, String>,
-}
-
 /// Reads `ssh_service`.
 pub(crate) fn read(ssh: &mut Section<'_>) -> NodeSettings {
     let listen = address::everywhere(PORT);
-    for feature in ["x11", "enhanced_recording"] {
+    for feature in ["x11", "enhanced_recording", "pam"] {
         unserved::feature(ssh, feature);
     }
     let labels = ssh.within("labels", labels);
@@ -69,7 +55,6 @@ pub(crate) fn read(ssh: &mut Section<'_>) -> NodeSettings {
         labels,
         dynamic_labels,
         permit_user_env: ssh.flag("permit_user_env").unwrap_or(false),
-        pam: ssh.within("pam", pam),
         port_forwarding: ssh.flag("port_forwarding").unwrap_or(true),
         file_copy: ssh.flag("ssh_file_copy").unwrap_or(true),
         create_host_users: !ssh.flag("disable_create_host_user").unwrap_or(false),
@@ -135,25 +120,4 @@ fn command(section: &mut Section<'_>, at: Position) -> Option<DynamicLabel> {
     });
     let command = argv.map_or(Some(Vec::new()), |field| crate::plugin::argv(&field));
     Some(DynamicLabel { name: name?, command: command?, period: period?, plugin })
-}
-
-fn pam(section: &mut Section<'_>) -> Option<Pam> {
-    let enabled = section.flag("enabled").unwrap_or(false);
-    let service = section.field("service_name");
-    let service_name = service.and_then(|field| {
-        let name = field.text()?;
-        if name.contains('/') || name.starts_with('.') {
-            field.problem("must be the name of a file below /etc/pam.d, without a slash");
-        }
-        Some(name.to_owned())
-    });
-    let pair =
-        |(key, _, field): (&str, Position, Field<'_>)| Some((key.to_owned(), field.any_text()?.to_owned()));
-    let pam = Pam {
-        service_name: service_name.unwrap_or_else(|| "sshd".to_owned()),
-        use_auth: section.flag("use_pam_auth").unwrap_or(false),
-        environment: section
-            .within("environment", |section| section.pairs().into_iter().filter_map(pair).collect()),
-    };
-    enabled.then_some(pam)
 }

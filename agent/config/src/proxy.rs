@@ -8,6 +8,7 @@ use crate::address::{self, HostPort};
 use crate::field::Field;
 use crate::section::Section;
 use crate::settings::Version;
+use crate::unserved;
 
 /// The port for SSH clients.
 pub(crate) const SSH_PORT: u16 = 3023;
@@ -69,10 +70,12 @@ pub(crate) fn read(proxy: &mut Section<'_>, version: Version) -> ProxySettings {
     let ssh_listen = listener("listen_addr", SSH_PORT);
     let tunnel_listen = listener("tunnel_listen_addr", TUNNEL_PORT);
     let acme = proxy.within("acme", acme);
-    if acme.is_some() && web_listen.port() != 443 {
-        let message = "the authority checks this host on port 443; forward that port here, or set web_listen_addr: :443";
+    if acme.is_some() {
+        let message = "has no effect in this version: without https_keypairs the web port shows a certificate of its own making";
         proxy.report().warning(proxy.key_at("acme"), &proxy.path_of("acme"), message);
     }
+    let reload = "the files are read at the start";
+    unserved::without_effect(proxy, &[("https_keypairs_reload_interval", reload)]);
     ProxySettings {
         ssh_listen,
         tunnel_listen,

@@ -149,8 +149,7 @@ fn auth(options: &SampleOptions, runs: bool) -> String {
         None => "  # cluster_name: example.com\n".to_owned(),
     };
     text.push_str(
-        "  # Who records sessions: node, node-sync, proxy, proxy-sync or off.\n  session_recording: node\n  \
-         # Join tokens that never expire; better make short-lived ones with `tctl tokens add`.\n  \
+        "  # Join tokens that never expire; better make short-lived ones with `tctl tokens add`.\n  \
          # tokens:\n  #   - \"node,proxy:/etc/teleport/token\"\n",
     );
     text
@@ -190,7 +189,7 @@ fn proxy(options: &SampleOptions, runs: bool) -> String {
             + "  # A certificate of a public authority; without one the proxy makes its own.\n  \
                # https_keypairs:\n  #   - key_file: /etc/teleport/key.pem\n  #     cert_file: /etc/teleport/cert.pem\n";
     }
-    text.push_str("  # A certificate from Let's Encrypt; it checks that port 443 leads here.\n  acme:\n    enabled: \"yes\"\n");
+    text.push_str("  # For a certificate from Let's Encrypt; this version does not ask for one and makes its own.\n  acme:\n    enabled: \"yes\"\n");
     if let Some(email) = &options.acme_email {
         text += &format!("    email: {}\n", written(email));
     }

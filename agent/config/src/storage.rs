@@ -13,7 +13,7 @@ use crate::section::Section;
 mod audit;
 mod remote;
 
-pub use audit::{AuditSettings, EventSink};
+pub use audit::AuditSettings;
 pub use remote::{Capacity, DynamoDb, Etcd};
 
 /// Where records are kept.

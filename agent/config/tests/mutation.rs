@@ -9,7 +9,7 @@ use teleport_config::check;
 const EVERYTHING: &str = include_str!("good/everything.yaml");
 
 /// Sections whose keys the operator chooses, and those that are not looked into while they are off.
-const SKIPPED: [&str; 5] = ["labels", "environment", "load", "x11", "enhanced_recording"];
+const SKIPPED: [&str; 5] = ["labels", "pam", "load", "x11", "enhanced_recording"];
 
 /// Before each line that holds a key, at its level: the line's number, its indentation, and its
 /// section.

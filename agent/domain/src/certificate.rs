@@ -86,9 +86,9 @@ pub fn host_principals(
 }
 
 /// The life of a user certificate: what was asked for, within one minute and the roles' maximum.
-pub fn user_ttl(asked: Option<Duration>, roles_max: Duration) -> Duration {
+pub fn user_ttl(asked: Duration, roles_max: Duration) -> Duration {
     let max = roles_max.min(crate::role::MAX_TTL).max(USER_TTL_MIN);
-    asked.unwrap_or(USER_TTL).clamp(USER_TTL_MIN, max)
+    asked.clamp(USER_TTL_MIN, max)
 }
 
 /// The moment after which a certificate should be renewed: a third of its life.

@@ -121,7 +121,8 @@ impl Starting<'_> {
             metrics: self.watchdog.metrics.clone(),
             health: self.watchdog.health.clone(),
         };
-        Ok(LogService::new(&LogSettings::new(self.data.path(), cluster), ports)?)
+        let settings = LogSettings::new(self.settings.audit.events.clone(), cluster);
+        Ok(LogService::new(&settings, ports)?)
     }
 
     fn service_settings(&self, auth: &config::AuthSettings) -> Settings {
@@ -141,6 +142,7 @@ impl Starting<'_> {
             proxy_addresses: self.proxy_addresses.clone(),
             max_connections: usize::try_from(self.settings.limits.max_connections).unwrap_or(usize::MAX),
             host_ttl: domain::certificate::HOST_TTL,
+            user_ttl: auth.authentication.default_session_ttl,
             version: self.host.build.version.to_owned(),
         }
     }

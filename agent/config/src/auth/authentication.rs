@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::field::Field;
 use crate::section::Section;
+use crate::unserved;
 
 /// How users prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,6 @@ pub struct Authentication {
     pub passwordless: Option<bool>,
     /// Whether a sign-in may be approved from another device.
     pub headless: Option<bool>,
-    /// Whether each session asks for a second factor again.
-    pub require_session_mfa: bool,
-    /// What happens when locks cannot be read.
-    pub locking: Locking,
     /// How long a user's certificate lives unless a role says less: 1 minute to 30 hours.
     pub default_session_ttl: Duration,
 }
@@ -58,15 +55,6 @@ pub enum SecondFactor {
     Webauthn,
     /// The identity provider's own.
     Sso,
-}
-
-/// What happens when locks cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Locking {
-    /// The last ones known hold.
-    BestEffort,
-    /// Nobody gets in.
-    Strict,
 }
 
 /// The older form of hardware keys.
@@ -102,7 +90,10 @@ const SECOND_FACTOR: &[(&str, (&[SecondFactor], bool))] = &[
 const SECOND_FACTORS: &[(&str, SecondFactor)] =
     &[("otp", SecondFactor::Otp), ("webauthn", SecondFactor::Webauthn), ("sso", SecondFactor::Sso)];
 
-const LOCKING: &[(&str, Locking)] = &[("best_effort", Locking::BestEffort), ("strict", Locking::Strict)];
+const LOCKING: &[(&str, bool)] = &[("best_effort", false), ("strict", true)];
+
+/// Keys that say how users sign in.
+const SIGN_IN: &[&str] = &["type", "connector_name", "second_factors", "webauthn", "passwordless", "headless"];
 
 /// Shortest and longest life of a user certificate.
 const TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 3600);
@@ -115,7 +106,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Authentication {
     if section.text("second_factor") == Some("u2f") && u2f.is_none() {
         section.problem("second_factor", "u2f needs the section `u2f` with its `app_id` beside it");
     }
-    let locking = section.field("locking_mode").and_then(|field| field.choice(LOCKING));
+    refuse_stricter(section);
+    if let Some(key) = SIGN_IN.iter().find(|key| section.key_at(key).is_some()) {
+        let message = "has no effect in this version: nobody signs in; users get certificates from `tctl auth sign`";
+        section.report().warning(section.key_at(key), &section.path_of(key), message);
+    }
     Authentication {
         connector: connector.unwrap_or(Connector::Local),
         connector_name: section.text("connector_name").map(str::to_owned),
@@ -126,13 +121,18 @@ pub(super) fn read(section: &mut Section<'_>) -> Authentication {
         u2f,
         passwordless: section.flag("passwordless"),
         headless: section.flag("headless"),
-        require_session_mfa: section.flag("require_session_mfa").unwrap_or(false),
-        locking: locking.unwrap_or(Locking::BestEffort),
         default_session_ttl: section
             .field("default_session_ttl")
             .and_then(|field| session_ttl(&field))
-            .unwrap_or(Duration::from_secs(12 * 3600)),
+            .unwrap_or(domain::certificate::USER_TTL),
     }
+}
+
+/// What would keep more people out than this version does.
+fn refuse_stricter(section: &mut Section<'_>) {
+    let mfa = section.field("require_session_mfa").filter(|field| field.flag() == Some(true));
+    let locking = section.field("locking_mode").filter(|field| field.choice(LOCKING) == Some(true));
+    mfa.iter().chain(&locking).for_each(unserved::not_enforced);
 }
 
 fn second_factors(section: &mut Section<'_>) -> (Vec<SecondFactor>, bool) {

@@ -9,8 +9,12 @@ use crate::{CaPinSource, ServerKind, Settings, Version};
 
 fn written(options: &SampleOptions) -> Settings {
     let text = sample(options).unwrap();
-    let settings = check(&text, "sample").unwrap();
+    let mut settings = check(&text, "sample").unwrap();
     assert_eq!(settings.version, Version::V3);
+    if options.acme {
+        let warning = settings.warnings.pop().unwrap();
+        assert!(warning.contains("proxy_service.acme: has no effect in this version"), "{warning}");
+    }
     assert_eq!(settings.warnings, Vec::<String>::new(), "{text}");
     settings
 }

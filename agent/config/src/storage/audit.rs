@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use crate::field::Field;
 use crate::section::Section;
+use crate::unserved;
 
 /// Where events and recordings go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Every sink gets every event; the first is the one that is read back.
-    pub events: Vec<EventSink>,
+    /// The directory of events, with one file per day.
+    pub events: PathBuf,
     /// The directory of recordings.
     pub sessions: PathBuf,
 }
 
-/// Where events go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventSink {
+/// Where events could go.
+enum EventSink {
     /// A directory with one file per day.
     Directory(PathBuf),
     /// Standard output, one line of JSON each.
@@ -34,8 +34,10 @@ pub(super) fn read(storage: &mut Section<'_>, data_dir: &Path) -> AuditSettings 
         if items.is_empty() {
             field.problem("is empty; list at least one place or remove the key");
         }
-        items.iter().filter_map(sink).collect()
+        events(&items)
     });
+    let instead = "sessions are not recorded";
+    unserved::without_effect(storage, &[("audit_sessions_uri", instead)]);
     let sessions = storage.field("audit_sessions_uri").and_then(|field| match sink(&field)? {
         EventSink::Directory(path) => Some(path),
         EventSink::Stdout => {
@@ -44,9 +46,22 @@ pub(super) fn read(storage: &mut Section<'_>, data_dir: &Path) -> AuditSettings 
         }
     });
     AuditSettings {
-        events: events.unwrap_or_else(|| vec![EventSink::Directory(log.clone())]),
+        events: events.flatten().unwrap_or_else(|| log.clone()),
         sessions: sessions.unwrap_or(log),
     }
+}
+
+/// The first directory; whatever else is named gets nothing, and is told so.
+fn events(items: &[Field<'_>]) -> Option<PathBuf> {
+    let mut directory = None;
+    for item in items {
+        match sink(item) {
+            Some(EventSink::Directory(path)) if directory.is_none() => directory = Some(path),
+            Some(_) => item.warning("has no effect in this version: events are written to one directory"),
+            None => {}
+        }
+    }
+    directory
 }
 
 fn sink(field: &Field<'_>) -> Option<EventSink> {

@@ -113,10 +113,10 @@ fn host_principals_come_in_the_published_order() {
 #[test]
 fn user_ttl_stays_between_a_minute_and_the_roles_maximum() {
     let hours = |h: u64| Duration::from_secs(h * 3600);
-    assert_eq!(user_ttl(None, hours(30)), hours(12));
-    assert_eq!(user_ttl(None, hours(8)), hours(8));
-    assert_eq!(user_ttl(Some(hours(48)), hours(48)), hours(30));
-    assert_eq!(user_ttl(Some(Duration::from_secs(1)), hours(30)), USER_TTL_MIN);
+    assert_eq!(user_ttl(USER_TTL, hours(30)), hours(12));
+    assert_eq!(user_ttl(USER_TTL, hours(8)), hours(8));
+    assert_eq!(user_ttl(hours(48), hours(48)), hours(30));
+    assert_eq!(user_ttl(Duration::from_secs(1), hours(30)), USER_TTL_MIN);
 }
 
 #[test]

@@ -15,9 +15,9 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// The usual places below a data folder: `<data_dir>/log`.
-    pub fn new(data_dir: &Path, cluster_name: impl Into<String>) -> Self {
-        Self { folder: data_dir.join("log"), cluster_name: cluster_name.into(), remembered: 128 * 1024 }
+    /// A log in this folder, with the usual memory.
+    pub fn new(folder: PathBuf, cluster_name: impl Into<String>) -> Self {
+        Self { folder, cluster_name: cluster_name.into(), remembered: 128 * 1024 }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The life of host certificates.
     pub host_ttl: Duration,
+    /// The life of user certificates unless another is asked for.
+    pub user_ttl: Duration,
     /// The program's version.
     pub version: String,
 }

@@ -4,8 +4,10 @@
 //! Used by one `up` at a time, by one user, in one layout. What is something else is named and left
 //! alone, except an older layout of our own, which is removed.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,10 +70,10 @@ impl State {
     }
 }
 
-/// Whether a process was started with a file of this folder in its command line.
-fn runs_in(pid: u32, shown: &str) -> bool {
+/// Whether a process was started with a file of this folder as an argument.
+fn runs_in(pid: u32, folder: &str) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).contains(shown)
+    line.split(|byte| *byte == 0).any(|argument| Path::new(OsStr::from_bytes(argument)).starts_with(folder))
 }
 
 fn make_private(folder: &Path, shown: &str) -> Result<(), Failure> {
@@ -210,5 +212,17 @@ mod tests {
         std::fs::write(state.file("node.pid"), std::process::id().to_string()).unwrap();
         drop(state);
         assert!(open(target.path()).is_ok());
+    }
+
+    #[test]
+    fn a_daemon_is_known_by_a_file_of_the_folder_among_its_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+        let mut child = std::process::Command::new("tail").arg("-f").arg(file.path()).spawn().unwrap();
+        let runs = |folder: &Path| runs_in(child.id(), folder.to_str().unwrap());
+        let (ours, other) = (runs(folder.path()), runs(&folder.path().join("up")));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(ours && !other);
     }
 }

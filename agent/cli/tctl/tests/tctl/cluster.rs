@@ -175,6 +175,7 @@ fn settings(proxies: &[&str], tokens: &[&str]) -> Settings {
         proxy_addresses: proxies.iter().map(|proxy| (*proxy).to_owned()).collect(),
         max_connections: 1000,
         host_ttl: Duration::from_secs(86_400),
+        user_ttl: domain::certificate::USER_TTL,
         version: "0.1.0".into(),
     }
 }

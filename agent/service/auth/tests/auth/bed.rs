@@ -119,6 +119,7 @@ fn settings(cluster: Option<&str>) -> Settings {
         proxy_addresses: vec!["proxy.example.com:3080".into()],
         max_connections: 1000,
         host_ttl: domain::certificate::HOST_TTL,
+        user_ttl: domain::certificate::USER_TTL,
         version: "0.1.0".into(),
     }
 }
