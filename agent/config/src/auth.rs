@@ -6,7 +6,6 @@ use std::time::Duration;
 use domain::name::ClusterName;
 
 use crate::address::{self, HostPort};
-use crate::field::Field;
 use crate::section::Section;
 use crate::settings::Version;
 use crate::unserved;

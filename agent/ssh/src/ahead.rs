@@ -2,9 +2,9 @@
 //!
 //! SSH flow control is per channel, but russh delivers messages of all channels one after another and
 //! gives window back before they are taken: a channel nobody reads would stop its whole connection.
-//! So each channel is read at once into a queue of its own, bounded in bytes. What flows inside a
-//! tunnel is SSH again, whose own windows (2 MiB with every common client) keep the queue below the
-//! bound; past it the connection waits, so memory stays bounded with any client.
+//! So each channel is read at once into a queue of its own, bounded in bytes; past the bound the
+//! connection waits, so memory stays bounded with any client. That is a client's own affair as long as
+//! the connection is its own; where many share one, both ends keep below the bound (see [`paced`]).
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use russh::{Channel, ChannelMsg, ChannelReadHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+
+pub mod paced;
 
 /// The most bytes waiting in one channel's queue.
 pub const AHEAD_MAX: usize = 4 * 1024 * 1024;
@@ -47,6 +49,35 @@ impl Shared {
         let mut queue = self.queue.lock();
         queue.ended = true;
         wake(queue.reader.take());
+    }
+
+    /// Hands out what is there.
+    fn poll_take(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut queue = self.queue.lock();
+        if queue.chunks.is_empty() {
+            if queue.ended {
+                return Poll::Ready(Ok(()));
+            }
+            queue.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let before = queue.bytes;
+        while buf.remaining() > 0 {
+            let Some(chunk) = queue.chunks.front_mut() else { break };
+            let taken = chunk.len().min(buf.remaining());
+            buf.put_slice(chunk.get(..taken).unwrap_or_default());
+            chunk.advance(taken);
+            if chunk.is_empty() {
+                queue.chunks.pop_front();
+            }
+            queue.bytes -= taken;
+        }
+        let there_is_room_again = before >= AHEAD_MAX && queue.bytes < AHEAD_MAX;
+        drop(queue);
+        if there_is_room_again {
+            self.taken.notify_one();
+        }
+        Poll::Ready(Ok(()))
     }
 
     async fn wait_for_room(&self) {
@@ -128,31 +159,7 @@ async fn read_all(mut read: ChannelReadHalf, shared: Arc<Shared>) {
 
 impl AsyncRead for AheadReader {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut queue = self.shared.queue.lock();
-        if queue.chunks.is_empty() {
-            if queue.ended {
-                return Poll::Ready(Ok(()));
-            }
-            queue.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let before = queue.bytes;
-        while buf.remaining() > 0 {
-            let Some(chunk) = queue.chunks.front_mut() else { break };
-            let taken = chunk.len().min(buf.remaining());
-            buf.put_slice(chunk.get(..taken).unwrap_or_default());
-            chunk.advance(taken);
-            if chunk.is_empty() {
-                queue.chunks.pop_front();
-            }
-            queue.bytes -= taken;
-        }
-        let there_is_room_again = before >= AHEAD_MAX && queue.bytes < AHEAD_MAX;
-        drop(queue);
-        if there_is_room_again {
-            self.shared.taken.notify_one();
-        }
-        Poll::Ready(Ok(()))
+        self.shared.poll_take(cx, buf)
     }
 }
 

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on has failed, and this crate serves tests alone"
 )]
 
+pub mod channel;
 mod client;
 mod clock;
 mod cluster;

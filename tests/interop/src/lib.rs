@@ -1,1 +1,27 @@
-//! Real OpenSSH and other clients against a real cluster.
+//! The programs as users have them, and the clients users have.
+//!
+//! `teleport` and `tctl` run as processes of their own on loopback, each with a folder and ports of its
+//! own, and are killed by number when a test ends. Nothing of the product is linked: what is tested
+//! here is what a shell would see.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed, and this crate serves tests alone"
+)]
+
+mod command;
+mod daemon;
+mod home;
+mod http;
+mod port;
+mod world;
+
+pub use command::{Output, PATIENCE, eventually, program, python, run, run_with, script};
+pub use daemon::{Daemon, Signal};
+pub use home::Home;
+pub use http::get;
+pub use port::Port;
+pub use world::{Ports, World};

@@ -93,7 +93,8 @@ const SECOND_FACTORS: &[(&str, SecondFactor)] =
 const LOCKING: &[(&str, bool)] = &[("best_effort", false), ("strict", true)];
 
 /// Keys that say how users sign in.
-const SIGN_IN: &[&str] = &["type", "connector_name", "second_factors", "webauthn", "passwordless", "headless"];
+const SIGN_IN: &[&str] =
+    &["type", "connector_name", "second_factors", "webauthn", "passwordless", "headless"];
 
 /// Shortest and longest life of a user certificate.
 const TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 3600);
@@ -108,7 +109,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Authentication {
     }
     refuse_stricter(section);
     if let Some(key) = SIGN_IN.iter().find(|key| section.key_at(key).is_some()) {
-        let message = "has no effect in this version: nobody signs in; users get certificates from `tctl auth sign`";
+        let message =
+            "has no effect in this version: nobody signs in; users get certificates from `tctl auth sign`";
         section.report().warning(section.key_at(key), &section.path_of(key), message);
     }
     Authentication {

@@ -56,7 +56,10 @@ impl AuthService {
         let wish = UserWish {
             ssh_public_key: &request.ssh_public_key,
             tls_public_key: &request.tls_public_key,
-            ttl: user_ttl(asked(request.ttl_seconds).unwrap_or(self.settings.user_ttl), checker.options().max_session_ttl),
+            ttl: user_ttl(
+                asked(request.ttl_seconds).unwrap_or(self.settings.user_ttl),
+                checker.options().max_session_ttl,
+            ),
             permits,
             source_address: checked_source(request.source_address)?,
         };

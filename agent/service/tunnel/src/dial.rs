@@ -9,7 +9,7 @@ use domain::access::DialPermit;
 use domain::node::check_address;
 use port::dial::{Dial, DialError};
 use port::stream::BoxedStream;
-use ssh::ahead::Ahead;
+use ssh::ahead::paced::Paced;
 
 use crate::NODE_TARGET;
 use crate::registry::{Link, Registry};
@@ -73,7 +73,7 @@ async fn over(
     let opening =
         link.handle.channel_open_direct_tcpip(NODE_TARGET, 0, client.ip().to_canonical().to_string(), port);
     match tokio::time::timeout(LINK_TIMEOUT, opening).await {
-        Ok(Ok(channel)) => Ok(Box::new(Ahead::new(channel))),
+        Ok(Ok(channel)) => Ok(Box::new(Paced::new(channel))),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err("the link does not answer".into()),
     }

@@ -29,7 +29,7 @@ impl server::Handler for Open {
     }
 }
 
-struct AnyServer;
+pub(super) struct AnyServer;
 
 impl russh::client::Handler for AnyServer {
     type Error = russh::Error;
@@ -42,12 +42,12 @@ impl russh::client::Handler for AnyServer {
     }
 }
 
-struct Pair {
-    client: russh::client::Handle<AnyServer>,
-    server_channels: mpsc::Receiver<Channel<Msg>>,
+pub(super) struct Pair {
+    pub(super) client: russh::client::Handle<AnyServer>,
+    pub(super) server_channels: mpsc::Receiver<Channel<Msg>>,
 }
 
-async fn pair() -> Pair {
+pub(super) async fn pair() -> Pair {
     let (near, far) = tokio::io::duplex(256 * 1024);
     let (sender, server_channels) = mpsc::channel(8);
     let keys = vec![new_key(&fake::FakeRandom::new(1))];
@@ -68,7 +68,7 @@ impl Pair {
     }
 }
 
-async fn within<F: Future>(future: F) -> F::Output {
+pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it hangs")
 }
 

@@ -9,6 +9,10 @@
 )]
 
 mod certificate;
+mod channel;
 mod crowd;
 mod first_path;
+mod garbage;
 mod protocol;
+mod proxy;
+mod stream;

@@ -159,6 +159,9 @@ fn empty(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
     use super::*;
     use crate::interrupt::Interrupts;
     use crate::place::Place;
@@ -217,11 +220,14 @@ mod tests {
     #[test]
     fn a_daemon_is_known_by_a_file_of_the_folder_among_its_arguments() {
         let folder = tempfile::tempdir().unwrap();
-        let file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
-        let mut child = std::process::Command::new("tail").arg("-f").arg(file.path()).spawn().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo started; read end", "sh"]).arg(folder.path().join("node.yaml"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // A process has its arguments a moment after it has its number.
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 7]).unwrap();
         let runs = |folder: &Path| runs_in(child.id(), folder.to_str().unwrap());
         let (ours, other) = (runs(folder.path()), runs(&folder.path().join("up")));
-        child.kill().unwrap();
+        drop(child.stdin.take());
         child.wait().unwrap();
         assert!(ours && !other);
     }

@@ -1,5 +1,7 @@
 //! The auth service over its real wire, with a store in memory and an audit log that remembers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bed;
 
 use api::auth::SignUserRequest;

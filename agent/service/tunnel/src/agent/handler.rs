@@ -10,7 +10,7 @@ use port::stream::{Origin, Serve};
 use russh::client::{ChannelOpenHandle, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure};
-use ssh::ahead::Ahead;
+use ssh::ahead::paced::Paced;
 use ssh::host::HostCheck;
 
 use crate::NODE_TARGET;
@@ -66,7 +66,7 @@ impl Handler for AgentHandler {
         let origin = Origin { peer: SocketAddr::from(peer), local: self.local, tunnelled: true };
         let service = Arc::clone(&self.service);
         reply.accept().await;
-        tokio::spawn(async move { service.serve(Box::new(Ahead::new(channel)), origin).await });
+        tokio::spawn(async move { service.serve(Box::new(Paced::new(channel)), origin).await });
         Ok(())
     }
 
