@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use crate::command::{Output, run};
+use crate::world::login;
 
 /// Everything a client reads, in one folder.
 #[derive(Debug, Clone)]
@@ -27,9 +28,10 @@ impl Home {
             "Host proxy\n  HostName {}\n  Port {}\n\
              Host *\n  StrictHostKeyChecking yes\n  UserKnownHostsFile {home}/known_hosts\n  \
              GlobalKnownHostsFile /dev/null\n  IdentityFile {home}/id\n  IdentitiesOnly yes\n  \
-             IdentityAgent none\n  ControlPath none\n  User root\n  ConnectTimeout 30\n  LogLevel INFO\n",
+             IdentityAgent none\n  ControlPath none\n  User {}\n  ConnectTimeout 30\n  LogLevel INFO\n",
             proxy.ip(),
             proxy.port(),
+            login(),
         );
         std::fs::write(folder.join("config"), config).unwrap();
         Self { folder: folder.to_owned() }
@@ -56,6 +58,12 @@ impl Home {
     /// `ssh` with these arguments, run to its end.
     pub async fn ssh(&self, arguments: &[&str]) -> Output {
         run(self.command("ssh").args(arguments)).await
+    }
+
+    /// Trusts the authority for these names, a pattern of `known_hosts`.
+    pub fn trust(&self, pattern: &str, authority: &str) {
+        let rest = authority.splitn(3, ' ').nth(2).expect("marker, names, key");
+        std::fs::write(self.file("known_hosts"), format!("@cert-authority {pattern} {rest}")).unwrap();
     }
 
     /// A command line on a node, through the proxy.

@@ -24,4 +24,4 @@ pub use daemon::{Daemon, Signal};
 pub use home::Home;
 pub use http::get;
 pub use port::Port;
-pub use world::{Ports, World};
+pub use world::{Ports, World, login};

@@ -14,6 +14,15 @@ use crate::port::Port;
 /// The join token of every world.
 const TOKEN: &str = "a-token-that-tests-know";
 
+/// The login of whoever runs the tests: the one a node without root can start sessions as.
+///
+/// # Panics
+/// When the system does not know.
+pub fn login() -> String {
+    let output = std::process::Command::new("id").arg("-un").output().expect("id is there");
+    String::from_utf8(output.stdout).expect("a name").trim().to_owned()
+}
+
 /// Where the services of auth and proxy listen.
 #[derive(Debug)]
 pub struct Ports {

@@ -1,0 +1,13 @@
+//! Stock clients of SSH against the programs: OpenSSH, asyncssh and paramiko.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod bed;
+mod route;
+mod session;
