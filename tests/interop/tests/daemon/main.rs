@@ -1,0 +1,12 @@
+//! The daemon from outside: how it joins, lives through outages, says how it is, and ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod bed;
+mod join;
