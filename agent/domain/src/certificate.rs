@@ -61,7 +61,7 @@ pub fn check_principal(principal: &str) -> Result<(), PrincipalError> {
 /// The names a host answers to, in the order they are written into its certificate.
 ///
 /// `extra` are advertised and public addresses, without port. A name that is no valid host name is
-/// skipped; so is everything but the UUID for the admin identity.
+/// skipped; so is the UUID of another host, and everything but the UUID for the admin identity.
 pub fn host_principals(
     role: SystemRole,
     id: HostId,
@@ -80,9 +80,16 @@ pub fn host_principals(
     principals.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     principals.extend(extra.iter().filter(|text| check_principal(text).is_ok()).cloned());
     let mut seen = std::collections::HashSet::new();
-    principals.retain(|principal| seen.insert(principal.clone()));
+    principals.retain(|principal| !is_of_another(principal, id) && seen.insert(principal.clone()));
     principals.truncate(PRINCIPALS_MAX);
     principals
+}
+
+/// Whether a name begins with the UUID of another host, and so stands for that one.
+fn is_of_another(name: &str, id: HostId) -> bool {
+    let first = name.split_once('.').map_or(name, |(first, _)| first);
+    // Written with hyphens; a host may be called by 32 hexadecimal digits, as containers are.
+    first.contains('-') && HostId::parse(first).is_some_and(|other| other != id)
 }
 
 /// The life of a user certificate: what was asked for, within one minute and the roles' maximum.

@@ -68,12 +68,19 @@ fn subject(identity: &Identity) -> String {
     }
 }
 
+/// Whether this is the name of a role, which no host may ask for: whoever has it is taken for the auth
+/// server. Names are the same in any case of letters and with a dot at their end (RFC 4343, RFC 1034
+/// 3.1).
+fn is_role_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "teleport.internal" || name.ends_with(".teleport.internal")
+}
+
 fn alternative_name(name: &str) -> Option<SanType> {
     if let Ok(address) = name.parse() {
         return Some(SanType::IpAddress(address));
     }
-    // A host may not take the name of a role.
-    if name.ends_with(".teleport.internal") || !domain::name::is_valid_hostname(name) {
+    if is_role_name(name) || !domain::name::is_valid_hostname(name) {
         return None;
     }
     name.to_owned().try_into().ok().map(SanType::DnsName)

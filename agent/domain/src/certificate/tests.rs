@@ -111,6 +111,17 @@ fn host_principals_come_in_the_published_order() {
 }
 
 #[test]
+fn a_host_does_not_get_the_uuid_of_another() {
+    let id = HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap();
+    let other = "11111111-2222-4333-8444-555555555555";
+    let extra = [other.to_owned(), format!("{other}.main"), other.to_ascii_uppercase(), id.to_string()];
+    let principals = host_principals(SystemRole::Node, id, other, "main", &extra);
+    assert_eq!(principals, host_principals(SystemRole::Node, id, "", "main", &[]));
+    let digits = "d52527f9b26041d0bb5ae23b0cfe0f80".to_owned();
+    assert!(host_principals(SystemRole::Node, id, &digits, "main", &[]).contains(&digits));
+}
+
+#[test]
 fn user_ttl_stays_between_a_minute_and_the_roles_maximum() {
     let hours = |h: u64| Duration::from_secs(h * 3600);
     assert_eq!(user_ttl(USER_TTL, hours(30)), hours(12));
