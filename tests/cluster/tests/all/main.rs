@@ -13,6 +13,8 @@ mod channel;
 mod crowd;
 mod first_path;
 mod garbage;
+mod kill;
 mod protocol;
 mod proxy;
+mod rpc;
 mod stream;
