@@ -133,6 +133,14 @@ impl Daemon {
         waiting.unwrap_or_else(|_| panic!("the daemon does not end:\n{}", self.log())).unwrap()
     }
 
+    /// Starts it anew from the same configuration, once it has ended.
+    pub fn respawn(&mut self) {
+        let yaml = std::fs::read_to_string(&self.config).unwrap();
+        let name = self.config.file_stem().and_then(|name| name.to_str()).unwrap().to_owned();
+        let folder = self.config.parent().unwrap().to_owned();
+        *self = Self::spawn(&folder, &name, &yaml);
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
