@@ -10,3 +10,6 @@
 
 mod bed;
 mod join;
+mod life;
+mod program;
+mod web;
