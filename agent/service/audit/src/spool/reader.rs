@@ -103,8 +103,7 @@ impl Reader {
     fn batch(&self, segment: &Arc<Segment>) -> io::Result<Option<Batch>> {
         loop {
             let start = segment.acknowledged();
-            let mut bytes = vec![0; BATCH_BYTES];
-            segment.read(start, &mut bytes)?;
+            let bytes = segment.read(start, BATCH_BYTES)?;
             if bytes.is_empty() {
                 return Ok(None);
             }

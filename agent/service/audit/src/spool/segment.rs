@@ -116,11 +116,12 @@ impl Segment {
         Ok(())
     }
 
-    /// Bytes from a position on, at most as many as `buffer` holds and never beyond the last line.
-    pub(super) fn read(&self, from: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
-        let whole = usize::try_from(self.length().saturating_sub(from)).unwrap_or(usize::MAX);
-        buffer.truncate(whole);
-        self.file.read_exact_at(buffer, from)
+    /// Bytes from a position on, at most so many and never beyond the last line.
+    pub(super) fn read(&self, from: u64, most: usize) -> io::Result<Vec<u8>> {
+        let there = usize::try_from(self.length().saturating_sub(from)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; there.min(most)];
+        self.file.read_exact_at(&mut bytes, from)?;
+        Ok(bytes)
     }
 
     /// Notes that everything before a position has arrived.
