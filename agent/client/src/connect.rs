@@ -32,6 +32,8 @@ pub struct AuthEndpoint {
     addresses: Vec<String>,
     tls: ArcSwap<ClientConfig>,
     next: AtomicUsize,
+    /// Whether the caller has an identity, and so a cluster of its own.
+    is_member: bool,
 }
 
 impl AuthEndpoint {
@@ -45,7 +47,8 @@ impl AuthEndpoint {
         bundle: Option<&Bundle>,
     ) -> Result<Arc<Self>, ClientError> {
         let tls = net::tls::client(trust, bundle, net::alpn::AUTH)?;
-        Ok(Arc::new(Self { addresses, tls: ArcSwap::new(tls), next: AtomicUsize::new(0) }))
+        let is_member = bundle.is_some();
+        Ok(Arc::new(Self { addresses, tls: ArcSwap::new(tls), next: AtomicUsize::new(0), is_member }))
     }
 
     /// An endpoint for a member of the cluster, which trusts its own cluster and nobody else.
@@ -110,7 +113,8 @@ impl AuthEndpoint {
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
-                Err(std::io::Error::other(format!("TLS with {address}: {}", tls_advice(&error))))
+                let advice = tls_advice(&error, self.is_member);
+                Err(std::io::Error::other(format!("TLS with {address}: {advice}")))
             }
             Err(_) => Err(std::io::Error::other(format!(
                 "TLS with {address}: no answer within {} s",
@@ -132,11 +136,18 @@ fn chained(error: impl std::error::Error) -> std::io::Error {
 }
 
 /// What a TLS error means here.
-fn tls_advice(error: &std::io::Error) -> String {
+fn tls_advice(error: &std::io::Error, is_member: bool) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
         // A bad signature: an authority of the same name with another key.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature))
+            if is_member =>
+        {
+            "its certificate was not signed by the expected authority: it is of another cluster than this \
+             host's identity; to join that one, use an empty data_dir"
+                .to_owned()
+        }
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "its certificate was not signed by the expected authority; check --ca-pin against `tctl status`"
                 .to_owned()

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use certs::bundle::Bundle;
+use certs::x509::Pin;
+use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use domain::secret::Secret;
@@ -56,6 +58,26 @@ impl DataDir {
             remedy: "delete it and join again with a token",
         };
         Bundle::from_secret(&Secret::new(bytes)).map(Some).map_err(damaged)
+    }
+
+    /// Refuses an identity in this role that another cluster gave than the one with these pins. The
+    /// names of both may be the same.
+    pub(crate) fn check_cluster(
+        &self,
+        role: SystemRole,
+        served: &str,
+        pins: &[Pin],
+    ) -> Result<(), ProcessError> {
+        let Some(bundle) = self.identity(role)? else { return Ok(()) };
+        let known = net::tls::authority_certificates(&bundle.authorities, &[AuthorityType::Host])?;
+        if known.iter().any(|der| Pin::of(der).is_ok_and(|pin| pins.contains(&pin))) {
+            return Ok(());
+        }
+        Err(ProcessError::OtherCluster {
+            path: self.identity_path(role),
+            found: bundle.identity.cluster,
+            served: served.to_owned(),
+        })
     }
 
     /// Keeps an identity: whole or not at all.

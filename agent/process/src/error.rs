@@ -41,17 +41,17 @@ pub enum ProcessError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The data folder belongs to another cluster than the one joined.
+    /// The data folder holds an identity of another cluster than the one this process serves.
     #[error(
-        "this host belongs to the cluster {found:?} (data_dir {path}), but the auth server is of {asked:?}; use an empty data_dir to join another cluster"
+        "{path} is an identity of another cluster ({found:?}) than the one that the auth service of this process serves ({served:?}); use an empty data_dir for a new cluster, or bring back the store that belongs to this one"
     )]
     OtherCluster {
+        /// The file.
+        path: PathBuf,
         /// The cluster of the identity on disk.
         found: String,
-        /// The cluster that answered.
-        asked: String,
-        /// The data folder.
-        path: PathBuf,
+        /// The cluster of the store.
+        served: String,
     },
     /// The store.
     #[error("cannot open the store")]

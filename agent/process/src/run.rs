@@ -170,8 +170,12 @@ impl Running {
             let address = started.service.address();
             self.addresses.auth = Some(address);
             self.store = Some(started.store);
+            let pins = started.service.pins()?;
+            for role in [proxy::ROLE, node::ROLE] {
+                data.check_cluster(role, started.service.cluster_name(), &pins)?;
+            }
             membership.servers = vec![dialable(address).to_string()];
-            membership.trust = Some(ServerTrust::Pins(started.service.pins()?));
+            membership.trust = Some(ServerTrust::Pins(pins));
             membership.token = Some(started.service.local_token(vec![SystemRole::Proxy, SystemRole::Node]));
             let entered = self.start_members(settings, &data, &membership, ports).await;
             started.service.forget_local_token();

@@ -1,10 +1,11 @@
 //! How the daemon ends, drains, and what it says of itself meanwhile.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use teleport_tests_interop::{Daemon, Port, Signal, World, eventually, get};
+use tokio::time::Instant;
 
 use crate::bed::{auth_yaml, gives_up, listed};
 
@@ -78,8 +79,8 @@ async fn usr1_writes_diagnostics_to_the_log() {
     assert!(last.contains("[DIAGNOSTICS"), "{last}");
     let log = node.log();
     for fact in [
-        &format!("program version=0.1.0 revision="),
-        &format!("pid={} uptime=", node.pid()),
+        "program version=0.1.0 revision=",
+        format!("pid={} uptime=", node.pid()).as_str(),
         "process resident_bytes=",
         "runtime workers=",
         "health ok",

@@ -9,6 +9,7 @@
 )]
 
 mod bed;
+mod data_dir;
 mod join;
 mod life;
 mod program;
