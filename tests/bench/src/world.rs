@@ -1,5 +1,6 @@
 //! What is measured: a cluster of release binaries, and OpenSSH's sshd beside it as target and bastion.
 //!
+//! Auth, proxy and node are a process each, so that what one costs is not counted with another.
 //! Both sides log the same user in with the same certificate, as the same login with the same clean
 //! home and shell, and clients use the same key exchange and cipher.
 
@@ -28,6 +29,7 @@ pub(crate) const NODE: &str = "bench-node";
 /// Everything that runs.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
+    pub(crate) auth: Daemon,
     pub(crate) proxy: Daemon,
     pub(crate) node: Daemon,
     pub(crate) bastion: Sshd,
@@ -43,20 +45,26 @@ impl World {
     /// Starts everything and waits until a first session has worked on both sides.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let [auth, ssh, tunnel, web] = free_ports()?;
+        let [listen, ssh, tunnel, web] = free_ports()?;
         let yaml = format!(
-            "version: v3\nteleport:\n  nodename: bench-proxy\n  data_dir: {data}\n\
-             auth_service:\n  cluster_name: bench\n  listen_addr: {auth}\n\
-             proxy_service:\n  listen_addr: {ssh}\n  tunnel_listen_addr: {tunnel}\n  web_listen_addr: {web}\n\
-             ssh_service:\n  enabled: no\n",
-            data = folder.path().join("proxy").display(),
+            "version: v3\nteleport:\n  nodename: bench-auth\n  data_dir: {data}\n\
+             auth_service:\n  cluster_name: bench\n  listen_addr: {listen}\n\
+             proxy_service:\n  enabled: no\nssh_service:\n  enabled: no\n",
+            data = folder.path().join("auth").display(),
         );
-        let proxy = start_daemon(folder.path(), "proxy", &yaml).await?;
-        let admin = admin(&folder.path().join("proxy"));
+        let auth = start_daemon(folder.path(), "auth", &yaml).await?;
+        let admin = admin(&folder.path().join("auth"));
         let status = admin.status().await?;
         let pin = status.ca_pins.first().cloned().unwrap_or_default();
         let credentials = user(&admin).await?;
         let token = join_token(&admin).await?;
+        let yaml = format!(
+            "version: v3\nteleport:\n  nodename: bench-proxy\n  data_dir: {data}\n  auth_server: {listen}\n  ca_pin: {pin}\n  auth_token: {token}\n\
+             proxy_service:\n  enabled: yes\n  listen_addr: {ssh}\n  tunnel_listen_addr: {tunnel}\n  web_listen_addr: {web}\n\
+             ssh_service:\n  enabled: no\n",
+            data = folder.path().join("proxy").display(),
+        );
+        let proxy = start_daemon(folder.path(), "proxy", &yaml).await?;
         let yaml = format!(
             "version: v3\nteleport:\n  nodename: {NODE}\n  data_dir: {data}\n  proxy_server: {web}\n  ca_pin: {pin}\n  auth_token: {token}\n\
              ssh_service:\n  enabled: yes\n",
@@ -70,6 +78,7 @@ impl World {
         );
         let world = Self {
             folder,
+            auth,
             proxy,
             node,
             bastion,
@@ -153,7 +162,7 @@ impl World {
     }
 
     fn logs(&self) -> String {
-        ["proxy", "node", "bastion", "target"]
+        ["auth", "proxy", "node", "bastion", "target"]
             .map(|name| std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default())
             .join("\n")
     }
@@ -186,12 +195,12 @@ async fn user(admin: &AuthClient) -> Result<Credentials, Failure> {
     Ok(Credentials { key, certificate: ssh_key::Certificate::from_openssh(&answer.ssh)? })
 }
 
-/// A token for any number of nodes.
+/// A token for the proxy and any number of nodes.
 pub(crate) async fn join_token(admin: &AuthClient) -> Result<String, Failure> {
     use domain::identity::SystemRole;
     use domain::token::{JoinMethod, Token, TokenSpec};
     let spec = TokenSpec {
-        roles: vec![SystemRole::Node],
+        roles: vec![SystemRole::Node, SystemRole::Proxy],
         join_method: JoinMethod::Token,
         suggested_labels: domain::label::Labels::default(),
         invites_user: None,

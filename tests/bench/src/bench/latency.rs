@@ -6,7 +6,7 @@ use terminal::{Explain, Failure};
 
 use crate::measure::{Scale, cpu_of_tree, median, median_ratio, millis, quantile, timed};
 use crate::table::{Report, at_most};
-use crate::world::World;
+use crate::world::{Daemon, World};
 
 /// Sessions per block when processor time is read: its clock ticks only every 10 ms.
 const BLOCK: usize = 40;
@@ -33,7 +33,9 @@ pub(crate) fn run(world: &World, scale: Scale, report: &mut Report) -> Result<()
 
 fn cpu(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let rounds = scale.rounds(BLOCK * 4);
-    let pids = [world.node.pid(), world.proxy.pid(), world.target.pid(), world.bastion.pid()];
+    let ours = [&world.node, &world.proxy, &world.auth].map(Daemon::pid);
+    let [node, proxy, auth] = ours;
+    let pids = [node, proxy, auth, world.target.pid(), world.bastion.pid()];
     let before = pids.map(cpu_of_tree);
     for _ in 0..rounds {
         exec_true(world.ours())?;
@@ -46,7 +48,7 @@ fn cpu(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> 
         .zip(before)
         .map(|(after, before)| after.since(before) * 1000.0 / rounds as f64)
         .collect();
-    let [node, proxy, target, bastion] = per_session.as_slice() else { return Ok(()) };
+    let [node, proxy, auth, target, bastion] = per_session.as_slice() else { return Ok(()) };
     let shown = |ours: f64, peer: f64| (format!("{ours:.2} ms"), format!("{peer:.2} ms"));
     report.add(at_most(
         "processor time per session, node / sshd",
@@ -60,6 +62,7 @@ fn cpu(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> 
         proxy / bastion,
         0.125,
     ));
+    report.show("  auth, with one durable batch of audit events", format!("{auth:.2} ms"), "");
     Ok(())
 }
 

@@ -70,13 +70,13 @@ pub(crate) async fn run(world: World, scale: Scale, report: &mut Report) -> Resu
 
 async fn restart(world: World, links: usize) -> Result<f64, Failure> {
     let yaml = std::fs::read_to_string(world.path("proxy.yaml"))?;
-    let World { folder, proxy, node, .. } = world;
+    let World { folder, auth, proxy, node, .. } = world;
     drop(proxy);
     sleep(Duration::from_secs(2)).await;
     let again = crate::world::start_daemon(folder.path(), "proxy", &yaml).await?;
     let started = Instant::now();
     wait(again.diagnostics, links).await?;
-    drop(node);
+    drop((node, auth));
     Ok(started.elapsed().as_secs_f64())
 }
 
