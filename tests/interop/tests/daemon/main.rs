@@ -12,5 +12,6 @@ mod bed;
 mod data_dir;
 mod join;
 mod life;
+mod outage;
 mod program;
 mod web;
