@@ -11,7 +11,9 @@
 mod bed;
 mod data_dir;
 mod join;
+mod label;
 mod life;
 mod outage;
+mod plugin;
 mod program;
 mod web;
