@@ -2,9 +2,10 @@
 //!
 //! SSH flow control is per channel, but russh delivers messages of all channels one after another and
 //! gives window back before they are taken: a channel nobody reads would stop its whole connection.
-//! So each channel is read at once into a queue of its own, bounded in bytes; past the bound the
-//! connection waits, so memory stays bounded with any client. That is a client's own affair as long as
-//! the connection is its own; where many share one, both ends keep below the bound (see [`paced`]).
+//! So each channel is read at once into a queue of its own. What waits in the queues of a client's
+//! connection slows that client down (see [`backlog`]); between our own ends each side knows what the
+//! other has taken (see [`paced`]). Only a peer that keeps to neither meets the bound in bytes, past
+//! which its connection waits; so memory stays bounded with any peer.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,16 +19,29 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+pub mod backlog;
 pub mod paced;
 
+use backlog::Backlog;
+
 /// The most bytes waiting in one channel's queue.
-pub const AHEAD_MAX: usize = 4 * 1024 * 1024;
+pub const AHEAD_MAX: usize = 16 * 1024 * 1024;
+/// Chunks up to this size are put together: a thousand tiny ones must not cost a thousand times their
+/// bookkeeping.
+const TINY: usize = 1024;
+
+const _: () = assert!(
+    backlog::FULL + 2 * crate::config::WINDOW as usize <= AHEAD_MAX,
+    "whoever is slowed down is not stopped"
+);
 
 #[derive(Default)]
 struct Queue {
     chunks: VecDeque<Bytes>,
     bytes: usize,
     ended: bool,
+    /// Nobody takes anything any more.
+    forgotten: bool,
     reader: Option<Waker>,
 }
 
@@ -35,13 +49,22 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     taken: Notify,
+    /// Where the bytes are counted too.
+    backlog: Backlog,
 }
 
 impl Shared {
     fn push(&self, chunk: Bytes) {
         let mut queue = self.queue.lock();
+        if queue.forgotten {
+            return;
+        }
         queue.bytes += chunk.len();
-        queue.chunks.push_back(chunk);
+        self.backlog.add(chunk.len());
+        match queue.chunks.back_mut() {
+            Some(last) if last.len() + chunk.len() <= TINY => *last = [last.as_ref(), &chunk].concat().into(),
+            _ => queue.chunks.push_back(chunk),
+        }
         wake(queue.reader.take());
     }
 
@@ -72,12 +95,23 @@ impl Shared {
             }
             queue.bytes -= taken;
         }
+        self.backlog.subtract(before - queue.bytes);
         let there_is_room_again = before >= AHEAD_MAX && queue.bytes < AHEAD_MAX;
         drop(queue);
         if there_is_room_again {
             self.taken.notify_one();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Nobody will take what is left.
+    fn forget(&self) {
+        let mut queue = self.queue.lock();
+        queue.forgotten = true;
+        queue.chunks.clear();
+        self.backlog.subtract(std::mem::take(&mut queue.bytes));
+        drop(queue);
+        self.taken.notify_one();
     }
 
     async fn wait_for_room(&self) {
@@ -100,9 +134,9 @@ pub struct AheadReader {
 }
 
 impl AheadReader {
-    /// Starts reading.
-    pub fn new(read: ChannelReadHalf) -> Self {
-        let shared = Arc::new(Shared::default());
+    /// Starts reading a channel of the connection this backlog is of.
+    pub fn new(read: ChannelReadHalf, backlog: &Backlog) -> Self {
+        let shared = Arc::new(Shared { backlog: backlog.clone(), ..Shared::default() });
         let reading = tokio::spawn(read_all(read, Arc::clone(&shared)));
         Self { shared, reading }
     }
@@ -111,6 +145,7 @@ impl AheadReader {
 impl Drop for AheadReader {
     fn drop(&mut self) {
         self.reading.abort();
+        self.shared.forget();
     }
 }
 
@@ -122,8 +157,8 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Starts reading the channel. Dropping the stream closes it.
-    pub fn new<M>(channel: Channel<M>) -> Self
+    /// Starts reading a channel of the connection this backlog is of. Dropping the stream closes it.
+    pub fn new<M>(channel: Channel<M>, backlog: &Backlog) -> Self
     where
         M: From<(russh::ChannelId, ChannelMsg)> + Send + Sync + 'static,
     {
@@ -137,7 +172,7 @@ impl Ahead {
                 });
             }
         };
-        Self { reader: AheadReader::new(read), writer, close: Some(Box::new(close)) }
+        Self { reader: AheadReader::new(read, backlog), writer, close: Some(Box::new(close)) }
     }
 }
 

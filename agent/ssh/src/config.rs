@@ -14,7 +14,7 @@ use crate::algorithm::Algorithms;
 const GREETING: &str = "SSH-2.0-Teleport";
 
 /// What one channel may have under way towards us, in bytes.
-const WINDOW: u32 = 2 * 1024 * 1024;
+pub(crate) const WINDOW: u32 = 2 * 1024 * 1024;
 /// The same inside a tunnel, where one channel is one whole connection.
 const TUNNEL_WINDOW: u32 = 4 * 1024 * 1024;
 /// The largest payload of a packet towards us. OpenSSH uses 32 KiB, our own ends the maximum.

@@ -9,17 +9,24 @@ use russh::server::{Config, Handler};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
+use crate::ahead::backlog::{Backlog, Patient};
+
 /// How long a client may take to go after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Tells the connection's keeper that the stranger proved who they are.
 #[derive(Debug, Clone, Default)]
-pub struct Known(Arc<Notify>);
+pub struct Known(Arc<Notify>, Backlog);
 
 impl Known {
     /// The stranger is one no longer.
     pub fn mark(&self) {
         self.0.notify_one();
+    }
+
+    /// What waits to be taken on this connection.
+    pub fn backlog(&self) -> &Backlog {
+        &self.1
     }
 }
 
@@ -41,7 +48,7 @@ where
     H: Handler<Error = russh::Error> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (stream, knife) = Severable::new(stream);
+    let (stream, knife) = Severable::new(Patient::new(stream, known.1.clone()));
     let cut = knife.clone();
     let session = async {
         let session = russh::server::run_stream(config, stream, handler).await?;

@@ -48,7 +48,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(service: Arc<NodeService>, known: Known, origin: Origin) -> Self {
         let entrance = Entrance::new(Arc::clone(&service.door), origin.peer, origin.local);
-        let forwards = Forwards::new(Arc::clone(&service));
+        let forwards = Forwards::new(Arc::clone(&service), known.backlog().clone());
         Self { service, known, origin, entrance, slots: HashMap::new(), forwards }
     }
 
@@ -207,6 +207,10 @@ impl Handler for Connection {
         self.slots.insert(channel.id(), Slot::Waiting(Waiting::new(channel)));
         reply.accept().await;
         Ok(())
+    }
+
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.known.backlog().window()
     }
 
     async fn pty_request(

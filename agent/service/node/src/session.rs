@@ -12,6 +12,7 @@ use port::host_user::HostUser;
 use russh::server::Msg;
 use russh::{Channel, ChannelWriteHalf};
 use ssh::ahead::AheadReader;
+use ssh::ahead::backlog::Backlog;
 use sys::session::{ExitStatus, SpawnRequest, Terminal};
 use tokio::sync::mpsc;
 
@@ -63,6 +64,8 @@ pub(crate) struct Plan {
     /// Whether the client forwards its agent.
     pub(crate) agent: bool,
     pub(crate) control: mpsc::Receiver<Control>,
+    /// What waits on the client's connection.
+    pub(crate) backlog: Backlog,
 }
 
 impl Plan {
@@ -73,7 +76,19 @@ impl Plan {
         let _counted = scopeguard(move || {
             metrics.sessions.dec();
         });
-        let Self { service, permit, context, wanted, env, terminal, channel, client, agent, control } = self;
+        let Self {
+            service,
+            permit,
+            context,
+            wanted,
+            env,
+            terminal,
+            channel,
+            client,
+            agent,
+            control,
+            backlog,
+        } = self;
         let (read, write) = channel.split();
         let started = service.deps.clock.now();
         let interactive = terminal.is_some();
@@ -83,7 +98,13 @@ impl Plan {
             refuse(&client, &write, SessionError::NotRecorded(error)).await;
             return;
         }
-        let begin = Begin { service: &service, permit: &permit, context: &context, wanted: &wanted };
+        let begin = Begin {
+            service: &service,
+            permit: &permit,
+            context: &context,
+            wanted: &wanted,
+            backlog: &backlog,
+        };
         let agent = agent.then(|| client.clone());
         let outcome = begin.session(env, terminal, agent, control, (read, &write)).await;
         let detail = ended(&wanted, &outcome);
@@ -110,6 +131,7 @@ struct Begin<'a> {
     permit: &'a SessionPermit,
     context: &'a Context,
     wanted: &'a Wanted,
+    backlog: &'a Backlog,
 }
 
 impl Begin<'_> {
@@ -123,7 +145,9 @@ impl Begin<'_> {
     ) -> Result<ExitStatus, SessionError> {
         let user = self.find_user().await?;
         let agent = match agent {
-            Some(handle) => agent::Forwarded::start(&self.service.deps.launcher, &user, handle).await,
+            Some(handle) => {
+                agent::Forwarded::start(&self.service.deps.launcher, &user, handle, self.backlog).await
+            }
             None => None,
         };
         env.extend(agent.as_ref().map(|agent| ("SSH_AUTH_SOCK".to_owned(), agent.path())));
@@ -143,7 +167,7 @@ impl Begin<'_> {
             Wanted::Command(command) => Copying::of(command),
             _ => None,
         };
-        let client = (AheadReader::new(read), write);
+        let client = (AheadReader::new(read, self.backlog), write);
         let obeying = (control, |size| self.resized(size));
         let tap = Copying::tap(copying.as_mut());
         let status = streams::carry(&session.process, session.streams, client, obeying, tap).await?;

@@ -15,6 +15,7 @@ use russh::keys::Certificate;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use ssh::ahead::Ahead;
+use ssh::ahead::backlog::Backlog;
 use ssh::entrance::Entrance;
 use ssh::refuse::{connect_failed, prohibited};
 use ssh::serve::Known;
@@ -57,7 +58,8 @@ impl Session {
         }
         let context = self.entrance.context();
         self.service.deps.metrics.streams.inc();
-        Ok(Errand { service: Arc::clone(&self.service), user, peer: self.peer, context, streams })
+        let (service, backlog) = (Arc::clone(&self.service), self.known.backlog().clone());
+        Ok(Errand { service, user, peer: self.peer, context, streams, backlog })
     }
 }
 
@@ -68,6 +70,7 @@ pub(crate) struct Errand {
     peer: SocketAddr,
     context: domain::audit::Context,
     streams: Arc<AtomicUsize>,
+    backlog: Backlog,
 }
 
 impl Errand {
@@ -83,7 +86,8 @@ impl Errand {
     }
 
     /// Carries bytes until both sides are done.
-    pub(crate) async fn carry(&self, mut client: impl port::stream::Stream, mut node: BoxedStream) {
+    pub(crate) async fn carry(&self, client: Channel<Msg>, mut node: BoxedStream) {
+        let mut client = Ahead::new(client, &self.backlog);
         // How a connection ends, and which side cut it, is the business of the two ends.
         let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut node, COPY, COPY).await;
     }
@@ -144,6 +148,10 @@ impl Handler for Session {
         Ok(())
     }
 
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.known.backlog().window()
+    }
+
     async fn channel_open_direct_tcpip(
         &mut self,
         channel: Channel<Msg>,
@@ -169,7 +177,7 @@ impl Handler for Session {
             match errand.connect(&target).await {
                 Ok(node) => {
                     reply.accept().await;
-                    errand.carry(Ahead::new(channel), node).await;
+                    errand.carry(channel, node).await;
                 }
                 Err(error @ ProxyError::Dial(_)) => reply.reject(connect_failed(error)).await,
                 Err(error) => reply.reject(prohibited(error)).await,

@@ -150,8 +150,10 @@ async fn twenty_sessions_share_one_connection() {
     let bed = Bed::start().await;
     let socket = bed.file("master");
     let path = format!("ControlPath={socket}");
-    let started = bed.through("ssh", &["-o", "ControlMaster=yes", "-o", &path, "-fN", NODE]).await;
-    assert_eq!(started.code(), Some(0), "{}", started.stderr);
+    let mut master = bed.joe.command("ssh");
+    master.args(["-J", "proxy", "-o", "ControlMaster=yes", "-o", &path, "-N", NODE]);
+    let mut master = master.stdin(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    eventually("the master listens", || async { std::path::Path::new(&socket).exists().then_some(()) }).await;
     let sessions = (0..20).map(|number| {
         let mut ssh = bed.joe.command("ssh");
         // All twenty are open before the first may end.
@@ -162,7 +164,7 @@ async fn twenty_sessions_share_one_connection() {
     });
     let mut sessions: Vec<_> = sessions.collect();
     eventually("twenty sessions", || async {
-        (bed.node.metric("ssh_sessions_active").await.unwrap_or_default() >= 20.0).then_some(())
+        (bed.node.metric("node_sessions").await.unwrap_or_default() >= 20.0).then_some(())
     })
     .await;
     for (number, session) in sessions.drain(..).enumerate() {
@@ -171,6 +173,23 @@ async fn twenty_sessions_share_one_connection() {
         assert_eq!(output.status.code(), i32::try_from(number).ok());
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{number}\n"));
     }
+    // One that reads nothing of what it is sent without end holds up none of the others.
+    let mut stuck = bed.joe.command("ssh");
+    stuck.args(["-o", &path, NODE, "sleep 1000"]);
+    stuck.stdin(std::fs::File::open("/dev/zero").unwrap()).stdout(std::process::Stdio::null());
+    let mut stuck = stuck.kill_on_drop(true).spawn().unwrap();
+    eventually("the session runs", || async {
+        (bed.node.metric("node_sessions").await.unwrap_or_default() >= 1.0).then_some(())
+    })
+    .await;
+    let bytes = noise(1 << 20);
+    let beside = run_with(bed.joe.command("ssh").args(["-o", &path, NODE, "cat"]), &bytes).await;
+    assert!(beside.stdout == bytes, "{}", beside.stderr);
+    let down = run(bed.joe.command("ssh").args(["-o", &path, NODE, "head -c 16777216 /dev/zero"])).await;
+    assert_eq!(down.stdout.len(), 16 << 20, "{}", down.stderr);
+    stuck.start_kill().unwrap();
+    stuck.wait().await.unwrap();
     let ended = run(bed.joe.command("ssh").args(["-o", &path, "-O", "exit", NODE])).await;
     assert!(ended.status.success(), "{}", ended.stderr);
+    master.wait().await.unwrap();
 }

@@ -71,7 +71,20 @@ impl Connection {
         env.extend(about(&self.origin, permit.user(), &cluster, host, &sid));
         let context = domain::audit::Context { sid, ..self.entrance.context() };
         let (sender, control) = mpsc::channel(CONTROLS);
-        let plan = Plan { service, permit, context, wanted, env, terminal, channel, client, agent, control };
+        let backlog = self.known.backlog().clone();
+        let plan = Plan {
+            service,
+            permit,
+            context,
+            wanted,
+            env,
+            terminal,
+            channel,
+            client,
+            agent,
+            control,
+            backlog,
+        };
         tokio::spawn(plan.run());
         sender
     }

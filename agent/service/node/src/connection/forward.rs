@@ -18,6 +18,7 @@ use port::stream::BoxedStream;
 use russh::Channel;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use ssh::ahead::Ahead;
+use ssh::ahead::backlog::Backlog;
 use ssh::refuse::{connect_failed, prohibited};
 use tokio::task::JoinHandle;
 
@@ -53,6 +54,7 @@ impl std::fmt::Display for Target {
 pub(super) struct Forwards {
     service: Arc<NodeService>,
     open: Arc<AtomicUsize>,
+    backlog: Backlog,
     listeners: HashMap<Place, Listening>,
 }
 
@@ -72,8 +74,8 @@ impl Drop for Listening {
 }
 
 impl Forwards {
-    pub(super) fn new(service: Arc<NodeService>) -> Self {
-        Self { service, open: Arc::default(), listeners: HashMap::new() }
+    pub(super) fn new(service: Arc<NodeService>, backlog: Backlog) -> Self {
+        Self { service, open: Arc::default(), backlog, listeners: HashMap::new() }
     }
 
     /// Connects a channel to its target, if that is permitted.
@@ -96,7 +98,7 @@ impl Forwards {
             reply.reject(prohibited(format!("more than {CONNECTIONS_MAX} forwarded connections"))).await;
             return;
         };
-        let service = Arc::clone(&self.service);
+        let (service, backlog) = (Arc::clone(&self.service), self.backlog.clone());
         tokio::spawn(async move {
             let outcome = service.reach(&target, permit.login()).await;
             let told = match &outcome {
@@ -107,7 +109,7 @@ impl Forwards {
             match outcome {
                 Ok(stream) => {
                     reply.accept().await;
-                    carry(stream, channel).await;
+                    carry(stream, channel, &backlog).await;
                 }
                 Err(error) => reply.reject(connect_failed(error)).await,
             }
@@ -132,19 +134,19 @@ impl Forwards {
         self.note(context, &shown, told);
         let listener = outcome.ok()?;
         let bound = listener.local_addr().ok()?.port();
-        let open = Arc::clone(&self.open);
+        let (open, backlog) = (Arc::clone(&self.open), self.backlog.clone());
         let name = address.to_owned();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let Some(place) = Counted::enter(&open) else { continue };
                 let _ = stream.set_nodelay(true);
-                let (client, name) = (client.clone(), name.clone());
+                let (client, name, backlog) = (client.clone(), name.clone(), backlog.clone());
                 tokio::spawn(async move {
                     let origin = (peer.ip().to_string(), u32::from(peer.port()));
                     let opened =
                         client.channel_open_forwarded_tcpip(name, u32::from(bound), origin.0, origin.1).await;
                     if let Ok(channel) = opened {
-                        carry(Box::new(stream), channel).await;
+                        carry(Box::new(stream), channel, &backlog).await;
                     }
                     drop(place);
                 });
@@ -183,14 +185,15 @@ impl Forwards {
         };
         self.note(context, &Target::Unix(path.into()), told);
         let Ok(listener) = outcome else { return false };
-        let (open, name) = (Arc::clone(&self.open), path.to_owned());
+        let (open, backlog) = (Arc::clone(&self.open), self.backlog.clone());
+        let name = path.to_owned();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some(place) = Counted::enter(&open) else { continue };
-                let (client, name) = (client.clone(), name.clone());
+                let (client, name, backlog) = (client.clone(), name.clone(), backlog.clone());
                 tokio::spawn(async move {
                     if let Ok(channel) = client.channel_open_forwarded_streamlocal(name).await {
-                        carry(Box::new(stream), channel).await;
+                        carry(Box::new(stream), channel, &backlog).await;
                     }
                     drop(place);
                 });
@@ -269,8 +272,8 @@ fn loopback(address: &str) -> Option<IpAddr> {
     }
 }
 
-async fn carry(mut near: BoxedStream, channel: Channel<Msg>) {
-    let mut far = Ahead::new(channel);
+async fn carry(mut near: BoxedStream, channel: Channel<Msg>, backlog: &Backlog) {
+    let mut far = Ahead::new(channel, backlog);
     // How it ends is the business of the two ends.
     let _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, COPY, COPY).await;
 }

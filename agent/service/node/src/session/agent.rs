@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use port::host_user::HostUser;
 use ssh::ahead::Ahead;
+use ssh::ahead::backlog::Backlog;
 use sys::launch::Launcher;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
@@ -24,9 +25,12 @@ impl Forwarded {
         launcher: &Launcher,
         user: &HostUser,
         client: russh::server::Handle,
+        backlog: &Backlog,
     ) -> Option<Self> {
         match launcher.listen_agent(user).await {
-            Ok((listener, path)) => Some(Self { path, accepting: tokio::spawn(accept(listener, client)) }),
+            Ok((listener, path)) => {
+                Some(Self { path, accepting: tokio::spawn(accept(listener, client, backlog.clone())) })
+            }
             Err(error) => {
                 tracing::warn!(login = %user.name, error = &error as &dyn std::error::Error, "the agent is not forwarded");
                 None
@@ -54,14 +58,14 @@ impl Drop for Forwarded {
     }
 }
 
-async fn accept(listener: UnixListener, client: russh::server::Handle) {
+async fn accept(listener: UnixListener, client: russh::server::Handle, backlog: Backlog) {
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
     while let Ok((mut local, _)) = listener.accept().await {
         let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
-        let client = client.clone();
+        let (client, backlog) = (client.clone(), backlog.clone());
         tokio::spawn(async move {
             if let Ok(channel) = client.channel_open_agent().await {
-                let mut remote = Ahead::new(channel);
+                let mut remote = Ahead::new(channel, &backlog);
                 let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
             }
             drop(place);

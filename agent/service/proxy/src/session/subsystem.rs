@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use domain::route::Target;
 use russh::server::Msg;
 use russh::{Channel, ChannelId};
-use ssh::ahead::Ahead;
 
 use super::Errand;
 
@@ -34,7 +33,7 @@ impl Waiting {
 /// Connects the channel to the node it names, or says why not.
 pub(super) async fn run(errand: Errand, target: Target, channel: Channel<Msg>) {
     match errand.connect(&target).await {
-        Ok(node) => errand.carry(Ahead::new(channel), node).await,
+        Ok(node) => errand.carry(channel, node).await,
         Err(error) => say_no(channel, error).await,
     }
 }

@@ -1,0 +1,129 @@
+//! What waits on one client's connection, and how the client is slowed down by it.
+//!
+//! russh gives a channel's window back as bytes arrive, taken or not, and there is no way to give it
+//! back later. To stop reading instead would be wrong: what the client allows *us* to send arrives the
+//! same way, so a program that answers while it is written to would wait for its client, and the client
+//! for us, for ever. So everything is read, and once too much waits, the window that is given back
+//! shrinks to [`TRICKLE`] bytes: a client that keeps to the protocol then sends next to nothing, and
+//! each of its tiny packets asks anew whether there is room. [`Patient`] makes those rare.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::config::WINDOW;
+
+/// Bytes that may wait on one connection before its client is slowed down.
+pub const FULL: usize = 4 * 1024 * 1024;
+/// The window of a client that is slowed down, in bytes. It is given back when it is used up; one byte
+/// would never be, because russh gives back what is less than half.
+const TRICKLE: u32 = 2;
+/// Reads of so many bytes or fewer are those of a client that was slowed down.
+const SMALL: usize = 256;
+/// So many small reads in a row, and the client is let wait. A packet is read in two or three.
+const SMALL_READS: u32 = 8;
+/// For how long.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The bytes that wait in all queues of one connection. Clones count the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// The window the client's channels are given from now on; what russh asks for by
+    /// `adjust_window`.
+    pub fn window(&self) -> u32 {
+        if self.is_full() { TRICKLE } else { WINDOW }
+    }
+
+    pub(super) fn add(&self, count: usize) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn subtract(&self, count: usize) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Whether the client is to be slowed down.
+    fn is_full(&self) -> bool {
+        self.bytes() >= FULL
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's stream on which tiny packets are read with pauses while too much waits.
+#[derive(Debug)]
+pub struct Patient<S> {
+    stream: S,
+    backlog: Backlog,
+    small_reads: u32,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    /// The stream of the connection whose queues the backlog counts.
+    pub fn new(stream: S, backlog: Backlog) -> Self {
+        Self { stream, backlog, small_reads: 0, pause: None }
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.small_reads >= SMALL_READS && self.backlog.is_full() {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
+            ready!(pause.as_mut().poll(cx));
+            self.small_reads = 0;
+        }
+        self.pause = None;
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_pause(cx));
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let small = buf.filled().len() - before <= SMALL;
+        self.small_reads = if small { self.small_reads.saturating_add(1) } else { 0 };
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
