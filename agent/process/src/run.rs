@@ -142,7 +142,7 @@ impl Running {
     async fn start_all(&mut self, settings: &Settings) -> Result<(), ProcessError> {
         let data = DataDir::open(&settings.data_dir)?;
         let host_id = data.host_id(&*self.host.random)?;
-        let joined = has_joined(&data, settings)?;
+        let joined = has_joined(&data, settings, self.started)?;
         let secrets = settings.resolve_secrets(joined, &config::read_file)?;
         self.start_diagnostics(settings).await?;
         let ports = self.bind(settings).await?;
@@ -334,11 +334,11 @@ struct Bound {
     max: usize,
 }
 
-/// Whether the roles of this process that join have done so, so that tokens and pins are needed no
-/// more.
-fn has_joined(data: &DataDir, settings: &Settings) -> Result<bool, ProcessError> {
+/// Whether the roles of this process that join have done so and have not been away for too long since,
+/// so that tokens and pins are needed no more.
+fn has_joined(data: &DataDir, settings: &Settings, now: Timestamp) -> Result<bool, ProcessError> {
     for (role, runs) in [(proxy::ROLE, settings.proxy.is_some()), (node::ROLE, settings.node.is_some())] {
-        if runs && data.identity(role)?.is_none() {
+        if runs && data.identity(role)?.is_none_or(|identity| identity.is_expired(now)) {
             return Ok(false);
         }
     }

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod age;
 mod certificate;
 mod channel;
 mod crowd;
