@@ -9,5 +9,7 @@
 )]
 
 mod bed;
+mod copy;
+mod forward;
 mod route;
 mod session;
