@@ -138,6 +138,65 @@ async fn a_second_signal_ends_the_wait_of_a_drain() {
     assert_eq!(node.ended().await.code(), Some(0), "{}", node.log());
     assert!(asked.elapsed() < PROMPT, "{:?}", asked.elapsed());
     assert_ne!(session.await.unwrap().code(), Some(0));
+    // What was cut short is on record all the same.
+    world
+        .event("the session that was cut short", |event| {
+            event["event"] == "exec"
+                && event["command"].as_str().is_some_and(|command| command.contains("sleep 600"))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_drains_as_well() {
+    let mut world = World::start_apart().await;
+    let node = world.node("web-1").await;
+    let home = world.user("joe", "root").await;
+    let (begun, finish) = (world.folder().join("begun"), world.folder().join("finish"));
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.05; done; echo finished",
+        begun.display(),
+        finish.display()
+    );
+    let session = tokio::spawn({
+        let home = home.clone();
+        async move { home.on("web-1.main", &script).await }
+    });
+    eventually("the session runs", || async { begun.exists().then_some(()) }).await;
+    let mut proxy = world.proxy.take().unwrap();
+    proxy.signal(Signal::QUIT);
+    proxy.logged("draining: no new connections").await;
+    let refused = home.on("web-1.main", "echo no").await;
+    assert_eq!((refused.code(), refused.text().as_str()), (Some(255), ""), "{}", refused.stderr);
+    assert!(proxy.is_running() && !session.is_finished());
+    std::fs::write(&finish, "").unwrap();
+    assert_eq!(session.await.unwrap().good(), "finished\n");
+    assert_eq!(proxy.ended().await.code(), Some(0), "{}", proxy.log());
+    drop(node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_daemon_from_starting_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = |name: &str| folder.path().join(name);
+    let yaml = |name: &str, general: &str| {
+        auth_yaml(&data(name), &Port::free(), "").replacen("teleport:\n", &format!("teleport:\n{general}"), 1)
+    };
+    let log = yaml("log", "  log:\n    output: /nonexistent/folder/teleport.log\n");
+    gives_up(Daemon::spawn(folder.path(), "log", &log), &["/nonexistent/folder/teleport.log"]).await;
+    let pid = yaml("pid", "  pid_file: /nonexistent/folder/pid\n");
+    gives_up(Daemon::spawn(folder.path(), "pid", &pid), &["/nonexistent/folder/pid"]).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = tokio::process::Command::new(teleport_tests_interop::program("teleport"));
+    let file = folder.path().join("taken.yaml");
+    let listen = format!("  listen_addr: {address}\n");
+    let own = yaml("taken", "");
+    let line = own.lines().find(|line| line.contains("listen_addr")).unwrap().to_owned() + "\n";
+    std::fs::write(&file, own.replace(&line, &listen)).unwrap();
+    command.args(["start", "-c"]).arg(file);
+    let says = [&format!("cannot listen on {address}"), "another program listens there"];
+    gives_up(Daemon::spawn_command(folder.path(), "taken", command), &says).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,35 @@ fn starts_before(event: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_had_not_delivered_is_delivered_once_by_the_next() {
+    let mut world = World::start_apart().await;
+    let mut node = world.node("web-1").await;
+    let home = world.user("joe", "root").await;
+    home.on("web-1.main", "true").await.good();
+    world.main.signal(Signal::KILL);
+    world.main.ended().await;
+    for number in 0..5 {
+        home.on("web-1.main", &format!("echo kept-{number}")).await.good();
+    }
+    node.signal(Signal::KILL);
+    node.ended().await;
+    world.main.respawn();
+    world.main.ready().await;
+    node.respawn();
+    node.ready().await;
+    for number in 0..5 {
+        let command = format!("echo kept-{number}");
+        let event = world.event(&command, |event| event["command"] == command.as_str()).await;
+        assert_eq!((&event["user"], &event["server_hostname"]), (&"joe".into(), &"web-1".into()), "{event}");
+    }
+    // The last of them may still be under way once more; a later event is behind all of them.
+    until_works(&home, "web-1.main").await;
+    world.event("a later session", |event| event["command"] == "echo in").await;
+    let kept = |event: &Value| event["command"].as_str().is_some_and(|command| command.contains("kept-"));
+    assert_eq!(world.events().into_iter().filter(kept).count(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removed_user_is_cut_off_at_once() {
     let world = World::start().await;
     let node = world.node("web-1").await;

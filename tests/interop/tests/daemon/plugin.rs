@@ -1,5 +1,6 @@
 //! Plugins from a folder: which load, and that the daemon lives on whatever they do.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Build;
 
@@ -7,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use teleport_tests_interop::{Daemon, World, eventually, program};
 use tokio::process::Command;
 
-use crate::bed::listed;
+use crate::bed::{gives_up, listed};
 
 /// The hostile guest, built by its own workspace.
 fn guest() -> Vec<u8> {
@@ -88,6 +89,19 @@ async fn a_plugin_is_refused_without_its_pin_and_the_log_has_the_line_to_add() {
     let spec = listed(&world, "web-1").await["spec"].clone();
     assert_eq!(spec["cmd_labels"]["word"], "hello", "{spec}");
     assert!(world.tctl(&["nodes", "ls"]).await.contains("plain=fine,word=hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_directory_that_is_not_in_order_keeps_the_daemon_from_starting() {
+    let world = World::start().await;
+    let place = Place::new(&world);
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(&place.directory, open).unwrap();
+    gives_up(place.spawn(&world, &format!("digest: {}", place.digest), &[]), &["--plugin-dir", "chmod go-w"])
+        .await;
+    let missing = Place { directory: world.folder().join("nowhere"), ..place };
+    let daemon = missing.spawn(&world, &format!("digest: {}", missing.digest), &[]);
+    gives_up(daemon, &["--plugin-dir", "nowhere"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
