@@ -76,11 +76,20 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings =
         config::load(&flags(arguments), &environment, &sys::process::hostname(), &config::read_file)?;
     net::install_crypto();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(workers(&settings, processors))
         .build()
         .while_doing("cannot start the runtime")?;
     runtime.block_on(serve(settings))
+}
+
+/// Threads that work. An agent leaves half of its host to those it is there for; and a thread that has
+/// no other to wake spends less on each session.
+fn workers(settings: &Settings, processors: usize) -> usize {
+    let is_agent = settings.auth.is_none() && settings.proxy.is_none();
+    if is_agent { (processors / 2).max(1) } else { processors }
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
