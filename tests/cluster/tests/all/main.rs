@@ -11,6 +11,7 @@
 mod age;
 mod certificate;
 mod channel;
+mod claim;
 mod crowd;
 mod first_path;
 mod garbage;
