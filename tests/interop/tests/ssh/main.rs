@@ -9,7 +9,12 @@
 )]
 
 mod bed;
+mod certificate;
 mod copy;
+mod forged;
 mod forward;
+mod library;
+mod refusal;
 mod route;
 mod session;
+mod terminal;

@@ -1,0 +1,108 @@
+//! Who does not get in, what stock ssh shows them, and what is written down.
+
+use teleport_tests_interop::{Home, login};
+
+use crate::bed::{Bed, NODE};
+use crate::forged::{authority, keygen, replace};
+
+/// What somebody is told at both doors when their certificate is no good; and both write it down.
+async fn refused_at_the_proxy(bed: &Bed, home: &Home, reason: &str) {
+    let before = bed.world.events().len();
+    let output = home.on(NODE, "echo in").await;
+    assert_eq!((output.code(), output.text().as_str()), (Some(255), ""), "{reason}: {}", output.stderr);
+    assert!(output.stderr.contains(&format!("access denied: {reason}")), "{reason}: {}", output.stderr);
+    let event = bed
+        .world
+        .event(reason, |event| {
+            let later = bed.world.events()[before..].iter().any(|other| other["uid"] == event["uid"]);
+            later && event["code"] == "T3007W" && event["error"].as_str().unwrap().contains(reason)
+        })
+        .await;
+    assert_eq!((&event["event"], &event["success"]), (&"auth".into(), &false.into()), "{event}");
+    assert_eq!(event["login"], login().as_str(), "{event}");
+    assert!(event["addr.remote"].as_str().unwrap().starts_with("127.0.0.1:"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_certificates_that_are_no_good_are_told_why() {
+    let bed = Bed::start().await;
+    let (users, hosts) = (authority(&bed.world, "user").await, authority(&bed.world, "host").await);
+    let other = bed.world.folder().join("other");
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", other.to_str().unwrap()]).await;
+    let me = login();
+    let joe = &bed.joe;
+    // The same tool and the same options as below make a good one, so it is what differs that is refused.
+    replace(joe, &users, &["-n", &me, "-V", "-1h:+1h", "-O", "no-x11-forwarding"]).await;
+    assert_eq!(joe.on(NODE, "echo in").await.good(), "in\n");
+    let good = ["-n", me.as_str(), "-V", "-1h:+1h"];
+    replace(joe, &other, &good).await;
+    refused_at_the_proxy(&bed, joe, "the certificate was not signed by this cluster's user authority").await;
+    replace(joe, &hosts, &good).await;
+    refused_at_the_proxy(&bed, joe, "the certificate was not signed by this cluster's user authority").await;
+    replace(joe, &users, &["-n", &me, "-V", "-2h:-1h"]).await;
+    refused_at_the_proxy(&bed, joe, "the certificate expired").await;
+    replace(joe, &users, &["-n", &me, "-V", "+1h:+2h"]).await;
+    refused_at_the_proxy(&bed, joe, "the certificate is not valid yet").await;
+    replace(joe, &users, &["-n", &me, "-V", "-1h:+1h", "-O", "source-address=10.0.0.0/8"]).await;
+    refused_at_the_proxy(&bed, joe, "the certificate may not be used from 127.0.0.1").await;
+    replace(joe, &users, &["-n", &me, "-V", "-1h:+1h", "-O", "critical:no-such-option=x"]).await;
+    refused_at_the_proxy(&bed, joe, "the certificate has the critical option \"no-such-option\"").await;
+    replace(joe, &users, &["-h", "-n", &me, "-V", "-1h:+1h"]).await;
+    std::fs::remove_file(joe.file("id-cert.pub")).unwrap();
+    refused_at_the_proxy(&bed, joe, "no valid certificate of this cluster was offered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_address_that_fits_lets_in() {
+    let bed = Bed::start().await;
+    for (range, fits) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let out = bed.joe.file("id").display().to_string();
+        let range = format!("--source-address={range}");
+        bed.world.tctl(&["auth", "sign", "--user=joe", "--out", &out, "--overwrite", &range]).await;
+        if fits {
+            assert_eq!(bed.on("echo in").await.good(), "in\n");
+        } else {
+            refused_at_the_proxy(&bed, &bed.joe, "the certificate may not be used from 127.0.0.1").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_not_allowed_is_refused_by_the_node() {
+    let bed = Bed::start().await;
+    let at = format!("nobody@{NODE}");
+    // The proxy is entered as oneself; it is the node that refuses.
+    let output = bed.joe.on(&at, "echo in").await;
+    let reason = "the certificate does not allow the login \"nobody\"";
+    assert_eq!(output.code(), Some(255));
+    assert!(output.stderr.contains(&format!("access denied: {reason}")), "{}", output.stderr);
+    let event = bed.event("auth", |event| event["login"] == "nobody").await;
+    assert_eq!((&event["code"], &event["error"]), (&"T3007W".into(), &reason.into()), "{event}");
+    // A certificate from before the role changed holds a login that is no longer allowed.
+    let eve = bed.world.user("eve", &format!("nobody,{}", login())).await;
+    bed.world.tctl(&["users", "rm", "eve"]).await;
+    bed.world.tctl(&["users", "add", "eve", &login()]).await;
+    let told = teleport_tests_interop::eventually("eve is refused", || async {
+        let output = eve.on(NODE, "echo in").await;
+        (!output.status.success()).then_some(output.stderr)
+    })
+    .await;
+    assert!(told.contains("access denied: "), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_denies_is_told_apart_from_a_node_that_is_not_there() {
+    let bed = Bed::start().await;
+    let role = "kind: role\nversion: v7\nmetadata: {name: elsewhere}\nspec:\n  \
+                allow: {logins: ['{{internal.logins}}'], node_labels: {env: prod}}\n";
+    bed.world.try_tctl(&["create"], role.as_bytes()).await.good();
+    bed.world.tctl(&["users", "add", "ann", "--roles=elsewhere", &format!("--logins={}", login())]).await;
+    let ann = bed.world.sign("ann").await;
+    // What one may not reach, one does not learn of.
+    let output = ann.on(NODE, "echo in").await;
+    assert!(!output.status.success());
+    assert!(output.stderr.contains("node \"web-1.main\" is unknown or offline"), "{}", output.stderr);
+    let event =
+        bed.world.event("the refusal", |event| event["code"] == "T1006W" && event["user"] == "ann").await;
+    assert!(event["reason"].as_str().unwrap().contains("web-1.main"), "{event}");
+}
