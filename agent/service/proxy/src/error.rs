@@ -14,7 +14,7 @@ pub enum ProxyError {
     /// The roles do not open the node.
     #[error("access denied: {0}")]
     Denied(#[from] Denied),
-    /// The user was locked since they signed in.
+    /// The user was locked since they signed in, or the node is.
     #[error("access denied: {0}")]
     NotAdmitted(#[from] NotAdmitted),
     /// The node does not answer.

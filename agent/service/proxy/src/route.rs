@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::access::{Checker, DialPermit};
 use domain::route::Target;
 use port::stream::BoxedStream;
-use ssh::user::User;
+use ssh::user::{Authenticator, User};
 
 use crate::error::ProxyError;
 use crate::service::ProxyService;
@@ -24,6 +24,10 @@ impl ProxyService {
     ) -> Result<BoxedStream, ProxyError> {
         self.door.authenticator.check_lock(user, None)?;
         let permit = self.permit(user, target)?;
+        // A host that is locked may have been taken over: its link is still up, and it will not turn
+        // users away itself.
+        let onto = Authenticator { server: Some(permit.host_id()), ..self.door.authenticator.clone() };
+        onto.check_lock(user, None)?;
         Ok(self.deps.dial.dial(&permit, client).await?)
     }
 

@@ -16,6 +16,7 @@ mod crowd;
 mod first_path;
 mod garbage;
 mod kill;
+mod link;
 mod protocol;
 mod proxy;
 mod rpc;
