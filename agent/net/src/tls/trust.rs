@@ -34,21 +34,22 @@ impl ServerTrust {
                     .build()
                     .map_err(|error| config_error("host authority", error))?
             }
-            Self::Pins(pins) => Arc::new(PinVerifier { pins: pins.clone(), provider }),
-            Self::Anyone => Arc::new(AnyoneVerifier { provider }),
+            Self::Pins(pins) => Arc::new(Unknown { pins: Some(pins.clone()), provider }),
+            Self::Anyone => Arc::new(Unknown { pins: None, provider }),
         })
     }
 }
 
-/// Finds the pinned authority among the certificates the server sent, then checks the server's own
-/// certificate and name against that authority alone.
+/// Checks a server whose authority is not known yet. With pins: finds the pinned authority among the
+/// certificates the server sent, then checks the server's own certificate and name against that
+/// authority alone. Without: that it holds the key of the certificate it shows, and nothing more.
 #[derive(Debug)]
-struct PinVerifier {
-    pins: Vec<Pin>,
+struct Unknown {
+    pins: Option<Vec<Pin>>,
     provider: Arc<rustls::crypto::CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinVerifier {
+impl ServerCertVerifier for Unknown {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -57,7 +58,8 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let pinned = |der: &&CertificateDer<'_>| Pin::of(der).is_ok_and(|pin| self.pins.contains(&pin));
+        let Some(pins) = &self.pins else { return Ok(ServerCertVerified::assertion()) };
+        let pinned = |der: &&CertificateDer<'_>| Pin::of(der).is_ok_and(|pin| pins.contains(&pin));
         let authority = intermediates
             .iter()
             .find(pinned)
@@ -69,57 +71,6 @@ impl ServerCertVerifier for PinVerifier {
                 .build()
                 .map_err(|error| rustls::Error::General(error.to_string()))?;
         verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Checks that the server holds the key of the certificate it shows, and nothing more.
-#[derive(Debug)]
-struct AnyoneVerifier {
-    provider: Arc<rustls::crypto::CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyoneVerifier {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
