@@ -13,6 +13,7 @@ mod certificate;
 mod copy;
 mod forged;
 mod forward;
+mod identity;
 mod library;
 mod refusal;
 mod route;
