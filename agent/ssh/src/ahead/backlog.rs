@@ -30,7 +30,7 @@ const SMALL: usize = 256;
 /// So many small reads in a row, and the client is let wait. A packet is read in two or three.
 const SMALL_READS: u32 = 8;
 /// For how long.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The bytes that wait in all queues of one connection. Clones count the same ones.
 #[derive(Debug, Clone, Default)]

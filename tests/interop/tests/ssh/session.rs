@@ -101,7 +101,7 @@ async fn a_command_that_reads_nothing_or_has_closed_its_output_ends_at_once() {
 async fn a_client_that_goes_away_ends_its_command() {
     let bed = Bed::start().await;
     let mark = bed.file("alive");
-    let command = format!("touch {mark}; trap 'rm -f {mark}; exit 0' HUP; while :; do sleep 0.1; done");
+    let command = format!("trap 'rm -f {mark}; exit 0' HUP; touch {mark}; while :; do sleep 0.1; done");
     let mut ssh = bed.joe.command("ssh");
     ssh.args(["-tt", "-J", "proxy", NODE, &command]);
     ssh.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).kill_on_drop(true);
