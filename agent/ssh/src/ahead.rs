@@ -4,8 +4,9 @@
 //! gives window back before they are taken: a channel nobody reads would stop its whole connection.
 //! So each channel is read at once into a queue of its own. What waits in the queues of a client's
 //! connection slows that client down (see [`backlog`]); between our own ends each side knows what the
-//! other has taken (see [`paced`]). Only a peer that keeps to neither meets the bound in bytes, past
-//! which its connection waits; so memory stays bounded with any peer.
+//! other has taken (see [`paced`]). Only a peer that keeps to neither, or has dozens of channels that
+//! nobody reads, meets the bounds in bytes of a channel and of a connection, past which its connection
+//! waits; so memory stays bounded with any peer.
 
 use std::collections::VecDeque;
 use std::io;
@@ -115,8 +116,17 @@ impl Shared {
     }
 
     async fn wait_for_room(&self) {
-        while self.queue.lock().bytes >= AHEAD_MAX {
-            self.taken.notified().await;
+        loop {
+            let mut room = std::pin::pin!(self.backlog.room());
+            // From here on news is not missed.
+            room.as_mut().enable();
+            if self.queue.lock().bytes < AHEAD_MAX && self.backlog.has_room() {
+                return;
+            }
+            tokio::select! {
+                () = self.taken.notified() => {}
+                () = room => {}
+            }
         }
     }
 }

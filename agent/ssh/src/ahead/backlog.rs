@@ -16,6 +16,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Sleep;
 
 use crate::config::WINDOW;
@@ -32,9 +34,20 @@ const SMALL_READS: u32 = 8;
 /// For how long.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The most bytes that wait on one connection, in the queues of all its channels.
+pub const CONNECTION_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(super::AHEAD_MAX < CONNECTION_MAX, "one channel meets its own bound first");
+
 /// The bytes that wait in all queues of one connection. Clones count the same ones.
 #[derive(Debug, Clone, Default)]
-pub struct Backlog(Arc<AtomicUsize>);
+pub struct Backlog(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    room: Notify,
+}
 
 impl Backlog {
     /// The window the client's channels are given from now on; what russh asks for by
@@ -44,11 +57,24 @@ impl Backlog {
     }
 
     pub(super) fn add(&self, count: usize) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.0.bytes.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn subtract(&self, count: usize) {
-        self.0.fetch_sub(count, Ordering::Relaxed);
+        let before = self.0.bytes.fetch_sub(count, Ordering::Relaxed);
+        if before >= CONNECTION_MAX && before - count < CONNECTION_MAX {
+            self.0.room.notify_waiters();
+        }
+    }
+
+    /// Whether the connection may hold more.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes() < CONNECTION_MAX
+    }
+
+    /// Ends when a connection that could not hold more can.
+    pub(super) fn room(&self) -> Notified<'_> {
+        self.0.room.notified()
     }
 
     /// Whether the client is to be slowed down.
@@ -57,7 +83,7 @@ impl Backlog {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 }
 

@@ -157,6 +157,29 @@ async fn a_client_that_ignores_its_window_is_stopped_at_the_bound() {
 }
 
 #[tokio::test]
+async fn all_channels_of_a_connection_together_are_stopped_at_its_bound() {
+    const EACH: usize = AHEAD_MAX - 1024 * 1024;
+    let mut pair = pair().await;
+    let counted = Backlog::default();
+    let mut unread = Vec::new();
+    for _ in 0..6 {
+        let (ours, theirs) = pair.channel_counted(&counted).await;
+        let mut ours = ours.into_stream();
+        // None of them meets the bound of a channel.
+        tokio::spawn(async move { ours.write_all(&vec![0; EACH]).await });
+        unread.push(theirs);
+    }
+    until(|| !counted.has_room()).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(counted.bytes() < backlog::CONNECTION_MAX + 1024 * 1024, "{} bytes", counted.bytes());
+    // Whoever takes something sets all of them going again.
+    for mut theirs in unread {
+        let mut all = vec![1; EACH];
+        within(theirs.read_exact(&mut all)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_client_is_slowed_down_and_everything_else_goes_on() {
     let mut pair = pair().await;
     let (stuck, unread) = pair.channel().await;
