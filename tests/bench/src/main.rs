@@ -32,6 +32,9 @@ struct Arguments {
     /// What the program does for itself in another process.
     #[arg(long, hide = true)]
     agents: Option<String>,
+    /// The same.
+    #[arg(long, hide = true)]
+    spawner: bool,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.spawner {
+        return measure::spawner::serve();
+    }
     net::install_crypto();
     let _ = sys::process::raise_nofile_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

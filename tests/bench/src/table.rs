@@ -77,8 +77,8 @@ pub(crate) fn at_most(what: &str, (ours, peer): (String, String), ratio: f64, go
         what: what.into(),
         ours,
         peer,
-        ratio: format!("{ratio:.2} x"),
-        goal: format!("<= {goal:.2} x"),
+        ratio: format!("{ratio:.3} x"),
+        goal: format!("<= {goal} x"),
         verdict,
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn at_least(what: &str, (ours, peer): (String, String), ratio: f64, g
         ours,
         peer,
         ratio: format!("{ratio:.2} x"),
-        goal: format!(">= {goal:.2} x"),
+        goal: format!(">= {goal} x"),
         verdict,
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn at_least(what: &str, (ours, peer): (String, String), ratio: f64, g
 /// A figure that should stay below a limit of its own.
 pub(crate) fn below(what: &str, figure: f64, limit: f64, unit: &str, peer: String) -> Row {
     let verdict = if figure <= limit { Verdict::Reached } else { Verdict::Missed };
-    let ours = format!("{figure:.1} {unit}");
+    let ours = format!("{figure:.2} {unit}");
     Row { what: what.into(), ours, peer, ratio: String::new(), goal: format!("<= {limit} {unit}"), verdict }
 }
 

@@ -1,8 +1,8 @@
 //! What is measured: a cluster of release binaries, and OpenSSH's sshd beside it as target and bastion.
 //!
 //! Auth, proxy and node are a process each, so that what one costs is not counted with another.
-//! Both sides log the same user in with the same certificate, as the same login with the same clean
-//! home and shell, and clients use the same key exchange and cipher.
+//! Both sides log the same user in with the same certificate, show host certificates of the same
+//! authority, and start the same shell in the same clean home; clients have one configuration.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ use sshd::Sshd;
 
 /// The login of all sessions.
 pub(crate) const LOGIN: &str = "root";
+/// The configuration of every client.
+const CLIENT: &str = "ssh_config";
 /// The node's name.
 pub(crate) const NODE: &str = "bench-node";
 
@@ -73,8 +75,8 @@ impl World {
         let node = start_daemon(folder.path(), "node", &yaml).await?;
         let authorities = api::authorities_from_wire(&status.authorities)?;
         let (bastion, target) = (
-            Sshd::start(folder.path(), "bastion", &authorities)?,
-            Sshd::start(folder.path(), "target", &authorities)?,
+            Sshd::start(folder.path(), "bastion", &admin, &authorities).await?,
+            Sshd::start(folder.path(), "target", &admin, &authorities).await?,
         );
         let world = Self {
             folder,
@@ -96,14 +98,14 @@ impl World {
 
     /// `ssh` through our proxy to our node.
     pub(crate) fn ours(&self) -> Command {
-        let mut ssh = self.ssh("ours.cfg");
+        let mut ssh = self.ssh();
         ssh.args(["-J", &format!("{LOGIN}@{}", self.ssh_port), &format!("{LOGIN}@{NODE}")]);
         ssh
     }
 
     /// `ssh -J` through sshd to sshd.
     pub(crate) fn peer(&self) -> Command {
-        let mut ssh = self.ssh("peer.cfg");
+        let mut ssh = self.ssh();
         let (bastion, target) = (self.bastion.port, self.target.port);
         ssh.args([
             "-J",
@@ -117,14 +119,16 @@ impl World {
 
     /// `ssh` straight to sshd.
     pub(crate) fn direct(&self) -> Command {
-        let mut ssh = self.ssh("peer.cfg");
+        let mut ssh = self.ssh();
         ssh.args(["-p", &self.target.port.to_string(), &format!("{LOGIN}@127.0.0.1")]);
         ssh
     }
 
-    fn ssh(&self, config: &str) -> Command {
+    fn ssh(&self) -> Command {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(self.path(config)).env("HOME", self.folder.path()).env_remove("SSH_AUTH_SOCK");
+        ssh.arg("-F").arg(self.path(CLIENT)).env("HOME", self.folder.path()).env_remove("SSH_AUTH_SOCK");
+        // With which `ssh -J` starts the other ssh.
+        ssh.env("SHELL", "/bin/sh");
         ssh
     }
 
@@ -137,13 +141,9 @@ impl World {
         let host = authorities.iter().find(|spec| spec.r#type == domain::authority::AuthorityType::Host);
         let key =
             host.and_then(|spec| spec.active_keys.first()).map(|keys| keys.ssh.clone()).unwrap_or_default();
-        std::fs::write(self.path("known_ours"), format!("@cert-authority * {key}\n"))?;
-        let known = format!("{}{}", self.bastion.known_host()?, self.target.known_host()?);
-        std::fs::write(self.path("known_peer"), known)?;
-        for side in ["ours", "peer"] {
-            let known = self.path(&format!("known_{side}"));
-            std::fs::write(self.path(&format!("{side}.cfg")), client_config(&identity, &known))?;
-        }
+        let known = self.path("known_hosts");
+        std::fs::write(&known, format!("@cert-authority * {key}\n"))?;
+        std::fs::write(self.path(CLIENT), client_config(&identity, &known))?;
         Ok(())
     }
 

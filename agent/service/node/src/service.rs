@@ -8,6 +8,7 @@ use certs::bundle::Bundle;
 use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::Listener;
+use net::prompt::Prompt;
 use port::audit::Recorder;
 use port::clock::Clock;
 use port::cluster::ClusterView;
@@ -120,7 +121,7 @@ impl NodeService {
             let service = Arc::clone(&self);
             tokio::spawn(async move {
                 let origin = Origin { peer: accepted.peer, local: accepted.local, tunnelled: false };
-                service.connection(Box::new(accepted.stream), origin).await;
+                service.connection(Box::new(Prompt::new(accepted.stream)), origin).await;
                 drop(accepted.place);
             });
         }

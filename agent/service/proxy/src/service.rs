@@ -7,6 +7,7 @@ use certs::bundle::Bundle;
 use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::{Accepted, Listener};
+use net::prompt::Prompt;
 use port::audit::Recorder;
 use port::clock::Clock;
 use port::cluster::ClusterView;
@@ -96,7 +97,7 @@ impl ProxyService {
         let session = Session::new(Arc::clone(&self), known.clone(), peer, local);
         let stranger = self.gate.enter(peer.ip());
         self.deps.metrics.connections.inc();
-        let end = serve(self.config(), stream, session, stranger, known).await;
+        let end = serve(self.config(), Prompt::new(stream), session, stranger, known).await;
         self.deps.metrics.connections.dec();
         drop(place);
         match end {

@@ -5,7 +5,7 @@ use std::process::Command;
 use terminal::Failure;
 
 use super::latency::exec_true;
-use crate::measure::{Scale, median, median_ratio, timed};
+use crate::measure::{Scale, cpu_of_ended_children, median, median_ratio, timed};
 use crate::table::{Report, at_least};
 use crate::world::World;
 
@@ -14,14 +14,34 @@ const CLIENTS: usize = 8;
 pub(crate) fn run(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let each = scale.rounds(8);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    let (mut our_clients, mut peer_clients) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds(5) {
+        let started = cpu_of_ended_children();
         ours.push(sessions_per_second(|| world.ours(), each)?);
+        let between = cpu_of_ended_children();
         peer.push(sessions_per_second(|| world.peer(), each)?);
+        our_clients.push(between.since(started) / sessions(each));
+        peer_clients.push(cpu_of_ended_children().since(between) / sessions(each));
     }
     let ratio = median_ratio(&ours, &peer);
     let shown = (format!("{:.1}/s", median(&mut ours)), format!("{:.1}/s", median(&mut peer)));
     report.add(at_least("sessions, 8 parallel stock clients / ssh -J", shown, ratio, 3.0));
+    let (ours, peer) = (median(&mut our_clients), median(&mut peer_clients));
+    let shown = |seconds: f64| format!("{:.1} ms", seconds * 1000.0);
+    report.show("  processor time of the clients themselves, per session", shown(ours), shown(peer));
+    let cap = processors() / ours;
+    report.show("  with servers that cost nothing, these clients would reach", format!("{cap:.1}/s"), "");
     Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few hundred")]
+fn sessions(each: usize) -> f64 {
+    (CLIENTS * each) as f64
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a machine has few")]
+fn processors() -> f64 {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64
 }
 
 fn sessions_per_second(ssh: impl Fn() -> Command + Sync, each: usize) -> Result<f64, Failure> {
@@ -35,6 +55,5 @@ fn sessions_per_second(ssh: impl Fn() -> Command + Sync, each: usize) -> Result<
     for outcome in outcomes {
         outcome.map_err(|_| Failure::new("a client panicked"))??;
     }
-    #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
-    Ok((CLIENTS * each) as f64 / took.as_secs_f64())
+    Ok(sessions(each) / took.as_secs_f64())
 }

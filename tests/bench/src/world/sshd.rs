@@ -1,8 +1,10 @@
-//! OpenSSH's server, as target and as bastion.
+//! OpenSSH's server, as target and as bastion: it shows a certificate of the cluster's host authority
+//! and takes those of its user authority, so its clients check what ours check.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use client::AuthClient;
 use domain::authority::{AuthoritySpec, AuthorityType};
 use terminal::{Explain, Failure};
 
@@ -10,23 +12,28 @@ use terminal::{Explain, Failure};
 pub(crate) struct Sshd {
     child: Child,
     pub(crate) port: u16,
-    host_key: PathBuf,
 }
 
 impl Sshd {
-    pub(crate) fn start(folder: &Path, name: &str, authorities: &[AuthoritySpec]) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        folder: &Path,
+        name: &str,
+        admin: &AuthClient,
+        authorities: &[AuthoritySpec],
+    ) -> Result<Self, Failure> {
         let [address] = super::free_ports()?;
         let file = |suffix: &str| folder.join(format!("{name}{suffix}"));
         let host_key = file("_key");
         let made =
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&host_key).status();
         made.while_doing("cannot run ssh-keygen")?;
+        std::fs::write(file("_key-cert.pub"), host_certificate(admin, &host_key).await?)?;
         let user = authorities.iter().find(|spec| spec.r#type == AuthorityType::User);
         let key =
             user.and_then(|spec| spec.active_keys.first()).map(|keys| keys.ssh.clone()).unwrap_or_default();
         std::fs::write(file("_ca"), key + "\n")?;
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nTrustedUserCAKeys {ca}\nAuthorizedKeysFile none\n\
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nHostCertificate {key}-cert.pub\nTrustedUserCAKeys {ca}\nAuthorizedKeysFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nMaxStartups 200:30:400\nMaxSessions 1000\n\
              PidFile none\nPrintMotd no\nAllowTcpForwarding yes\n",
             port = address.port(),
@@ -45,7 +52,7 @@ impl Sshd {
             .spawn()
             .while_doing("cannot start sshd")
             .hint("install openssh-server, the peer of these benchmarks")?;
-        let sshd = Self { child, port: address.port(), host_key };
+        let sshd = Self { child, port: address.port() };
         sshd.wait()?;
         Ok(sshd)
     }
@@ -63,12 +70,16 @@ impl Sshd {
         }
         Err(Failure::new("sshd does not answer"))
     }
+}
 
-    /// Its line of `known_hosts`.
-    pub(crate) fn known_host(&self) -> Result<String, Failure> {
-        let key = std::fs::read_to_string(self.host_key.with_extension("pub"))?;
-        Ok(format!("[127.0.0.1]:{} {key}", self.port))
-    }
+async fn host_certificate(admin: &AuthClient, key: &Path) -> Result<String, Failure> {
+    let request = api::auth::SignHostRequest {
+        hosts: vec!["127.0.0.1".to_owned()],
+        ssh_public_key: std::fs::read_to_string(key.with_extension("pub"))?,
+        tls_public_key: certs::x509::KeyPair::generate()?.public_der(),
+        ..Default::default()
+    };
+    Ok(admin.sign_host(request).await?.ssh)
 }
 
 impl Drop for Sshd {
