@@ -7,7 +7,7 @@ use tokio::time::Instant;
 mod process;
 pub(crate) mod spawner;
 
-pub(crate) use process::{cpu_of_ended_children, cpu_of_tree, proportional_kib, resident_kib};
+pub(crate) use process::{adopt_orphans, cpu_of_ended_children, cpu_of_tree, proportional_kib, resident_kib};
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::process::Command;
 use terminal::Failure;
 
 use super::latency::exec_true;
-use crate::measure::{Scale, cpu_of_ended_children, median, median_ratio, timed};
+use crate::measure::{Scale, adopt_orphans, cpu_of_ended_children, median, median_ratio, timed};
 use crate::table::{Report, at_least};
 use crate::world::World;
 
@@ -14,6 +14,7 @@ const CLIENTS: usize = 8;
 pub(crate) fn run(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let each = scale.rounds(8);
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    adopt_orphans()?;
     let (mut our_clients, mut peer_clients) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds(5) {
         let started = cpu_of_ended_children();

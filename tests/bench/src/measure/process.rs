@@ -42,8 +42,17 @@ pub(crate) fn cpu_of_tree(root: u32) -> Cpu {
     Cpu { seconds: ticks as f64 / TICKS }
 }
 
-/// The time of all programs that this one has started and that have ended.
+/// Makes this process the parent of what its children leave behind. `ssh -J` does not wait for the ssh
+/// it started, which would then be counted nowhere.
+pub(crate) fn adopt_orphans() -> std::io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// The time of all programs that this one has started or adopted and that have ended. No child may
+/// be waited for elsewhere meanwhile.
 pub(crate) fn cpu_of_ended_children() -> Cpu {
+    // Only what was waited for is counted.
+    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
     let ticks = Stat::of(std::process::id()).map_or(0, |stat| stat.ended_children);
     #[allow(clippy::cast_precision_loss, reason = "ticks of minutes")]
     Cpu { seconds: ticks as f64 / TICKS }
