@@ -94,6 +94,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
         let taken = self.first.len().min(buf.remaining());
         buf.put_slice(self.first.get(..taken).unwrap_or_default());
         self.first.advance(taken);
+        if self.first.is_empty() {
+            // The stream may last for days.
+            self.first = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -51,7 +51,8 @@ where
     let (stream, knife) = Severable::new(Patient::new(stream, known.1.clone()));
     let cut = knife.clone();
     let session = async {
-        let session = russh::server::run_stream(config, stream, handler).await?;
+        // The beginning needs more room than the rest, which lasts.
+        let session = Box::pin(russh::server::run_stream(config, stream, handler)).await?;
         // russh runs the connection in a task of its own; it must not outlive this future.
         let closing = CloseOnDrop(session.handle(), cut);
         let ended = session.await;

@@ -9,7 +9,7 @@ use certs::bundle::Bundle;
 use net::gate::{Gate, Stranger};
 use net::hello::{self, Rewound};
 use net::listen::{Accepted, Listener};
-use port::stream::{Origin, Serve};
+use port::stream::{BoxedStream, Origin, Serve};
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -79,11 +79,12 @@ impl WebService {
         let stranger = self.gate.enter(peer.ip());
         match starts_like_tls(&stream, &stranger).await {
             Some(true) => {}
-            Some(false) => return self.without_tls(stream, stranger, shutdown).await,
+            // What most connections are not is boxed, so that links do not carry its size for days.
+            Some(false) => return Box::pin(self.without_tls(stream, stranger, shutdown)).await,
             None => return,
         }
         let greeting = tokio::select! {
-            greeting = hello::read(stream) => greeting,
+            greeting = Box::pin(hello::read(stream)) => greeting,
             _ = stranger.turned_out() => return,
         };
         let (hello, stream) = match greeting {
@@ -101,10 +102,12 @@ impl WebService {
             self.pass_on(first, stream).await;
         } else if hello.offers(net::alpn::TUNNEL) {
             self.deps.metrics.count(Purpose::Tunnel);
-            self.link(stream, stranger, Origin { peer, local, tunnelled: false }).await;
+            if let Some(stream) = Box::pin(self.greet_agent(stream, stranger, peer)).await {
+                self.deps.links.serve(stream, Origin { peer, local, tunnelled: false }).await;
+            }
         } else {
             self.deps.metrics.count(Purpose::Https);
-            self.https(stream, stranger, peer, shutdown).await;
+            Box::pin(self.https(stream, stranger, peer, shutdown)).await;
         }
         drop(place);
     }
@@ -127,23 +130,25 @@ impl WebService {
         }
     }
 
-    async fn link(&self, stream: Rewound<TcpStream>, stranger: Stranger, origin: Origin) {
-        let config = match self.agent_config() {
-            Ok(config) => config,
-            Err(error) => {
-                tracing::error!(%error, "cannot serve agents");
-                return;
-            }
-        };
+    /// The TLS handshake with an agent. The link server is a door of its own, with its own room for
+    /// strangers.
+    async fn greet_agent(
+        &self,
+        stream: Rewound<TcpStream>,
+        stranger: Stranger,
+        peer: SocketAddr,
+    ) -> Option<BoxedStream> {
+        let config = self.agent_config().inspect_err(|error| tracing::error!(%error, "cannot serve agents"));
         let outcome = tokio::select! {
-            outcome = TlsAcceptor::from(config).accept(stream) => outcome,
-            _ = stranger.turned_out() => return,
+            outcome = TlsAcceptor::from(config.ok()?).accept(stream) => outcome,
+            _ = stranger.turned_out() => return None,
         };
-        // The link server is a door of its own, with its own room for strangers.
-        drop(stranger);
         match outcome {
-            Ok(stream) => self.deps.links.serve(Box::new(stream), origin).await,
-            Err(error) => tracing::debug!(peer = %origin.peer, %error, "TLS handshake of an agent failed"),
+            Ok(stream) => Some(Box::new(stream)),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "TLS handshake of an agent failed");
+                None
+            }
         }
     }
 

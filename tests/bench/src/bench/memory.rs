@@ -19,11 +19,7 @@ pub(crate) async fn run(world: &World, scale: Scale, report: &mut Report) -> Res
         "MiB",
         "Teleport's test allowed 350 MiB".to_owned(),
     ));
-    report.show(
-        "auth and proxy, idle, resident",
-        format!("{:.1} MiB", resident_kib(world.proxy.pid()) / 1024.0),
-        "",
-    );
+    report.show("proxy, idle, resident", format!("{:.1} MiB", resident_kib(world.proxy.pid()) / 1024.0), "");
     let sessions = scale.rounds(40);
     let (client, _) = Client::connect(world.ssh_port, &world.credentials, LOGIN).await?;
     let mut open = Vec::new();
