@@ -194,14 +194,23 @@ pub fn judge_user(
 }
 
 fn check_validity(facts: &UserFacts, now: Timestamp) -> Result<(), Refusal> {
-    let now = u64::try_from(now.as_second()).unwrap_or(0);
-    if now < facts.valid_after {
+    if seconds(now) < facts.valid_after {
         return Err(Refusal::NotYetValid(time_text(facts.valid_after)));
     }
-    if now >= facts.valid_before {
-        return Err(Refusal::Expired(time_text(facts.valid_before)));
-    }
-    Ok(())
+    check_not_expired(facts.valid_before, now)
+}
+
+/// Whether a certificate that was good when it was shown still is: a connection may outlive it.
+///
+/// # Errors
+/// [`Refusal::Expired`].
+pub fn check_not_expired(valid_before: u64, now: Timestamp) -> Result<(), Refusal> {
+    if seconds(now) >= valid_before { Err(Refusal::Expired(time_text(valid_before))) } else { Ok(()) }
+}
+
+/// As certificates tell time; nothing is before 1970.
+fn seconds(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second()).unwrap_or(0)
 }
 
 fn check_critical_options(options: &BTreeMap<String, String>, peer: IpAddr) -> Result<(), Refusal> {

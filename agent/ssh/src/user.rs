@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use certs::ssh::{TrustedKeys, user_facts};
 use domain::authority::AuthorityType;
-use domain::certificate::{LoginRule, Refusal, judge_user};
+use domain::certificate::{LoginRule, Refusal, check_not_expired, judge_user};
 use domain::identity::UserIdentity;
 use domain::lock::{self, Attempt};
 use domain::name::HostId;
@@ -37,6 +37,8 @@ pub struct User {
     pub identity: UserIdentity,
     /// The serial number of the certificate they showed.
     pub serial: u64,
+    /// When that certificate ends, in seconds since 1970.
+    pub valid_before: u64,
     /// What the certificate permits: the names of its extensions (`permit-pty`, …).
     pub permits: BTreeSet<String>,
 }
@@ -71,16 +73,18 @@ impl Authenticator {
         let rule = if self.server.is_some() { LoginRule::MustAllow(login) } else { LoginRule::Any };
         let identity = judge_user(&facts, rule, peer.ip(), self.clock.now())?;
         let permits = facts.extensions.into_keys().collect();
-        let user = User { identity, serial: facts.serial, permits };
-        self.check_lock(&user, self.server.is_some().then_some(login))?;
+        let user = User { identity, serial: facts.serial, valid_before: facts.valid_before, permits };
+        self.readmit(&user, self.server.is_some().then_some(login))?;
         Ok(user)
     }
 
-    /// Looks the locks up; again for every session, since a connection may live long.
+    /// What may have changed since the certificate was judged: it may have ended, and locks may have
+    /// come. Asked again for every session, since a connection may live long.
     ///
     /// # Errors
-    /// [`NotAdmitted::Locked`] with the lock's message.
-    pub fn check_lock(&self, user: &User, login: Option<&str>) -> Result<(), NotAdmitted> {
+    /// [`NotAdmitted::Certificate`], [`NotAdmitted::Locked`] with the lock's message.
+    pub fn readmit(&self, user: &User, login: Option<&str>) -> Result<(), NotAdmitted> {
+        check_not_expired(user.valid_before, self.clock.now())?;
         let attempt = Attempt { user: &user.identity, serial: user.serial, login, server: self.server };
         match lock::find(self.view.locks().iter(), attempt, self.clock.now()) {
             Some(lock) if lock.spec.message.is_empty() => {

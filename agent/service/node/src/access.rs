@@ -7,12 +7,12 @@ use crate::service::NodeService;
 
 impl NodeService {
     /// May this user start sessions as this login here? Asked when they sign in and again for every
-    /// channel, for roles and locks change while a connection lives.
+    /// channel, for roles and locks change and certificates end while a connection lives.
     ///
     /// # Errors
     /// The reason, for the log, the audit event and the user.
     pub(crate) fn permit(&self, user: &User, login: &str) -> Result<SessionPermit, String> {
-        self.door.authenticator.check_lock(user, Some(login)).map_err(|why| why.to_string())?;
+        self.door.authenticator.readmit(user, Some(login)).map_err(|why| why.to_string())?;
         let view = &self.deps.view;
         let checker = Checker::new(&user.identity, |name| view.role(name));
         let labels = self.labels.borrow().merged(&self.settings.labels);

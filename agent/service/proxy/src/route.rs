@@ -22,12 +22,12 @@ impl ProxyService {
         target: &Target,
         client: SocketAddr,
     ) -> Result<BoxedStream, ProxyError> {
-        self.door.authenticator.check_lock(user, None)?;
+        self.door.authenticator.readmit(user, None)?;
         let permit = self.permit(user, target)?;
         // A host that is locked may have been taken over: its link is still up, and it will not turn
         // users away itself.
         let onto = Authenticator { server: Some(permit.host_id()), ..self.door.authenticator.clone() };
-        onto.check_lock(user, None)?;
+        onto.readmit(user, None)?;
         Ok(self.deps.dial.dial(&permit, client).await?)
     }
 

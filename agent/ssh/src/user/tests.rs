@@ -68,6 +68,17 @@ fn a_node_wants_the_login_in_the_certificate_and_a_proxy_does_not() {
 }
 
 #[test]
+fn a_connection_gives_nothing_new_once_its_certificate_has_ended() {
+    let cluster = cluster();
+    let node = cluster.authenticator(Some(SERVER));
+    let user = node.admit("root", &cluster.certificate(&["root"]), peer()).unwrap();
+    cluster.clock.set(at(1059));
+    assert_eq!(node.readmit(&user, Some("root")), Ok(()));
+    cluster.clock.set(at(1060));
+    assert!(matches!(node.readmit(&user, Some("root")), Err(NotAdmitted::Certificate(Refusal::Expired(_)))));
+}
+
+#[test]
 fn time_and_authority_are_those_of_the_cluster() {
     let cluster = cluster();
     let certificate = cluster.certificate(&["root"]);
@@ -91,7 +102,7 @@ fn a_lock_holds_at_once_and_tells_its_message() {
     cluster
         .view
         .set_locks(vec![Lock::new("l", LockSpec { target, message: "gone".into(), issued_before: None })]);
-    assert_eq!(node.check_lock(&user, Some("root")), Err(NotAdmitted::Locked("gone".into())));
+    assert_eq!(node.readmit(&user, Some("root")), Err(NotAdmitted::Locked("gone".into())));
     assert_eq!(node.admit("root", &certificate, peer()), Err(NotAdmitted::Locked("gone".into())));
 }
 
