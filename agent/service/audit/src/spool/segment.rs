@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The length of the header: `{"acked":"` and 20 digits and `"}` and a line break.
 const HEADER: u64 = 33;
@@ -31,6 +31,8 @@ pub(super) struct Segment {
     file: File,
     length: AtomicU64,
     acknowledged: AtomicU64,
+    /// Whether the header on disk may point behind lines that are to come.
+    stale: AtomicBool,
 }
 
 impl Segment {
@@ -47,7 +49,13 @@ impl Segment {
             };
             // Between making and locking, another process may have found it empty and removed it.
             if file.try_lock().is_ok() && file.metadata()?.nlink() > 0 {
-                let segment = Self { path, file, length: HEADER.into(), acknowledged: HEADER.into() };
+                let segment = Self {
+                    path,
+                    file,
+                    length: HEADER.into(),
+                    acknowledged: HEADER.into(),
+                    stale: false.into(),
+                };
                 return match segment.write_header(HEADER) {
                     Ok(()) => Ok(segment),
                     // A full disk must not be littered with one more name for each event.
@@ -81,6 +89,7 @@ impl Segment {
             file,
             length: length.into(),
             acknowledged: acknowledged.into(),
+            stale: false.into(),
         }))
     }
 
@@ -106,6 +115,10 @@ impl Segment {
 
     /// Adds a line. The caller sees to it that one line is added at a time.
     pub(super) fn append(&self, line: &[u8]) -> io::Result<()> {
+        if self.stale.load(Ordering::Acquire) {
+            // A line that the next process would pass over is not kept.
+            self.rewind()?;
+        }
         let at = self.length();
         if let Err(error) = self.file.write_all_at(line, at) {
             // The next line begins at the same place; what remains of this one must not outlast it.
@@ -140,7 +153,16 @@ impl Segment {
         // reads as an empty segment. The other way round, lines would be sent again.
         self.file.set_len(HEADER)?;
         self.length.store(HEADER, Ordering::Release);
-        self.acknowledge(HEADER)
+        self.acknowledged.store(HEADER, Ordering::Release);
+        self.stale.store(true, Ordering::Release);
+        self.rewind()
+    }
+
+    /// Has the header say that nothing is acknowledged.
+    fn rewind(&self) -> io::Result<()> {
+        self.write_header(HEADER)?;
+        self.stale.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Removes the file.
@@ -183,4 +205,31 @@ fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
 pub(super) fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let path = |number| folder.join(format!("{PREFIX}{number:020}{SUFFIX}"));
     Ok(numbers(folder)?.into_iter().map(path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_could_not_be_written_hides_no_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(folder.path()).unwrap();
+        segment.append(b"first\n").unwrap();
+        segment.acknowledge(segment.length()).unwrap();
+        // A descriptor that may be read and cut but not written to stands for a disk that is full.
+        let whole = std::mem::replace(&mut segment.file, File::open(&segment.path).unwrap());
+        whole.set_len(HEADER).unwrap();
+        segment.length.store(HEADER, Ordering::Release);
+        segment.acknowledged.store(HEADER, Ordering::Release);
+        segment.stale.store(true, Ordering::Release);
+        assert!(segment.append(b"second\n").is_err(), "it cannot be told that nothing is acknowledged");
+        segment.file = whole;
+        segment.append(b"second\n").unwrap();
+        assert_eq!(segment.read(segment.acknowledged(), 100).unwrap(), b"second\n");
+        let path = segment.path.clone();
+        drop(segment);
+        let again = Segment::take_over(&path).unwrap().unwrap();
+        assert_eq!(again.read(again.acknowledged(), 100).unwrap(), b"second\n");
+    }
 }
