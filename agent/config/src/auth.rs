@@ -177,6 +177,7 @@ fn keep_alive(auth: &mut Section<'_>) -> Duration {
     let default = Duration::from_secs(300);
     let Some(field) = auth.field("keep_alive_interval") else { return default };
     let interval = field.duration().unwrap_or(default);
+    field.warning("holds for the services of this process alone; other hosts ask every 5m");
     if interval < Duration::from_secs(1) {
         field.problem("must be at least 1s");
     }

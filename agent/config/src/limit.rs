@@ -90,7 +90,7 @@ pub(crate) fn read_reconnect(reconnect: &mut Section<'_>) -> Reconnect {
         field.problem("must be at least 10s, so that agents do not storm an auth server that restarts");
     }
     let default = limit.map_or_else(Reconnect::default, Reconnect::below);
-    let instead = "the wait doubles from 1s up to upper_limit_between_retries, less a random part";
+    let instead = "the wait doubles from 0.5s up to upper_limit_between_retries, less a random part";
     let keys = [("initial_connection_delay", instead), ("backoff_step_duration", instead)];
     unserved::without_effect(reconnect, &keys);
     let mut at_most = |key| {

@@ -10,7 +10,7 @@ use domain::identity::SystemRole;
 use net::listen::{ConnectionLimit, Listener};
 use proxy_service::ProxyService;
 use tunnel_service::server::LinkServer;
-use tunnel_service::{Dialler, LinkSettings, Registry};
+use tunnel_service::{Dialler, LinkSettings, Loopback, Registry};
 use web_service::WebService;
 
 use crate::agent::Member;
@@ -70,7 +70,7 @@ impl Starting<'_> {
     ) -> Result<Started, ProcessError> {
         let registry = self.registry();
         let links = self.link_server(&registry);
-        let service = self.ssh(&registry);
+        let service = self.ssh(&registry, self.loopback(&ports));
         let web = self.web(&ports, &links)?;
         group.spawn("web", web.run(ports.web, stop.connections.clone()));
         if let Some(listener) = ports.tunnel {
@@ -88,6 +88,18 @@ impl Starting<'_> {
         Ok(Started { service, registry })
     }
 
+    /// A proxy that neither listens nor is known beyond this machine serves a cluster on it, whose
+    /// nodes all have the same loopback. Any other must not be led to its own by a node elsewhere.
+    fn loopback(&self, ports: &Ports) -> Loopback {
+        let listeners = [Some(&ports.web), ports.ssh.as_ref(), ports.tunnel.as_ref()];
+        let proxy = self.proxy;
+        let mut public =
+            proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs);
+        let local = listeners.into_iter().flatten().all(|listener| listener.address().ip().is_loopback())
+            && public.all(|address| is_loopback(&address.host));
+        if local { Loopback::Everybody } else { Loopback::Of(self.member.identity.borrow().identity.host_id) }
+    }
+
     fn registry(&self) -> Arc<Registry> {
         let metrics = tunnel_service::Metrics::default();
         self.watchdog.register("tunnel", |registry| metrics.register(registry));
@@ -100,7 +112,7 @@ impl Starting<'_> {
         LinkServer::new(settings, check, Arc::clone(registry), self.member.identity.clone())
     }
 
-    fn ssh(&self, registry: &Arc<Registry>) -> Arc<ProxyService> {
+    fn ssh(&self, registry: &Arc<Registry>, loopback: Loopback) -> Arc<ProxyService> {
         let metrics = proxy_service::Metrics::default();
         self.watchdog.register("proxy", |registry| metrics.register(registry));
         let settings = proxy_service::Settings {
@@ -113,7 +125,7 @@ impl Starting<'_> {
             view: self.member.view.clone(),
             clock: Arc::clone(&self.host.clock),
             recorder: Arc::clone(&self.member.recorder),
-            dial: Dialler::new(Arc::clone(registry)),
+            dial: Dialler::new(Arc::clone(registry), loopback),
             identity: self.member.identity.clone(),
             metrics,
         };
@@ -138,7 +150,7 @@ impl Starting<'_> {
             auth_servers: self.auth_servers.clone(),
             addresses: addresses(self.proxy, ports, &self.settings.nodename),
             auth_type: authentication.map_or("local", connector_name).to_owned(),
-            second_factor: "otp".to_owned(),
+            second_factor: authentication.map_or("otp", second_factor_name).to_owned(),
             certificates,
             plain_http: self.settings.insecure_no_tls,
         };
@@ -156,6 +168,17 @@ impl Starting<'_> {
 }
 
 /// The word of the configuration for how users sign in.
+fn second_factor_name(authentication: &config::Authentication) -> &'static str {
+    use config::SecondFactor::{Otp, Webauthn};
+    match (authentication.second_factors.as_slice(), authentication.second_factor_required) {
+        ([], _) => "off",
+        ([Otp], _) => "otp",
+        ([Webauthn], _) => "webauthn",
+        (_, true) => "on",
+        (_, false) => "optional",
+    }
+}
+
 fn connector_name(authentication: &config::Authentication) -> &'static str {
     match authentication.connector {
         config::Connector::Local => "local",
@@ -163,6 +186,10 @@ fn connector_name(authentication: &config::Authentication) -> &'static str {
         config::Connector::Oidc => "oidc",
         config::Connector::Saml => "saml",
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Where the proxy is reached, as its web API tells.

@@ -42,6 +42,8 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' > "$policy"
     chmod 755 "$policy"
     trap 'rm -f "$policy"' EXIT
+    # dash runs the line above when it exits, but not when a signal ends it.
+    trap 'exit 130' HUP INT TERM
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q

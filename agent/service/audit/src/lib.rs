@@ -13,7 +13,6 @@
 
 mod error;
 mod line;
-mod local;
 mod log;
 mod metrics;
 mod service;
@@ -21,7 +20,6 @@ mod settings;
 mod spool;
 
 pub use error::AuditServiceError;
-pub use local::LocalSink;
 pub use service::{LogPorts, LogService, SpoolPorts, SpoolService};
 pub use settings::{LogSettings, SpoolSettings};
 pub use spool::{Forward, ForwardError};

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::AuditServiceError;
-use crate::local::LocalSink;
 use crate::log::folder::DiskFolder;
 use crate::log::{COMPONENT, FileLog, Request, Writer};
 use crate::metrics::{LogMetrics, SpoolMetrics};
@@ -59,11 +58,6 @@ impl LogService {
     /// The log. What is appended before [`LogService::run`] waits for it.
     pub fn log(&self) -> Arc<dyn AuditLog> {
         Arc::clone(&self.log) as Arc<dyn AuditLog>
-    }
-
-    /// The sink of services in this process.
-    pub fn sink(&self) -> Arc<dyn AuditSink> {
-        Arc::new(LocalSink::new(self.log()))
     }
 
     /// Writes until shutdown. What was appended by then is written still; later appends are refused,

@@ -59,8 +59,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         .map_err(|error| broken("the result could not be written", error))
 }
 
-/// Gives up what compiling does not need, for good: limits that are lowered by the soft and the
-/// hard value cannot be raised again.
+/// Gives up what compiling does not need. The soft and the hard limit are lowered, so only a process
+/// with root's capabilities could raise them again.
 fn confine() -> rustix::io::Result<()> {
     // Descriptors beyond the three standard ones: no file, no socket, no pipe.
     limit(Resource::Nofile, 3)?;
