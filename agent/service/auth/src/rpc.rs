@@ -9,8 +9,10 @@ use api::auth::join_service_server::{JoinService, JoinServiceServer};
 use api::auth::record_service_server::{RecordService, RecordServiceServer};
 use api::auth::sign_service_server::{SignService, SignServiceServer};
 use domain::access::api::Caller;
+use domain::identity::Identity;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use crate::error::AuthError;
@@ -18,24 +20,42 @@ use crate::server::Peer;
 use crate::service::AuthService;
 
 /// Every service, ready to be served.
+///
+/// A message is up to [`api::MESSAGE_MAX`] bytes and is read whole before its call begins; so whether
+/// the caller may speak at all is decided on the headers alone, wherever a certificate is needed.
 pub(crate) fn routes(service: &Arc<AuthService>) -> Routes {
     let rpc = || Rpc(Arc::clone(service));
+    let door = || {
+        let rpc = rpc();
+        move |request: Request<()>| {
+            rpc.admitted(&request)?;
+            Ok(request)
+        }
+    };
+    let hosts = HostServiceServer::new(rpc()).max_decoding_message_size(api::MESSAGE_MAX);
+    let records = RecordServiceServer::new(rpc()).max_decoding_message_size(api::MESSAGE_MAX);
     Routes::new(JoinServiceServer::new(rpc()).max_decoding_message_size(64 * 1024))
-        .add_service(HostServiceServer::new(rpc()).max_decoding_message_size(api::MESSAGE_MAX))
-        .add_service(RecordServiceServer::new(rpc()).max_decoding_message_size(api::MESSAGE_MAX))
-        .add_service(ClusterServiceServer::new(rpc()))
-        .add_service(SignServiceServer::new(rpc()))
+        .add_service(InterceptedService::new(hosts, door()))
+        .add_service(InterceptedService::new(records, door()))
+        .add_service(InterceptedService::new(ClusterServiceServer::new(rpc()), door()))
+        .add_service(InterceptedService::new(SignServiceServer::new(rpc()), door()))
 }
 
+#[derive(Clone)]
 struct Rpc(Arc<AuthService>);
 
 impl Rpc {
-    /// Who calls. Locked callers get no further.
-    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, AuthError> {
+    /// Whom the caller's certificate names. Locked callers get no further.
+    fn admitted<T>(&self, request: &Request<T>) -> Result<Identity, AuthError> {
         let identity =
             peer(request).and_then(|peer| peer.identity.clone()).ok_or(AuthError::NoCertificate)?;
         self.0.cache.check_lock(&identity, self.0.deps.clock.now())?;
-        Ok(Caller::new(identity, |name| self.0.cache.role(name)))
+        Ok(identity)
+    }
+
+    /// Who calls. A lock may have come while the message was on its way, so it is looked for again.
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, AuthError> {
+        Ok(Caller::new(self.admitted(request)?, |name| self.0.cache.role(name)))
     }
 }
 

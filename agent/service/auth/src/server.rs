@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use domain::Timestamp;
 use domain::identity::{Identity, SystemRole};
 use net::gate::{Gate, Stranger};
 use net::listen::{Accepted, Admitted};
 use net::severable::{Knife, Severable};
+use port::clock::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -21,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
@@ -31,8 +34,12 @@ use crate::service::AuthService;
 const QUEUE: usize = 64;
 /// How often the own certificate is made anew, a seventh of its life.
 const RENEWAL: Duration = Duration::from_secs(86_400);
+/// How long the clock is not looked at, at most, while waiting for a certificate to expire.
+const GLANCE: Duration = Duration::from_secs(60);
 /// Calls at once on one connection.
 const STREAMS: u32 = 1000;
+/// The same for strangers, who have nothing to do but join.
+const STRANGER_STREAMS: u32 = 8;
 /// How often an idle connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -41,6 +48,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) identity: Option<Identity>,
+    /// From when on its certificate is good no more; TLS looks at that only once.
+    pub(crate) expires: Option<Timestamp>,
 }
 
 /// A connection past its handshake.
@@ -51,33 +60,44 @@ pub(crate) struct Connection {
     _gone: DropGuard,
 }
 
+type Sender = mpsc::Sender<Result<Connection, std::io::Error>>;
+type Receiver = mpsc::Receiver<Result<Connection, std::io::Error>>;
+
+/// Where finished handshakes are served.
+#[derive(Clone)]
+struct Doors {
+    members: Sender,
+    strangers: Sender,
+}
+
+impl Doors {
+    fn of(&self, peer: &Peer) -> &Sender {
+        if peer.identity.is_some() { &self.members } else { &self.strangers }
+    }
+}
+
 /// What remains to be watched of a connection that was handed on.
 struct Handed {
-    is_stranger: bool,
+    /// When the certificate expires; a stranger has none.
+    expires: Option<Timestamp>,
     gone: CancellationToken,
     knife: Knife,
 }
 
 impl AuthService {
     pub(crate) async fn serve(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), AuthError> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let grpc = Server::builder()
-            .max_concurrent_streams(STREAMS)
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .initial_stream_window_size(256 * 1024)
-            .initial_connection_window_size(1024 * 1024)
-            .add_routes(crate::rpc::routes(&self))
-            .serve_with_incoming_shutdown(ReceiverStream::new(receiver), shutdown.clone().cancelled_owned());
+        let (members, known) = mpsc::channel(QUEUE);
+        let (strangers, unknown) = mpsc::channel(QUEUE);
+        let routes = crate::rpc::routes(&self);
+        let stopped = |error| AuthError::Invalid(format!("gRPC stopped: {error}"));
         tokio::select! {
-            accepted = self.accept(sender) => accepted,
-            served = grpc => served.map_err(|error| AuthError::Invalid(format!("gRPC stopped: {error}"))),
+            accepted = self.accept(Doors { members, strangers }) => accepted,
+            served = grpc(routes.clone(), STREAMS, known, shutdown.clone()) => served.map_err(stopped),
+            served = grpc(routes, STRANGER_STREAMS, unknown, shutdown) => served.map_err(stopped),
         }
     }
 
-    async fn accept(
-        &self,
-        sender: mpsc::Sender<Result<Connection, std::io::Error>>,
-    ) -> Result<(), AuthError> {
+    async fn accept(&self, doors: Doors) -> Result<(), AuthError> {
         let gate = Gate::new();
         loop {
             let bundle = self.own_identity(SystemRole::Auth).await?;
@@ -90,40 +110,80 @@ impl AuthService {
                     () = &mut due => break,
                 };
                 let stranger = gate.enter(accepted.peer.ip());
-                tokio::spawn(meet(acceptor.clone(), accepted, stranger, sender.clone()));
+                tokio::spawn(meet(acceptor.clone(), accepted, stranger, (doors.clone(), Arc::clone(&self.deps.clock))));
             }
         }
     }
 }
 
+/// Serves connections until told to stop.
+async fn grpc(
+    routes: Routes,
+    streams: u32,
+    connections: Receiver,
+    shutdown: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    Server::builder()
+        .max_concurrent_streams(streams)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown.cancelled_owned())
+        .await
+}
+
 /// A connection from its first byte until it is known, or gone.
-async fn meet(
-    acceptor: TlsAcceptor,
-    accepted: Accepted,
-    stranger: Stranger,
-    sender: mpsc::Sender<Result<Connection, std::io::Error>>,
-) {
+async fn meet(acceptor: TlsAcceptor, accepted: Accepted, stranger: Stranger, doors: Doors) {
     let (stream, knife) = Severable::new(accepted.stream);
     let handing_on = async {
         let (peer, place) = (accepted.peer, accepted.place);
         let gone = CancellationToken::new();
         let connection = handshake(acceptor, stream, peer, (place, gone.clone().drop_guard())).await?;
-        let is_stranger = connection.peer.identity.is_none();
+        let expires = connection.peer.expires;
         // A closed queue means the server stops.
-        sender.send(Ok(connection)).await.ok()?;
-        Some(Handed { is_stranger, gone, knife })
+        doors.of(&connection.peer).send(Ok(connection)).await.ok()?;
+        Some(Handed { expires, gone, knife })
     };
     let handed = tokio::select! {
         handed = handing_on => handed,
         why = stranger.turned_out() => return tracing::debug!(?why, "turned out a stranger"),
     };
-    let Some(Handed { gone, knife, .. }) = handed.filter(|handed| handed.is_stranger) else { return };
+    let Some(Handed { expires, gone, knife }) = handed else { return };
+    if let Some(expires) = expires {
+        // Apart, for this one holds on to all that a handshake needs.
+        tokio::spawn(end_at(expires, clock, gone, knife));
+        return;
+    }
     tokio::select! {
         () = gone.cancelled() => {}
         why = stranger.turned_out() => {
             tracing::debug!(?why, "turned out a stranger");
             knife.cut();
         }
+    }
+}
+
+/// Ends a connection, and every watch on it, when the certificate shown on it expires. A member that
+/// was renewed meanwhile comes back at once, with the certificate it has now.
+async fn end_at(expires: Timestamp, clock: Arc<dyn Clock>, gone: CancellationToken, knife: Knife) {
+    tokio::select! {
+        () = gone.cancelled() => {}
+        () = reached(expires, &*clock) => {
+            tracing::debug!("a certificate expired, and its connection ends");
+            knife.cut();
+        }
+    }
+}
+
+/// Waits for a time of day. It is looked at now and again, for clocks are set and machines sleep.
+async fn reached(then: Timestamp, clock: &dyn Clock) {
+    loop {
+        let left = Duration::try_from(then.duration_since(clock.now())).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(GLANCE)).await;
     }
 }
 
@@ -140,9 +200,11 @@ async fn handshake(
             return None;
         }
     };
-    match net::tls::peer_identity(stream.get_ref().1.peer_certificates()) {
-        Ok(identity) => {
-            let peer = Peer { address: peer, identity };
+    let shown = stream.get_ref().1.peer_certificates();
+    let expires = shown.and_then(<[_]>::first).map(|der| certs::x509::expiry_of(der)).transpose();
+    match net::tls::peer_identity(shown).and_then(|identity| Ok((identity, expires?))) {
+        Ok((identity, expires)) => {
+            let peer = Peer { address: peer, identity, expires };
             Some(Connection { stream, peer, _place: place, _gone: gone })
         }
         Err(error) => {
@@ -185,5 +247,27 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fake::FakeClock;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_with_its_certificate_even_when_the_clock_is_set() {
+        let clock = FakeClock::new();
+        let (_stream, knife) = Severable::new(());
+        let expires = clock.after(Duration::from_secs(30 * 86_400));
+        let ending = end_at(expires, Arc::new(clock.clone()), CancellationToken::new(), knife.clone());
+        tokio::spawn(ending);
+        clock.advance(Duration::from_secs(30 * 86_400 - 1));
+        tokio::time::sleep(GLANCE).await;
+        assert!(!knife.has_cut(), "a second is left");
+        clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(GLANCE).await;
+        assert!(knife.has_cut());
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::auth::join_service_client::JoinServiceClient;
+use api::auth::record_service_client::RecordServiceClient;
 use client::AuthEndpoint;
 use domain::identity::SystemRole;
 use domain::node::NodeSpec;
@@ -102,4 +103,23 @@ async fn a_removed_user_is_out_of_the_api_at_once() {
     };
     let text = tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
     assert!(text.contains("removed"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_refused_before_its_message_is_read() {
+    let bed = Bed::start().await;
+    let stranger = bed.endpoint(None);
+    // Larger than any message may be: whoever reads its length says so.
+    let json = vec![b'x'; 2 * api::MESSAGE_MAX];
+    let put = |json| api::auth::PutRequest { json, ..api::auth::PutRequest::default() };
+    let call = async |endpoint: &std::sync::Arc<AuthEndpoint>, json| {
+        RecordServiceClient::new(endpoint.channel()).put(put(json)).await.unwrap_err()
+    };
+    let refused = call(&stranger, json.clone()).await;
+    assert!(refused.message().contains("needs a certificate"), "{refused}");
+    let refused = call(&bed.endpoint(Some(&bed.node)), json).await;
+    assert!(refused.message().contains("4194304"), "a member's message is looked at: {refused}");
+    let token = bed.cluster.token("a-token-for-late-comers").await;
+    let joining = bed.cluster.joining(SystemRole::Node, "late", token);
+    client::join::join(&joining, &SystemRandom).await.unwrap();
 }
