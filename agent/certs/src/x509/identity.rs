@@ -1,5 +1,6 @@
 //! The extension that says whom a certificate stands for.
 
+use domain::Timestamp;
 use domain::authority::AuthorityType;
 use domain::identity::{HostIdentity, Identity, UserIdentity};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,18 @@ pub fn identity_of(der: &[u8]) -> Result<Identity, CertError> {
         return Err(read(boxed("it was signed by an authority of another kind")));
     }
     Ok(identity)
+}
+
+/// The moment from which a certificate is good no more: the second after the last of its validity
+/// (RFC 5280 section 4.1.2.5 includes `notAfter`).
+///
+/// # Errors
+/// [`CertError::ReadCertificate`] when it is malformed.
+pub fn expiry_of(der: &[u8]) -> Result<Timestamp, CertError> {
+    let read = |text: String| CertError::ReadCertificate("peer's", boxed(text));
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| read(error.to_string()))?;
+    let last = certificate.validity().not_after.timestamp();
+    Timestamp::from_second(last.saturating_add(1)).map_err(|error| read(error.to_string()))
 }
 
 /// How the common name of an authority of this kind begins.

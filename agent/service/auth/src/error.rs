@@ -1,6 +1,7 @@
 //! What can go wrong in the auth service, and how it is told to callers.
 
 use api::refusal;
+use domain::Timestamp;
 use domain::access::api::ApiDenied;
 use domain::resource::{Kind, ResourceError};
 use domain::token::JoinRefusal;
@@ -29,6 +30,9 @@ pub enum AuthError {
     /// The caller showed no certificate.
     #[error("this call needs a certificate of the cluster")]
     NoCertificate,
+    /// The caller's certificate was good when it connected, and is no more.
+    #[error("the certificate shown on this connection expired at {0}; connect again with a new one")]
+    Expired(Timestamp),
     /// The caller is locked.
     #[error("access is locked: {0}")]
     Locked(String),
@@ -97,7 +101,7 @@ impl AuthError {
             Self::Store(_) | Self::Net(_) | Self::Certificate(_) | Self::OtherCluster { .. } => {
                 Code::Internal
             }
-            Self::NoCertificate => Code::Unauthenticated,
+            Self::NoCertificate | Self::Expired(_) => Code::Unauthenticated,
             Self::Denied(_) | Self::Locked(_) | Self::Join(_) => Code::PermissionDenied,
             Self::NotFound { .. } => Code::NotFound,
             Self::Exists { .. } | Self::HostTaken(_) => Code::AlreadyExists,

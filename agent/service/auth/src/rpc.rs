@@ -45,11 +45,16 @@ pub(crate) fn routes(service: &Arc<AuthService>) -> Routes {
 struct Rpc(Arc<AuthService>);
 
 impl Rpc {
-    /// Whom the caller's certificate names. Locked callers get no further.
+    /// Whom the caller's certificate names. Locked callers get no further, nor those whose
+    /// certificate expired since the connection was made.
     fn admitted<T>(&self, request: &Request<T>) -> Result<Identity, AuthError> {
-        let identity =
-            peer(request).and_then(|peer| peer.identity.clone()).ok_or(AuthError::NoCertificate)?;
-        self.0.cache.check_lock(&identity, self.0.deps.clock.now())?;
+        let peer = peer(request).ok_or(AuthError::NoCertificate)?;
+        let identity = peer.identity.clone().ok_or(AuthError::NoCertificate)?;
+        let now = self.0.deps.clock.now();
+        if let Some(expires) = peer.expires.filter(|expires| now >= *expires) {
+            return Err(AuthError::Expired(expires));
+        }
+        self.0.cache.check_lock(&identity, now)?;
         Ok(identity)
     }
 

@@ -90,10 +90,16 @@ impl AuthService {
         let (strangers, unknown) = mpsc::channel(QUEUE);
         let routes = crate::rpc::routes(&self);
         let stopped = |error| AuthError::Invalid(format!("gRPC stopped: {error}"));
+        // Both to their end: one that has nobody to wait for must not cut the other's goodbye short.
+        let serving = async {
+            tokio::try_join!(
+                grpc(routes.clone(), STREAMS, known, shutdown.clone()),
+                grpc(routes, STRANGER_STREAMS, unknown, shutdown),
+            )
+        };
         tokio::select! {
             accepted = self.accept(Doors { members, strangers }) => accepted,
-            served = grpc(routes.clone(), STREAMS, known, shutdown.clone()) => served.map_err(stopped),
-            served = grpc(routes, STRANGER_STREAMS, unknown, shutdown) => served.map_err(stopped),
+            served = serving => served.map(drop).map_err(stopped),
         }
     }
 
@@ -110,7 +116,12 @@ impl AuthService {
                     () = &mut due => break,
                 };
                 let stranger = gate.enter(accepted.peer.ip());
-                tokio::spawn(meet(acceptor.clone(), accepted, stranger, (doors.clone(), Arc::clone(&self.deps.clock))));
+                tokio::spawn(meet(
+                    acceptor.clone(),
+                    accepted,
+                    stranger,
+                    (doors.clone(), Arc::clone(&self.deps.clock)),
+                ));
             }
         }
     }
@@ -134,7 +145,12 @@ async fn grpc(
 }
 
 /// A connection from its first byte until it is known, or gone.
-async fn meet(acceptor: TlsAcceptor, accepted: Accepted, stranger: Stranger, doors: Doors) {
+async fn meet(
+    acceptor: TlsAcceptor,
+    accepted: Accepted,
+    stranger: Stranger,
+    (doors, clock): (Doors, Arc<dyn Clock>),
+) {
     let (stream, knife) = Severable::new(accepted.stream);
     let handing_on = async {
         let (peer, place) = (accepted.peer, accepted.place);

@@ -342,3 +342,14 @@ async fn a_second_start_finds_the_cluster_and_another_name_is_refused() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_connection_is_no_longer_good_than_the_certificate_shown_on_it() {
+    let bed = Bed::start().await;
+    bed.admin.status().await.unwrap();
+    bed.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
+    bed.admin.status().await.unwrap();
+    bed.clock.advance(std::time::Duration::from_secs(3));
+    let refused = bed.admin.status().await.unwrap_err();
+    assert!(said(refused).contains("expired at"));
+}
