@@ -42,9 +42,9 @@ impl AuthService {
         identity: HostIdentity,
         wish: &HostWish<'_>,
     ) -> Result<wire::HostCertificates, AuthError> {
-        let addresses = self.own_addresses(identity.role, wish.addresses);
-        let principals =
-            host_principals(identity.role, identity.host_id, wish.node_name, &identity.cluster, &addresses);
+        let (role, id) = (identity.role, identity.host_id);
+        let mut principals = host_principals(role, id, wish.node_name, &identity.cluster, wish.addresses);
+        principals.retain(|principal| self.may_be_called(role, principal));
         let now = self.deps.clock.now();
         let ttl = self.settings.host_ttl;
         self.host_certificates(identity, principals, wish, (now, ttl)).await
@@ -131,17 +131,17 @@ impl AuthService {
         Ok(())
     }
 
-    /// The addresses a host may have in its certificate. A node may not take a name under which the
-    /// proxies are reached, or clients would take it for one.
-    fn own_addresses(&self, role: SystemRole, asked: &[String]) -> Vec<String> {
-        let of_proxy = |name: &str| {
-            self.settings.proxy_addresses.iter().any(|address| host_part(address).eq_ignore_ascii_case(name))
-        };
-        let allowed = |name: &&String| {
-            let is_loopback = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-            role != SystemRole::Node || is_loopback || !of_proxy(name)
-        };
-        asked.iter().filter(allowed).cloned().collect()
+    /// Whether a host may have this name in its certificate, be it its own or an address. None but a
+    /// proxy or the auth server may take a name under which the proxies are reached, or clients would
+    /// take it for one.
+    fn may_be_called(&self, role: SystemRole, name: &str) -> bool {
+        // The same name in the spelling of the DNS with its root.
+        let name = name.trim_end_matches('.');
+        let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let of_proxy = |address: &String| host_part(address).trim_end_matches('.').eq_ignore_ascii_case(name);
+        matches!(role, SystemRole::Proxy | SystemRole::Auth)
+            || is_own
+            || !self.settings.proxy_addresses.iter().any(of_proxy)
     }
 }
 

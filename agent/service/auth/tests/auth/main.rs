@@ -353,3 +353,30 @@ async fn a_connection_is_no_longer_good_than_the_certificate_shown_on_it() {
     let refused = bed.admin.status().await.unwrap_err();
     assert!(said(refused).contains("expired at"));
 }
+
+#[tokio::test]
+async fn none_but_a_proxy_is_called_by_the_proxys_name() {
+    let bed = Bed::start().await;
+    for name in ["proxy.example.com", "Proxy.Example.COM", "proxy.example.com."] {
+        let asked = client::join::Joining {
+            host_addresses: vec![name.to_owned(), "web.example.com".to_owned()],
+            ..joining(&bed, name, "node-token")
+        };
+        let bundle = client::join::join(&asked, &*bed.random).await.unwrap();
+        let names = bundle.ssh_certificate.valid_principals();
+        let is_proxys =
+            |given: &String| given.trim_end_matches('.').eq_ignore_ascii_case("proxy.example.com");
+        assert!(!names.iter().any(is_proxys), "{names:?}");
+        for own in [bundle.identity.host_id.to_string(), "localhost".into(), "web.example.com".into()] {
+            assert!(names.contains(&own), "{own} of {names:?}");
+        }
+        let proxy = client::join::Joining {
+            role: SystemRole::Proxy,
+            token: "proxy-token".into(),
+            host_id: domain::name::HostId(port::random::Random::uuid(&*bed.random)),
+            ..asked
+        };
+        let bundle = client::join::join(&proxy, &*bed.random).await.unwrap();
+        assert!(bundle.ssh_certificate.valid_principals().iter().any(is_proxys));
+    }
+}
