@@ -110,6 +110,9 @@ pub enum AddressError {
     Loopback(SocketAddr, std::net::IpAddr),
 }
 
+/// Where two clouds (Azure, Alibaba) answer about the machine itself; others do so at link-local addresses.
+const METADATA: [[u8; 4]; 2] = [[168, 63, 129, 16], [100, 100, 100, 200]];
+
 /// Decides whether a node that speaks from `peer` may announce `addr`, since proxies will dial it.
 ///
 /// # Errors
@@ -118,7 +121,9 @@ pub fn check_address(addr: &str, peer: std::net::IpAddr) -> Result<(), AddressEr
     let socket: SocketAddr = addr.parse().map_err(|_| AddressError::Form(addr.to_owned()))?;
     let ip = socket.ip().to_canonical();
     let link_local = match ip {
-        std::net::IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        std::net::IpAddr::V4(v4) => {
+            v4.is_link_local() || v4.is_broadcast() || METADATA.contains(&v4.octets())
+        }
         // fe80::/10, and the metadata address of one cloud, which sits in fd00:ec2::/32.
         std::net::IpAddr::V6(v6) => {
             let [first, second, ..] = v6.segments();
@@ -169,6 +174,9 @@ mod tests {
         for bad in [
             "169.254.169.254:80",
             "[fd00:ec2::254]:80",
+            "168.63.129.16:80",
+            "100.100.100.200:80",
+            "[::ffff:168.63.129.16]:32526",
             "[fe80::1]:22",
             "0.0.0.0:22",
             "224.0.0.1:22",

@@ -97,12 +97,22 @@ impl Cluster {
 
     /// A cluster with more lines in its `teleport.yaml`.
     pub async fn start_with(more: &str) -> Self {
+        Self::start_known_as("", more).await
+    }
+
+    /// A cluster whose proxy users elsewhere know by this public address, though it listens on
+    /// loopback: as behind a load balancer.
+    pub async fn start_public(address: &str) -> Self {
+        Self::start_known_as(&format!("  public_addr: {address}\n"), "").await
+    }
+
+    async fn start_known_as(public: &str, more: &str) -> Self {
         net::install_crypto();
         let folder = tempfile::tempdir().unwrap_or_else(|error| unreachable!("no temporary folder: {error}"));
         let yaml = format!(
             "version: v3\nteleport:\n  nodename: proxy-1\n  data_dir: {}\n\
              auth_service:\n  cluster_name: main\n  listen_addr: 127.0.0.1:0\n\
-             proxy_service:\n  listen_addr: 127.0.0.1:0\n  tunnel_listen_addr: 127.0.0.1:0\n  web_listen_addr: 127.0.0.1:0\n\
+             proxy_service:\n  listen_addr: 127.0.0.1:0\n  tunnel_listen_addr: 127.0.0.1:0\n  web_listen_addr: 127.0.0.1:0\n{public}\
              ssh_service:\n  enabled: no\n{more}",
             folder.path().join("data").display()
         );

@@ -1,11 +1,12 @@
 //! Reaching a node for a user who may: over its link, or at the address it announces.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::access::DialPermit;
+use domain::name::HostId;
 use domain::node::check_address;
 use port::dial::{Dial, DialError};
 use port::stream::BoxedStream;
@@ -20,15 +21,34 @@ const LINK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the whole may take (`ssh_dial_timeout`).
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whose loopback address this proxy's loopback interface is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loopback {
+    /// This host's alone: the node that runs beside the proxy.
+    Of(HostId),
+    /// Everybody's: the cluster can be reached from this machine only.
+    Everybody,
+}
+
+impl Loopback {
+    fn is_of(self, host: HostId) -> bool {
+        match self {
+            Self::Of(own) => own == host,
+            Self::Everybody => true,
+        }
+    }
+}
+
 /// Reaches nodes.
 pub struct Dialler {
     registry: Arc<Registry>,
+    loopback: Loopback,
 }
 
 impl Dialler {
-    /// Dials over the links of this registry.
-    pub fn new(registry: Arc<Registry>) -> Arc<Self> {
-        Arc::new(Self { registry })
+    /// Dials over the links of this registry, and loopback addresses for those whose they are.
+    pub fn new(registry: Arc<Registry>, loopback: Loopback) -> Arc<Self> {
+        Arc::new(Self { registry, loopback })
     }
 
     async fn dial_once(&self, permit: &DialPermit, client: SocketAddr) -> Result<BoxedStream, DialError> {
@@ -42,7 +62,7 @@ impl Dialler {
         }
         let address = &permit.node().spec.addr;
         if !address.is_empty() {
-            return direct(&node, address).await;
+            return direct(&node, address, self.loopback.is_of(permit.host_id())).await;
         }
         Err(last.unwrap_or(DialError::Offline { node }))
     }
@@ -80,12 +100,18 @@ async fn over(
 }
 
 /// The address was checked when the node announced it; it is checked again here, where the harm
-/// would be done. Which machine the proxy itself is on is not known to the auth server, so loopback
-/// is allowed as announced.
-async fn direct(node: &str, address: &str) -> Result<BoxedStream, DialError> {
+/// would be done. The auth server sees where an announcement comes from, and what comes through a
+/// proxy beside it comes from loopback: only the proxy knows whom its own loopback belongs to.
+async fn direct(node: &str, address: &str, loopback: bool) -> Result<BoxedStream, DialError> {
     let failed = |source| DialError::Address { node: node.to_owned(), address: address.to_owned(), source };
-    let here = std::net::IpAddr::from([127, 0, 0, 1]);
+    let here = IpAddr::from([127, 0, 0, 1]);
     check_address(address, here).map_err(|error| failed(std::io::Error::other(error)))?;
+    let socket: SocketAddr = address.parse().map_err(|error| failed(std::io::Error::other(error)))?;
+    if socket.ip().to_canonical().is_loopback() && !loopback {
+        let text =
+            "the address is loopback, which is another machine for this proxy; set advertise_ip on the node";
+        return Err(failed(std::io::Error::other(text)));
+    }
     let stream = net::dial(address).await.map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(Box::new(stream))
 }

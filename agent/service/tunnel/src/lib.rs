@@ -24,7 +24,7 @@ mod registry;
 pub mod server;
 mod settings;
 
-pub use dial::Dialler;
+pub use dial::{Dialler, Loopback};
 pub use error::TunnelError;
 pub use metrics::Metrics;
 pub use registry::Registry;

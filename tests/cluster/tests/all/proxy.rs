@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use domain::label::Labels;
+use domain::node::NodeSpec;
 use teleport_tests_cluster::channel::Opened;
 use teleport_tests_cluster::raw::{Raw, message};
 use teleport_tests_cluster::wire::Message;
@@ -155,32 +157,70 @@ async fn only_the_ssh_port_of_a_node_is_reached() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_has_gone_is_said_to_be_offline() {
-    let bed = Bed::start().await;
-    let spec = domain::node::NodeSpec {
-        hostname: "ghost".into(),
-        addr: String::new(),
+/// A node without labels that announces this address.
+fn announcing(name: &str, addr: String) -> NodeSpec {
+    NodeSpec {
+        hostname: name.into(),
+        addr,
         use_tunnel: true,
-        labels: domain::label::Labels::default(),
-        cmd_labels: domain::label::Labels::default(),
-        cmd_label_errors: domain::label::Labels::default(),
+        labels: Labels::default(),
+        cmd_labels: Labels::default(),
+        cmd_label_errors: Labels::default(),
         version: String::new(),
-    };
-    // A host that says it keeps a tunnel and keeps none.
-    let ghost = bed.cluster.host(domain::identity::SystemRole::Node, "ghost").await;
-    bed.cluster.client_of(&ghost).heartbeat(&spec, false).await.unwrap();
-    let mut raw = bed.client().await;
+    }
+}
+
+/// What opening a channel to a node ends with, once the proxy has heard of the node.
+async fn open_known(raw: &mut Raw, name: &str) -> Opened {
     let waiting = async {
         loop {
-            match raw.open_direct("ghost", 22).await.unwrap() {
+            match raw.open_direct(name, 22).await.unwrap() {
                 // The proxy hears of new nodes a moment later.
                 Opened::Refused(PROHIBITED, _) => tokio::time::sleep(Duration::from_millis(10)).await,
                 answer => return answer,
             }
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_cannot_lead_the_proxy_to_its_own_loopback() {
+    let trap = Trap::set().await;
+    let addresses = ["127.0.0.1", "127.8.7.6", "[::1]", "[::ffff:127.0.0.1]"];
+    // On a cluster of this machine alone, loopback is where nodes are.
+    for (cluster, local) in
+        [(Cluster::start().await, true), (Cluster::start_public("proxy.example.com:443").await, false)]
+    {
+        let joe = cluster.user("joe", &["access"], &["root"]).await;
+        let mut raw = Raw::signed_in(cluster.ssh_proxy(), &joe, "root").await;
+        let before = trap.hits.load(Ordering::SeqCst);
+        for (number, ip) in addresses.iter().enumerate() {
+            let name = format!("liar-{number}");
+            let liar = cluster.host(domain::identity::SystemRole::Node, &name).await;
+            let spec = announcing(&name, format!("{ip}:{}", trap.port));
+            cluster.client_of(&liar).heartbeat(&spec, false).await.unwrap();
+            match open_known(&mut raw, &name).await {
+                Opened::Channel(_) => assert!(local, "{ip}"),
+                Opened::Refused(code, text) => {
+                    assert!(!local && code == CONNECT_FAILED, "{ip}: {code} {text}");
+                    assert!(text.contains("set advertise_ip"), "{text}");
+                }
+            }
+        }
+        let hits = trap.hits.load(Ordering::SeqCst) - before;
+        assert!(local || hits == 0, "the proxy was led to its own loopback");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_gone_is_said_to_be_offline() {
+    let bed = Bed::start().await;
+    // A host that says it keeps a tunnel and keeps none.
+    let ghost = bed.cluster.host(domain::identity::SystemRole::Node, "ghost").await;
+    bed.cluster.client_of(&ghost).heartbeat(&announcing("ghost", String::new()), false).await.unwrap();
+    let mut raw = bed.client().await;
+    let answer = open_known(&mut raw, "ghost").await;
     let text = "node ghost is offline: it has no tunnel to this proxy and announces no address";
     assert_eq!(answer, Opened::Refused(CONNECT_FAILED, text.into()));
 }
