@@ -8,9 +8,10 @@ pub(crate) const VARIABLES_MAX: usize = 128;
 /// The longest name and value together, in bytes.
 pub(crate) const VARIABLE_MAX: usize = 8 * 1024;
 
-/// Whether a client may set this variable. Names are those of a shell; what decides how programs are
-/// loaded or shells start up is refused, since a forced shell or a restricted login could be left by
-/// it.
+/// Whether a client may set this variable. Names are those of a shell. What is known to decide how
+/// programs are loaded or how shells and common interpreters start up is refused, since it could lead
+/// out of a restricted login. The list cannot be complete: a program that a restricted login may run
+/// can have variables of its own.
 pub(crate) fn is_allowed(name: &str, value: &str) -> bool {
     let mut bytes = name.bytes();
     let named = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
@@ -28,6 +29,16 @@ pub(crate) fn is_allowed(name: &str, value: &str) -> bool {
             "PROMPT_COMMAND",
             "GCONV_PATH",
             "LOCPATH",
+            "GLIBC_TUNABLES",
+            "ZDOTDIR",
+            "XDG_CONFIG_HOME",
+            "PERL5OPT",
+            "PERL5LIB",
+            "PYTHONSTARTUP",
+            "PYTHONPATH",
+            "RUBYOPT",
+            "NODE_OPTIONS",
+            "JAVA_TOOL_OPTIONS",
         ]
         .contains(&name);
     named && !dangerous && name.len() + value.len() <= VARIABLE_MAX && !value.contains('\0')
@@ -74,6 +85,16 @@ mod tests {
             "ENV",
             "IFS",
             "SSH_AUTH_SOCK",
+            "GLIBC_TUNABLES",
+            "ZDOTDIR",
+            "XDG_CONFIG_HOME",
+            "PERL5OPT",
+            "PERL5LIB",
+            "PYTHONSTARTUP",
+            "PYTHONPATH",
+            "RUBYOPT",
+            "NODE_OPTIONS",
+            "JAVA_TOOL_OPTIONS",
             "BASH_FUNC_ls%%",
             "1A",
             "",
