@@ -1,6 +1,7 @@
 //! A host presents a token and becomes part of the cluster.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::auth as wire;
@@ -21,47 +22,84 @@ const REFUSAL_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest node name that is looked at, in bytes. Longer ones are no host names anyway.
 const NAME_MAX: usize = 512;
+/// As much of a node name as is written down, in bytes.
+const RECORDED_MAX: usize = 256;
 
 impl AuthService {
     /// Exchanges a token for certificates.
+    ///
+    /// Anybody may ask. A request that makes no sense is counted and leaves no event; one that is
+    /// refused leaves one, but not more of them than there are places to wait in.
     pub(crate) async fn join(
         &self,
         request: wire::JoinRequest,
         peer: SocketAddr,
     ) -> Result<wire::JoinResponse, AuthError> {
-        let outcome = self.try_join(&request).await;
+        let outcome = match Asked::parse(&request) {
+            Ok(asked) => {
+                let outcome = self.try_join(&request, &asked).await;
+                self.conclude(&request.node_name, &asked, peer, outcome).await
+            }
+            Err(error) => Err(error),
+        };
+        self.deps.metrics.joins.get_or_create(&outcome.is_ok().into()).inc();
+        outcome
+    }
+
+    /// Writes down how it went. A refused host waits, so that guessing is slow; those who wait are
+    /// counted, also when they hang up, and one too many is told so at once.
+    async fn conclude(
+        &self,
+        node_name: &str,
+        asked: &Asked,
+        peer: SocketAddr,
+        outcome: Result<wire::JoinResponse, AuthError>,
+    ) -> Result<wire::JoinResponse, AuthError> {
         let told = match &outcome {
-            Ok(_) => Outcome::ok(),
+            Ok(_) => return self.record_join(node_name, asked, peer, Outcome::ok()).await.and(outcome),
             Err(error) => Outcome::failed(error),
         };
+        let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else {
+            return Err(AuthError::Invalid("too many refused joins at once; try again later".to_owned()));
+        };
+        let delay = tokio::spawn(async move {
+            tokio::time::sleep(REFUSAL_DELAY).await;
+            drop(place);
+        });
+        self.record_join(node_name, asked, peer, told).await?;
+        // Fails only while the server stops.
+        let _ = delay.await;
+        outcome
+    }
+
+    async fn record_join(
+        &self,
+        node_name: &str,
+        asked: &Asked,
+        peer: SocketAddr,
+        outcome: Outcome,
+    ) -> Result<(), AuthError> {
         let context = Context {
             cluster_name: self.cluster.clone(),
             addr_remote: peer.to_string(),
             ..Context::default()
         };
+        let node_name = node_name.get(..node_name.floor_char_boundary(RECORDED_MAX)).unwrap_or_default();
         let detail = Detail::InstanceJoin {
-            host_id: request.host_id,
-            node_name: request.node_name,
-            role: request.role,
+            host_id: asked.host_id.to_string(),
+            node_name: node_name.to_owned(),
+            role: asked.role.to_string(),
             method: "token",
-            outcome: told,
+            outcome,
         };
-        self.deps.metrics.joins.get_or_create(&outcome.is_ok().into()).inc();
-        self.record_event(context, detail).await?;
-        if matches!(outcome, Err(AuthError::Join(_))) {
-            self.slow_refusal().await?;
-        }
-        outcome
+        self.record_event(context, detail).await
     }
 
-    async fn try_join(&self, request: &wire::JoinRequest) -> Result<wire::JoinResponse, AuthError> {
-        let role = SystemRole::parse_joinable(&request.role)
-            .map_err(|error| AuthError::Invalid(error.to_string()))?;
-        let host_id = HostId::parse(&request.host_id)
-            .ok_or_else(|| AuthError::Invalid(format!("{:?} is not a host UUID", request.host_id)))?;
-        if request.node_name.len() > NAME_MAX {
-            return Err(AuthError::Invalid(format!("the node name is longer than {NAME_MAX} bytes")));
-        }
+    async fn try_join(
+        &self,
+        request: &wire::JoinRequest,
+        &Asked { role, host_id }: &Asked,
+    ) -> Result<wire::JoinResponse, AuthError> {
         let presented = Secret::from(request.token.as_str());
         let dynamic = self.find_token(&presented).await?;
         let mut statics: Vec<StaticToken> = self.settings.tokens.clone();
@@ -98,14 +136,26 @@ impl AuthService {
             None => Ok(()),
         }
     }
+}
 
-    /// Makes guessing slow without making guessers many: those who wait are counted, and one too
-    /// many is told so at once.
-    async fn slow_refusal(&self) -> Result<(), AuthError> {
-        let Ok(_place) = self.refusals.try_acquire() else {
-            return Err(AuthError::Invalid("too many refused joins at once; try again later".to_owned()));
-        };
-        tokio::time::sleep(REFUSAL_DELAY).await;
-        Ok(())
+/// What a request asks for, when it makes sense.
+struct Asked {
+    role: SystemRole,
+    host_id: HostId,
+}
+
+impl Asked {
+    fn parse(request: &wire::JoinRequest) -> Result<Self, AuthError> {
+        let role = SystemRole::parse_joinable(&request.role)
+            .map_err(|error| AuthError::Invalid(error.to_string()))?;
+        let host_id = HostId::parse(&request.host_id)
+            .ok_or_else(|| AuthError::Invalid(format!("{:?} is not a host UUID", request.host_id)))?;
+        if request.node_name.len() > NAME_MAX {
+            return Err(AuthError::Invalid(format!("the node name is longer than {NAME_MAX} bytes")));
+        }
+        Ok(Self { role, host_id })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub struct AuthService {
     pub(crate) cluster: String,
     pub(crate) authorities: Authorities,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) refusals: Semaphore,
+    pub(crate) refusals: Arc<Semaphore>,
     pub(crate) local_token: RwLock<Option<StaticToken>>,
     pub(crate) address: SocketAddr,
     pub(crate) listener: Listener,
@@ -79,7 +79,7 @@ impl AuthService {
             cluster,
             authorities,
             cache,
-            refusals: Semaphore::new(REFUSALS),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
             local_token: RwLock::new(None),
             listener,
         }))

@@ -1,0 +1,95 @@
+//! What strangers who join in vain leave behind.
+
+use domain::name::ClusterName;
+use fake::{FakeAudit, FakeClock};
+use port::random::SystemRandom;
+use storage::MemoryStore;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::service::Deps;
+use crate::settings::Settings;
+
+const UUID: &str = "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f";
+
+async fn service() -> (Arc<AuthService>, Arc<FakeAudit>) {
+    net::install_crypto();
+    let (clock, audit) = (Arc::new(FakeClock::new()), Arc::new(FakeAudit::new()));
+    let settings = Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        cluster_name: Some(ClusterName::new("main").unwrap()),
+        tokens: Vec::new(),
+        host_id: HostId::parse(UUID).unwrap(),
+        hostname: "auth-1".into(),
+        names: Vec::new(),
+        proxy_addresses: Vec::new(),
+        max_connections: 10,
+        host_ttl: domain::certificate::HOST_TTL,
+        user_ttl: domain::certificate::USER_TTL,
+        version: "0.1.0".into(),
+    };
+    let deps = Deps {
+        clock: clock.clone(),
+        random: Arc::new(SystemRandom),
+        store: Arc::new(MemoryStore::new(clock)),
+        audit: audit.clone(),
+        metrics: Metrics::default(),
+    };
+    (AuthService::new(settings, deps).await.unwrap(), audit)
+}
+
+fn request() -> wire::JoinRequest {
+    wire::JoinRequest {
+        token: "nothing-like-it".into(),
+        role: "node".into(),
+        host_id: UUID.into(),
+        node_name: format!("a{}", "\u{e9}".repeat(200)),
+        ..wire::JoinRequest::default()
+    }
+}
+
+fn peer() -> SocketAddr {
+    "192.0.2.1:1".parse().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_leaves_no_event_and_a_long_name_a_short_one() {
+    let (service, audit) = service().await;
+    let before = audit.lines().len();
+    let large = "x".repeat(8000);
+    for nonsense in [
+        wire::JoinRequest { role: large.clone(), ..request() },
+        wire::JoinRequest { host_id: large.clone(), ..request() },
+        wire::JoinRequest { node_name: large, ..request() },
+    ] {
+        service.join(nonsense, peer()).await.unwrap_err();
+    }
+    assert_eq!(audit.lines().len(), before);
+    service.join(request(), peer()).await.unwrap_err();
+    let lines = audit.lines();
+    let name = lines.last().and_then(|line| line.get("node_name")).and_then(|name| name.as_str()).unwrap();
+    assert_eq!(name.len(), 255, "whole letters, at most 256 bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_on_record_as_often_as_there_are_places_to_wait() {
+    let (service, audit) = service().await;
+    let before = audit.lines().len();
+    let places = service.refusals.available_permits();
+    // Hanging up at once frees no place.
+    for _ in 0..places / 2 {
+        let asked = service.join(request(), peer());
+        assert!(tokio::time::timeout(REFUSAL_DELAY / 1000, asked).await.is_err(), "it waits");
+    }
+    let mut asking = JoinSet::new();
+    for _ in 0..places {
+        let service = Arc::clone(&service);
+        asking.spawn(async move { service.join(request(), peer()).await.unwrap_err().to_string() });
+    }
+    let said = asking.join_all().await;
+    assert_eq!(said.iter().filter(|text| text.contains("too many refused joins")).count(), places / 2);
+    assert_eq!(audit.lines().len() - before, places);
+    tokio::time::sleep(REFUSAL_DELAY).await;
+    assert_eq!(service.refusals.available_permits(), places);
+}
