@@ -75,6 +75,9 @@ impl AuthService {
     ) -> Result<wire::PutResponse, AuthError> {
         let record = check(&request.json)?;
         let (kind, name) = (record.kind, record.name.clone());
+        // Who may do neither is refused alike, whether there is such a record or not: the name of a
+        // token is a secret.
+        caller.record(kind, Verb::Update).or_else(|_| caller.record(kind, Verb::Create))?;
         let key = key::record(kind, &name);
         let existing = self.deps.store.get(&key).await?;
         let verb = if existing.is_some() { Verb::Update } else { Verb::Create };

@@ -380,3 +380,19 @@ async fn none_but_a_proxy_is_called_by_the_proxys_name() {
         assert!(bundle.ssh_certificate.valid_principals().iter().any(is_proxys));
     }
 }
+
+#[tokio::test]
+async fn a_refusal_does_not_tell_whether_the_token_is_there() {
+    let bed = Bed::start().await;
+    bed.token("the-real-one", &[SystemRole::Node], 600).await;
+    let bundle = client::join::join(&joining(&bed, "web-1", "node-token"), &*bed.random).await.unwrap();
+    let client = bed.member(&bundle);
+    let token: domain::token::Token = bed.admin.get("the-real-one").await.unwrap();
+    let mut texts = Vec::new();
+    for name in ["the-real-one", "another-guess"] {
+        let guess = domain::token::Token::new(name, token.spec.clone());
+        texts.push(said(client.put(&guess, true).await.unwrap_err()));
+    }
+    assert_eq!(texts.first(), texts.last());
+    assert!(texts.concat().contains("may not create records of kind token"), "{texts:?}");
+}
