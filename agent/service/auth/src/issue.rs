@@ -42,6 +42,9 @@ impl AuthService {
         identity: HostIdentity,
         wish: &HostWish<'_>,
     ) -> Result<wire::HostCertificates, AuthError> {
+        if wish.tls_public_key.is_empty() {
+            return Err(AuthError::Invalid("a host of the cluster needs a public key for TLS".to_owned()));
+        }
         let (role, id) = (identity.role, identity.host_id);
         let mut principals = host_principals(role, id, wish.node_name, &identity.cluster, wish.addresses);
         principals.retain(|principal| self.may_be_called(role, principal));
@@ -70,7 +73,12 @@ impl AuthService {
             ttl,
             serial: self.deps.random.serial(),
         };
-        let tls = issue(self.authorities.host().tls()?, &leaf, now)?;
+        // A host that only runs sshd sends no key for TLS.
+        let tls = if wish.tls_public_key.is_empty() {
+            Vec::new()
+        } else {
+            issue(self.authorities.host().tls()?, &leaf, now)?
+        };
         self.record_certificate(CertKind::Host, subject, &ssh, principals, (now, ttl)).await?;
         let ssh = ssh.to_openssh().map_err(|error| AuthError::Invalid(error.to_string()))?;
         Ok(wire::HostCertificates {

@@ -66,8 +66,8 @@ impl AuthService {
         self.issue_user(UserIdentity { logins, ..identity }, wish).await
     }
 
-    /// A host certificate for sshd under the given names. It is of no role that could speak to the
-    /// cluster: its host id is new and its role is node, so it opens nothing but itself.
+    /// A host certificate for sshd under the given names. Without a key for TLS that is all, and it
+    /// cannot speak to the cluster; with one, the other half is that of a node with a new host id.
     pub(crate) async fn sign_host(
         &self,
         caller: &Caller,

@@ -396,3 +396,19 @@ async fn a_refusal_does_not_tell_whether_the_token_is_there() {
     assert_eq!(texts.first(), texts.last());
     assert!(texts.concat().contains("may not create records of kind token"), "{texts:?}");
 }
+
+#[tokio::test]
+async fn a_host_that_runs_sshd_gets_no_certificate_for_tls_unless_it_asks() {
+    let bed = Bed::start().await;
+    let keys = certs::bundle::HostKeys::generate(&*bed.random).unwrap();
+    let request = |tls_public_key| api::auth::SignHostRequest {
+        hosts: vec!["db.example.com".into()],
+        ssh_public_key: keys.ssh_public().unwrap(),
+        tls_public_key,
+        ..Default::default()
+    };
+    let signed = bed.admin.sign_host(request(Vec::new())).await.unwrap();
+    assert!(signed.tls.is_empty() && !signed.ssh.is_empty());
+    let signed = bed.admin.sign_host(request(keys.tls.public_der())).await.unwrap();
+    assert!(!signed.tls.is_empty());
+}

@@ -154,6 +154,8 @@ impl Arguments {
             let made = session.client.sign_user(request).await?;
             return Ok(Signed { ssh: made.ssh, tls: made.tls, authorities: made.authorities });
         }
+        // A certificate that is not written down would still be one of a node.
+        let tls_public_key = if self.format == Format::Openssh { Vec::new() } else { tls_public_key };
         let hosts = self.subject.host.iter().map(|host| host.trim().to_owned()).collect();
         let request = SignHostRequest { hosts, ttl_seconds, ssh_public_key, tls_public_key };
         let made = session.client.sign_host(request).await?;
