@@ -30,7 +30,7 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    /// Takes no more connections and waits until the last session has ended, at most thirty hours.
+    /// Takes no more connections and waits until the last connection has ended, at most thirty hours.
     /// [`Running::stop`] is still to be called. Cancelling gives up waiting.
     pub async fn drain(&self) {
         self.tokens.accept.cancel();
@@ -46,8 +46,8 @@ impl Running {
     }
 
     fn busy(&self) -> i64 {
-        let sessions = self.node.as_ref().map_or(0, |node| node.sessions());
+        let node = self.node.as_ref().map_or(0, |node| node.open());
         let connections = self.proxy.as_ref().map_or(0, |proxy| proxy.service.connections());
-        sessions + connections
+        node + connections
     }
 }

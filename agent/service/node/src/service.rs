@@ -30,6 +30,7 @@ use crate::connection::Connection;
 use crate::heartbeat::Announced;
 use crate::labels::{LabelState, keep_fresh};
 use crate::metrics::Metrics;
+use crate::session::scopeguard;
 use crate::settings::Settings;
 
 /// What the service needs from outside.
@@ -132,21 +133,26 @@ impl NodeService {
         self.announced.subscribe()
     }
 
-    /// How many sessions run: what a drain waits for.
-    pub fn sessions(&self) -> i64 {
-        self.deps.metrics.sessions.get()
+    /// How many users are connected, or sessions still being written down: what a drain waits for. A
+    /// connection without a session may carry forwarded ports.
+    pub fn open(&self) -> i64 {
+        self.deps.metrics.connections.get().max(self.deps.metrics.sessions.get())
     }
 
     async fn connection(self: &Arc<Self>, stream: BoxedStream, origin: Origin) {
         let known = Known::default();
         let handler = Connection::new(Arc::clone(self), known.clone(), origin);
         let stranger = self.gate.enter(origin.peer.ip());
-        self.deps.metrics.connections.inc();
+        let connections = self.deps.metrics.connections.clone();
+        connections.inc();
+        // Also when whoever brought the stream gives it up: a drain waits for what is counted.
+        let _counted = scopeguard(move || {
+            connections.dec();
+        });
         let end = tokio::select! {
             end = serve(self.config(), stream, handler, stranger, known) => Some(end),
             () = self.kill.cancelled() => None,
         };
-        self.deps.metrics.connections.dec();
         let peer = origin.peer;
         match end {
             None | Some(End::Closed) => tracing::debug!(%peer, "connection closed"),

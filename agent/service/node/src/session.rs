@@ -225,7 +225,7 @@ async fn refuse(client: &russh::server::Handle, write: &ChannelWriteHalf<Msg>, e
 }
 
 /// Runs the closure when dropped, also when the task is cancelled.
-fn scopeguard(undo: impl FnMut()) -> impl Drop {
+pub(crate) fn scopeguard(undo: impl FnMut()) -> impl Drop {
     struct Guard<F: FnMut()>(F);
     impl<F: FnMut()> Drop for Guard<F> {
         fn drop(&mut self) {

@@ -13,6 +13,7 @@ mod certificate;
 mod channel;
 mod claim;
 mod crowd;
+mod drain;
 mod first_path;
 mod garbage;
 mod kill;
