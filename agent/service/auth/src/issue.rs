@@ -47,7 +47,7 @@ impl AuthService {
         }
         let (role, id) = (identity.role, identity.host_id);
         let mut principals = host_principals(role, id, wish.node_name, &identity.cluster, wish.addresses);
-        principals.retain(|principal| self.may_be_called(role, principal));
+        principals.retain(|principal| self.may_be_called(&identity, principal));
         let now = self.deps.clock.now();
         let ttl = self.settings.host_ttl;
         self.host_certificates(identity, principals, wish, (now, ttl)).await
@@ -141,13 +141,14 @@ impl AuthService {
 
     /// Whether a host may have this name in its certificate, be it its own or an address. None but a
     /// proxy or the auth server may take a name under which the proxies are reached, or clients would
-    /// take it for one.
-    fn may_be_called(&self, role: SystemRole, name: &str) -> bool {
+    /// take it for one; but the node on their own host has the host's name.
+    fn may_be_called(&self, identity: &HostIdentity, name: &str) -> bool {
         // The same name in the spelling of the DNS with its root.
         let name = name.trim_end_matches('.');
         let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         let of_proxy = |address: &String| host_part(address).trim_end_matches('.').eq_ignore_ascii_case(name);
-        matches!(role, SystemRole::Proxy | SystemRole::Auth)
+        matches!(identity.role, SystemRole::Proxy | SystemRole::Auth)
+            || identity.host_id == self.settings.host_id
             || is_own
             || !self.settings.proxy_addresses.iter().any(of_proxy)
     }

@@ -105,6 +105,11 @@ impl AuthService {
         let mut statics: Vec<StaticToken> = self.settings.tokens.clone();
         statics.extend(self.local_token.read().clone());
         let admission = admit(&presented, role, &statics, dynamic.as_ref(), self.deps.clock.now())?;
+        let is_local = self.local_token.read().as_ref().is_some_and(|token| token.value == presented);
+        // This host's own node comes with the token of this process; its name is the proxy's too.
+        if role == SystemRole::Node && host_id == self.settings.host_id && !is_local {
+            return Err(AuthError::HostTaken(host_id.to_string()));
+        }
         self.check_host_free(host_id, role).await?;
         let identity = HostIdentity { host_id, role: admission.role(), cluster: self.cluster.clone() };
         let wish = HostWish {

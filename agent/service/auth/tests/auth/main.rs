@@ -382,6 +382,18 @@ async fn none_but_a_proxy_is_called_by_the_proxys_name() {
 }
 
 #[tokio::test]
+async fn the_node_beside_the_auth_server_has_the_hosts_name_and_nobody_else_is_that_host() {
+    let bed = Bed::start().await;
+    let host_id = bed.service.own_identity(SystemRole::Admin).await.unwrap().identity.host_id;
+    let stranger = client::join::Joining { host_id, ..joining(&bed, "proxy.example.com", "node-token") };
+    assert!(client::join::join(&stranger, &*bed.random).await.is_err());
+    let token = bed.service.local_token(vec![SystemRole::Node]);
+    let own = client::join::Joining { token, ..stranger };
+    let bundle = client::join::join(&own, &*bed.random).await.unwrap();
+    assert!(bundle.ssh_certificate.valid_principals().contains(&"proxy.example.com".to_owned()));
+}
+
+#[tokio::test]
 async fn a_refusal_does_not_tell_whether_the_token_is_there() {
     let bed = Bed::start().await;
     bed.token("the-real-one", &[SystemRole::Node], 600).await;
