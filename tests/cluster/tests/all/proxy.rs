@@ -360,5 +360,11 @@ async fn several_nodes_of_one_name_are_listed_and_none_is_chosen() {
         reason,
         format!("\"web-1\" is ambiguous, it matches {}; connect by UUID instead", matches.join(", "))
     );
-    assert!(matches!(raw.open_direct(&id("second"), 22).await.unwrap(), Opened::Channel(_)));
+    // It may be announced a moment before its link is up.
+    let opening = async {
+        while !matches!(raw.open_direct(&id("second"), 22).await.unwrap(), Opened::Channel(_)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), opening).await.unwrap();
 }
