@@ -38,7 +38,7 @@ fn problems(path: &str, manifest: &Table) -> Vec<String> {
     // It takes the place of a crate of others, and so has that one's version.
     let replaces = path == "agent/ssh/runtime/Cargo.toml";
     for key in ["version", "edition", "rust-version", "license", "publish"] {
-        if !is_true(package, &[key, "workspace"]) && !(key == "version" && replaces) {
+        if !(is_true(package, &[key, "workspace"]) || key == "version" && replaces) {
             problems.push(format!("{path} does not inherit {key}: write {key}.workspace = true"));
         }
     }
