@@ -16,6 +16,7 @@ pub mod listen;
 pub mod prompt;
 pub mod severable;
 pub mod splice;
+mod through;
 pub mod tls;
 
 pub use dial::{DIAL_TIMEOUT, dial};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -61,6 +61,10 @@ impl<S> Severable<S> {
         }
         Ok(())
     }
+
+    fn check_writing(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.check(&self.shared.writer, cx.waker())
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
@@ -74,35 +78,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Severable<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.check(&self.shared.writer, cx.waker())?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check(&self.shared.writer, cx.waker())?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check(&self.shared.writer, cx.waker())?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.check(&self.shared.writer, cx.waker())?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+crate::write_through!(Severable<S>, check_writing);
 
 #[cfg(test)]
 mod tests {
