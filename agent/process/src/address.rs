@@ -2,7 +2,41 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use config::{Advertise, HostPort};
+use config::{Advertise, HostPort, ProxySettings, Settings};
+
+/// Where the services of a process are reached; absent ones do not run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The auth service.
+    pub auth: Option<SocketAddr>,
+    /// SSH for users of the proxy.
+    pub ssh_proxy: Option<SocketAddr>,
+    /// Links of agents.
+    pub tunnel: Option<SocketAddr>,
+    /// The web port.
+    pub web: Option<SocketAddr>,
+    /// The node.
+    pub node: Option<SocketAddr>,
+    /// Diagnostics.
+    pub diagnostics: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// The services that listen, by name.
+    pub fn shown(&self) -> Vec<(&'static str, SocketAddr)> {
+        [
+            ("auth", self.auth),
+            ("proxy ssh", self.ssh_proxy),
+            ("proxy tunnel", self.tunnel),
+            ("proxy web", self.web),
+            ("node ssh", self.node),
+            ("diagnostics", self.diagnostics),
+        ]
+        .into_iter()
+        .filter_map(|(service, address)| Some((service, address?)))
+        .collect()
+    }
+}
 
 /// The address of this host that packets to `server` leave from. Nothing is sent: connecting a UDP
 /// socket only asks the routing table.
@@ -58,6 +92,31 @@ pub(crate) fn dialable(listen: SocketAddr) -> SocketAddr {
         }
         _ => listen,
     }
+}
+
+/// The names and addresses this host's certificates are for.
+pub(crate) fn host_names(settings: &Settings) -> Vec<String> {
+    let proxy = settings.proxy.as_ref();
+    let public: Vec<_> = proxy
+        .into_iter()
+        .flat_map(|proxy| {
+            proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs)
+        })
+        .chain(settings.node.iter().flat_map(|node| &node.public_addrs))
+        .collect();
+    let mut listen: Vec<SocketAddr> = Vec::new();
+    listen.extend(proxy.into_iter().flat_map(|proxy| proxy.ssh_listen.into_iter().chain([proxy.web_listen])));
+    listen.extend(settings.node.as_ref().map(|node| node.listen));
+    names(&listen, settings.advertise.as_ref(), &public)
+}
+
+/// Where `tctl` tells new hosts and users that the proxy of this process is.
+pub(crate) fn told_to_hosts(settings: &Settings, proxy: &ProxySettings, web: SocketAddr) -> Vec<String> {
+    if !proxy.public_addrs.is_empty() {
+        return proxy.public_addrs.iter().map(ToString::to_string).collect();
+    }
+    let host = if web.ip().is_unspecified() { settings.nodename.clone() } else { web.ip().to_string() };
+    vec![format!("{host}:{}", web.port())]
 }
 
 #[cfg(test)]

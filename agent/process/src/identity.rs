@@ -9,6 +9,8 @@ use client::find::{Belief, find};
 use client::join::{Joining, join, renew};
 use client::view::View;
 use client::{AuthClient, AuthEndpoint};
+use config::{ServerKind, Settings};
+use domain::Timestamp;
 use domain::backoff::Backoff;
 use domain::identity::SystemRole;
 use domain::name::HostId;
@@ -20,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
+use crate::{node, proxy};
 
 /// How often it is looked whether certificates are due.
 const CHECK: Duration = Duration::from_secs(600);
@@ -172,4 +175,44 @@ impl Renewal {
         self.identity.send_replace(Arc::new(bundle));
         Ok(())
     }
+}
+
+/// Whether the roles of this process that join have done so and have not been away for too long since,
+/// so that tokens and pins are needed no more.
+pub(crate) fn has_joined(data: &DataDir, settings: &Settings, now: Timestamp) -> Result<bool, ProcessError> {
+    for (role, runs) in [(proxy::ROLE, settings.proxy.is_some()), (node::ROLE, settings.node.is_some())] {
+        if runs && data.identity(role)?.is_none_or(|identity| identity.is_expired(now)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The pins of `--ca-pin`, where there are any.
+pub(crate) fn pins(secrets: &config::Secrets) -> Option<ServerTrust> {
+    let pins: Vec<_> = secrets.ca_pins.iter().filter_map(|pin| Pin::parse(&pin.to_string()).ok()).collect();
+    (!pins.is_empty()).then_some(ServerTrust::Pins(pins))
+}
+
+/// The proxies a node has to link to: the configured servers that are proxies. A process that runs
+/// auth or joined an auth server is reached directly.
+pub(crate) async fn proxies(settings: &Settings, servers: &[String]) -> Vec<String> {
+    let Some(join) = &settings.join else { return Vec::new() };
+    match join.kind {
+        ServerKind::Auth => return Vec::new(),
+        ServerKind::Proxy => return servers.to_vec(),
+        ServerKind::Unknown => {}
+    }
+    let mut proxies = Vec::new();
+    for server in servers {
+        match find(server, Belief::Hint).await {
+            Ok(Some(_)) => proxies.push(server.clone()),
+            Ok(None) => {}
+            Err(error) => {
+                let reason = ssh::refuse::chain(&error);
+                tracing::warn!(%server, %reason, "cannot tell whether this is a proxy; it is taken for an auth server");
+            }
+        }
+    }
+    proxies
 }

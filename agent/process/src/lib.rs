@@ -27,9 +27,10 @@ mod supervise;
 mod watchdog;
 mod web_certificate;
 
+pub use address::Addresses;
 pub use error::ProcessError;
 pub use host::Host;
-pub use run::{Addresses, Running, start};
+pub use run::{Running, start};
 
 /// Where `tctl` finds the identity it speaks to the auth server with, below the data folder.
 pub const ADMIN_IDENTITY: &str = "identity/admin.json";

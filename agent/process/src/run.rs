@@ -4,12 +4,10 @@
 //! stopping: no new connections, then the open ones, then delivery of events, then auth, then the
 //! audit log, then the store: each only needs what stops after it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::find::{Belief, find};
-use config::{ServerKind, Settings};
+use config::Settings;
 use domain::Timestamp;
 use domain::identity::SystemRole;
 use net::listen::{ConnectionLimit, Listener};
@@ -19,51 +17,17 @@ use telemetry::diagnostics::Sources;
 use telemetry::health::HealthHandle;
 use telemetry::metrics::Metrics;
 
-use crate::address::{announced, dialable, names};
+use crate::address::{Addresses, announced, dialable, host_names, told_to_hosts};
 use crate::agent::{Entering, deliver, open_spool};
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
-use crate::identity::Membership;
+use crate::identity::{Membership, has_joined, pins, proxies};
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
 use crate::{auth, node, plugin, proxy};
 
 mod stop;
-
-/// Where the services of a process are reached; absent ones do not run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// The auth service.
-    pub auth: Option<SocketAddr>,
-    /// SSH for users of the proxy.
-    pub ssh_proxy: Option<SocketAddr>,
-    /// Links of agents.
-    pub tunnel: Option<SocketAddr>,
-    /// The web port.
-    pub web: Option<SocketAddr>,
-    /// The node.
-    pub node: Option<SocketAddr>,
-    /// Diagnostics.
-    pub diagnostics: Option<SocketAddr>,
-}
-
-impl Addresses {
-    /// The services that listen, by name.
-    pub fn shown(&self) -> Vec<(&'static str, SocketAddr)> {
-        [
-            ("auth", self.auth),
-            ("proxy ssh", self.ssh_proxy),
-            ("proxy tunnel", self.tunnel),
-            ("proxy web", self.web),
-            ("node ssh", self.node),
-            ("diagnostics", self.diagnostics),
-        ]
-        .into_iter()
-        .filter_map(|(service, address)| Some((service, address?)))
-        .collect()
-    }
-}
 
 /// The component that works once everything has been started.
 const WHOLE: &str = "process";
@@ -156,13 +120,15 @@ impl Running {
             names: host_names(settings),
         };
         if let Some(auth) = &settings.auth {
+            let web = settings.proxy.as_ref().zip(self.addresses.web);
+            let told = web.map(|(proxy, web)| told_to_hosts(settings, proxy, web)).unwrap_or_default();
             let starting = auth::Starting {
                 host: &self.host,
                 data: &data,
                 host_id,
                 settings,
                 tokens: secrets.static_tokens,
-                proxy_addresses: proxy_addresses(settings, &ports),
+                proxy_addresses: told,
                 watchdog: &self.watchdog,
             };
             let started =
@@ -332,73 +298,6 @@ impl Running {
 struct Bound {
     proxy: Option<proxy::Ports>,
     max: usize,
-}
-
-/// Whether the roles of this process that join have done so and have not been away for too long since,
-/// so that tokens and pins are needed no more.
-fn has_joined(data: &DataDir, settings: &Settings, now: Timestamp) -> Result<bool, ProcessError> {
-    for (role, runs) in [(proxy::ROLE, settings.proxy.is_some()), (node::ROLE, settings.node.is_some())] {
-        if runs && data.identity(role)?.is_none_or(|identity| identity.is_expired(now)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn pins(secrets: &config::Secrets) -> Option<ServerTrust> {
-    let pins: Vec<_> =
-        secrets.ca_pins.iter().filter_map(|pin| certs::x509::Pin::parse(&pin.to_string()).ok()).collect();
-    (!pins.is_empty()).then_some(ServerTrust::Pins(pins))
-}
-
-/// The proxies a node has to link to: the configured servers that are proxies. A process that runs
-/// auth or joined an auth server is reached directly.
-async fn proxies(settings: &Settings, servers: &[String]) -> Vec<String> {
-    let Some(join) = &settings.join else { return Vec::new() };
-    match join.kind {
-        ServerKind::Auth => return Vec::new(),
-        ServerKind::Proxy => return servers.to_vec(),
-        ServerKind::Unknown => {}
-    }
-    let mut proxies = Vec::new();
-    for server in servers {
-        match find(server, Belief::Hint).await {
-            Ok(Some(_)) => proxies.push(server.clone()),
-            Ok(None) => {}
-            Err(error) => {
-                let reason = ssh::refuse::chain(&error);
-                tracing::warn!(%server, %reason, "cannot tell whether this is a proxy; it is taken for an auth server");
-            }
-        }
-    }
-    proxies
-}
-
-/// The names and addresses this host's certificates are for.
-fn host_names(settings: &Settings) -> Vec<String> {
-    let proxy = settings.proxy.as_ref();
-    let public: Vec<_> = proxy
-        .into_iter()
-        .flat_map(|proxy| {
-            proxy.public_addrs.iter().chain(&proxy.ssh_public_addrs).chain(&proxy.tunnel_public_addrs)
-        })
-        .chain(settings.node.iter().flat_map(|node| &node.public_addrs))
-        .collect();
-    let mut listen: Vec<SocketAddr> = Vec::new();
-    listen.extend(proxy.into_iter().flat_map(|proxy| proxy.ssh_listen.into_iter().chain([proxy.web_listen])));
-    listen.extend(settings.node.as_ref().map(|node| node.listen));
-    names(&listen, settings.advertise.as_ref(), &public)
-}
-
-/// Where `tctl` tells new hosts and users that the proxy of this process is.
-fn proxy_addresses(settings: &Settings, bound: &Bound) -> Vec<String> {
-    let (Some(proxy), Some(ports)) = (&settings.proxy, &bound.proxy) else { return Vec::new() };
-    if proxy.public_addrs.is_empty() {
-        let web = ports.web.address();
-        let host = if web.ip().is_unspecified() { settings.nodename.clone() } else { web.ip().to_string() };
-        return vec![format!("{host}:{}", web.port())];
-    }
-    proxy.public_addrs.iter().map(ToString::to_string).collect()
 }
 
 /// How long a drain waits at most: the longest life of a certificate.
