@@ -12,7 +12,7 @@ mod key;
 mod pin;
 
 pub use authority::Authority;
-pub use identity::{WEB_NAME, expiry_of, identity_of};
+pub use identity::{WEB_NAME, expiry_of, identity_of, serial_of};
 pub use issue::{Leaf, issue, self_signed};
 pub use key::KeyPair;
 pub use pin::{Pin, PinError};

@@ -83,14 +83,21 @@ pub fn find<'a>(
     locks.into_iter().find(|lock| !lock.is_expired(now) && holds(&lock.spec, attempt))
 }
 
-/// The lock that shuts a host out, if there is one.
+/// The lock that shuts a host out that shows the certificate of this serial number, if there is one.
 pub fn find_host<'a>(
     locks: impl IntoIterator<Item = &'a Lock>,
-    host: HostId,
+    (host, serial): (HostId, u64),
     now: Timestamp,
 ) -> Option<&'a Lock> {
-    let only_host = Target { server_id: Some(host), ..Target::default() };
-    locks.into_iter().find(|lock| !lock.is_expired(now) && lock.spec.target == only_host)
+    let holds = |target: &Target| {
+        let about_users = target.user.is_some() || target.role.is_some() || target.login.is_some();
+        let named = target.server_id.is_some() || target.serial.is_some();
+        !about_users
+            && named
+            && target.server_id.is_none_or(|id| id == host)
+            && target.serial.is_none_or(|number| number == serial)
+    };
+    locks.into_iter().find(|lock| !lock.is_expired(now) && holds(&lock.spec.target))
 }
 
 fn holds(lock: &LockSpec, attempt: Attempt<'_>) -> bool {
@@ -156,6 +163,20 @@ mod tests {
         let lock =
             lock(Target { user: Some("joe".into()), ..Target::default() }, None).expiring(Some(at(100)));
         assert!(!shuts_out(&lock));
+    }
+
+    #[test]
+    fn a_host_is_shut_out_by_its_name_or_by_its_certificate() {
+        let [own, other] = [1, 2].map(|id| HostId(uuid::Uuid::from_u128(id)));
+        let shut_out = |target| find_host([&lock(target, None)], (own, 7), at(100)).is_some();
+        let of_host = |id| Target { server_id: Some(id), ..Target::default() };
+        let of_serial = |serial| Target { serial: Some(serial), ..Target::default() };
+        assert!(shut_out(of_host(own)) && shut_out(of_serial(7)));
+        assert!(shut_out(Target { serial: Some(7), ..of_host(own) }));
+        assert!(!shut_out(of_host(other)) && !shut_out(of_serial(8)));
+        assert!(!shut_out(Target { serial: Some(8), ..of_host(own) }));
+        assert!(!shut_out(Target { user: Some("joe".into()), ..of_host(own) }), "nobody gets onto it as joe");
+        assert!(!shut_out(Target::default()));
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl HostCheck {
         if facts.role != role {
             return Err(CertError::Untrusted(format!("the host is a {}, not a {role}", facts.role)));
         }
-        if let Some(lock) = lock::find_host(self.view.locks().iter(), facts.host_id, now) {
+        let shown = (facts.host_id, certificate.serial());
+        if let Some(lock) = lock::find_host(self.view.locks().iter(), shown, now) {
             return Err(CertError::Untrusted(format!("the host is locked by {}", lock.name())));
         }
         Ok(facts)

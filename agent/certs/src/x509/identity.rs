@@ -69,6 +69,20 @@ pub fn expiry_of(der: &[u8]) -> Result<Timestamp, CertError> {
     Timestamp::from_second(last.saturating_add(1)).map_err(|error| read(error.to_string()))
 }
 
+/// The serial number of a certificate.
+///
+/// # Errors
+/// [`CertError::ReadCertificate`] when it is malformed, or the number is larger than those given here.
+pub fn serial_of(der: &[u8]) -> Result<u64, CertError> {
+    let read = |text: String| CertError::ReadCertificate("peer's", boxed(text));
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| read(error.to_string()))?;
+    let digits = certificate.raw_serial();
+    let zeros = digits.iter().take_while(|byte| **byte == 0).count();
+    let digits = digits.get(zeros..).filter(|digits| digits.len() <= 8);
+    let digits = digits.ok_or_else(|| read("its serial number is none of this cluster's".to_owned()))?;
+    Ok(digits.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+}
+
 /// How the common name of an authority of this kind begins.
 pub(super) fn authority_name_start(kind: AuthorityType) -> String {
     format!("{kind} authority of ")

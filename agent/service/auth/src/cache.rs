@@ -104,13 +104,18 @@ impl Cache {
         self.0.read().roles.get(&key::record(Kind::Role, name)).cloned()
     }
 
-    /// Refuses a caller that is locked.
-    pub(crate) fn check_lock(&self, identity: &Identity, now: Timestamp) -> Result<(), AuthError> {
+    /// Refuses a caller that is locked, or whose certificate is.
+    pub(crate) fn check_lock(
+        &self,
+        identity: &Identity,
+        serial: u64,
+        now: Timestamp,
+    ) -> Result<(), AuthError> {
         let known = self.0.read();
         let found = match identity {
-            Identity::Host(host) => lock::find_host(known.locks.values(), host.host_id, now),
+            Identity::Host(host) => lock::find_host(known.locks.values(), (host.host_id, serial), now),
             Identity::User(user) => {
-                lock::find(known.locks.values(), Attempt { user, serial: 0, login: None, server: None }, now)
+                lock::find(known.locks.values(), Attempt { user, serial, login: None, server: None }, now)
             }
         };
         match found {

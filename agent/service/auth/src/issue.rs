@@ -71,7 +71,8 @@ impl AuthService {
             public_key: wish.tls_public_key,
             names: &principals,
             ttl,
-            serial: self.deps.random.serial(),
+            // One lock by number shuts out both halves.
+            serial: ssh.serial(),
         };
         // A host that only runs sshd sends no key for TLS.
         let tls = if wish.tls_public_key.is_empty() {
@@ -105,8 +106,8 @@ impl AuthService {
         };
         let ssh = issue_user(self.authorities.user().ssh()?, &key, &spec, now, &*self.deps.random)?;
         let identity = Identity::User(identity);
-        let serial = self.deps.random.serial();
-        let leaf = Leaf { identity: &identity, public_key: wish.tls_public_key, names: &[], ttl, serial };
+        let (public_key, serial) = (wish.tls_public_key, ssh.serial());
+        let leaf = Leaf { identity: &identity, public_key, names: &[], ttl, serial };
         // A user who only wants SSH sends no key for TLS.
         let tls = if wish.tls_public_key.is_empty() {
             Vec::new()

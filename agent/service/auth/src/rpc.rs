@@ -51,10 +51,11 @@ impl Rpc {
         let peer = peer(request).ok_or(AuthError::NoCertificate)?;
         let identity = peer.identity.clone().ok_or(AuthError::NoCertificate)?;
         let now = self.0.deps.clock.now();
-        if let Some(expires) = peer.expires.filter(|expires| now >= *expires) {
-            return Err(AuthError::Expired(expires));
+        let shown = peer.shown.ok_or(AuthError::NoCertificate)?;
+        if now >= shown.expires {
+            return Err(AuthError::Expired(shown.expires));
         }
-        self.0.cache.check_lock(&identity, now)?;
+        self.0.cache.check_lock(&identity, shown.serial, now)?;
         Ok(identity)
     }
 

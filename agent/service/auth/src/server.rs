@@ -48,8 +48,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) identity: Option<Identity>,
-    /// From when on its certificate is good no more; TLS looks at that only once.
-    pub(crate) expires: Option<Timestamp>,
+    pub(crate) shown: Option<Shown>,
+}
+
+/// What a certificate says besides whom it names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// From when on it is good no more; TLS looks at that only once.
+    pub(crate) expires: Timestamp,
+    pub(crate) serial: u64,
+}
+
+impl Shown {
+    fn read(der: &[u8]) -> Result<Self, certs::CertError> {
+        Ok(Self { expires: certs::x509::expiry_of(der)?, serial: certs::x509::serial_of(der)? })
+    }
 }
 
 /// A connection past its handshake.
@@ -156,7 +169,7 @@ async fn meet(
         let (peer, place) = (accepted.peer, accepted.place);
         let gone = CancellationToken::new();
         let connection = handshake(acceptor, stream, peer, (place, gone.clone().drop_guard())).await?;
-        let expires = connection.peer.expires;
+        let expires = connection.peer.shown.map(|shown| shown.expires);
         // A closed queue means the server stops.
         doors.of(&connection.peer).send(Ok(connection)).await.ok()?;
         Some(Handed { expires, gone, knife })
@@ -216,11 +229,11 @@ async fn handshake(
             return None;
         }
     };
-    let shown = stream.get_ref().1.peer_certificates();
-    let expires = shown.and_then(<[_]>::first).map(|der| certs::x509::expiry_of(der)).transpose();
-    match net::tls::peer_identity(shown).and_then(|identity| Ok((identity, expires?))) {
-        Ok((identity, expires)) => {
-            let peer = Peer { address: peer, identity, expires };
+    let chain = stream.get_ref().1.peer_certificates();
+    let shown = chain.and_then(<[_]>::first).map(|der| Shown::read(der)).transpose();
+    match net::tls::peer_identity(chain).and_then(|identity| Ok((identity, shown?))) {
+        Ok((identity, shown)) => {
+            let peer = Peer { address: peer, identity, shown };
             Some(Connection { stream, peer, _place: place, _gone: gone })
         }
         Err(error) => {

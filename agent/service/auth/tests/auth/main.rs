@@ -317,7 +317,13 @@ async fn a_locked_host_is_shut_out_at_once() {
         domain::lock::LockSpec { target, message: "stolen".into(), issued_before: None },
     );
     bed.admin.put(&lock, false).await.unwrap();
-    // The cache of locks follows the store; it may be a moment behind the answer.
+    let refused = refused(&client).await;
+    assert!(refused.contains("stolen"), "{refused}");
+}
+
+/// What a host is told that has just been locked. The cache of locks follows the store; it may be a
+/// moment behind the answer.
+async fn refused(client: &client::AuthClient) -> String {
     let refused = async {
         loop {
             if let Err(error) = client.heartbeat(&node("web-1"), false).await {
@@ -326,8 +332,26 @@ async fn a_locked_host_is_shut_out_at_once() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap();
-    assert!(refused.contains("stolen"), "{refused}");
+    tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_lock_by_serial_number_shuts_out_both_halves_of_a_certificate() {
+    let bed = Bed::start().await;
+    let first = client::join::join(&joining(&bed, "web-1", "node-token"), &*bed.random).await.unwrap();
+    let client = bed.member(&first);
+    let second = client::join::renew(&client, first.identity.clone(), "web-1", &[], &*bed.random).await;
+    let serial = first.ssh_certificate.serial();
+    assert_eq!(certs::x509::serial_of(&first.tls_certificate).unwrap(), serial);
+    let target = domain::lock::Target { serial: Some(serial), ..Default::default() };
+    let lock = Lock::new(
+        "lost-key",
+        domain::lock::LockSpec { target, message: "key lost".into(), issued_before: None },
+    );
+    bed.admin.put(&lock, false).await.unwrap();
+    let refused = refused(&client).await;
+    assert!(refused.contains("key lost"), "{refused}");
+    bed.member(&second.unwrap()).heartbeat(&node("web-1"), false).await.unwrap();
 }
 
 #[tokio::test]
