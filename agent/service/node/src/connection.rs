@@ -29,7 +29,7 @@ mod channel;
 mod forward;
 
 use channel::{Slot, Waiting};
-use forward::Forwards;
+use forward::{Forwards, Target};
 
 /// Channels of one connection at once. OpenSSH's server allows ten sessions; people who multiplex
 /// whole fleets over one connection want more.
@@ -125,6 +125,11 @@ impl Connection {
             return Err("copying files is not allowed here".to_owned());
         }
         Ok(permit)
+    }
+
+    async fn listen(&mut self, asked: Target, client: russh::server::Handle) -> Option<Target> {
+        let permit = self.forwarding_permit();
+        self.forwards.listen(asked, permit, self.entrance.context(), client).await
     }
 
     fn running(&self, channel: ChannelId) -> Option<&tokio::sync::mpsc::Sender<Control>> {
@@ -352,7 +357,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let target = forward::Target::Tcp(host_to_connect.to_owned(), port_to_connect);
+        let target = Target::Tcp(host_to_connect.to_owned(), port_to_connect);
         let permit = self.forwarding_permit();
         self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
         Ok(())
@@ -365,7 +370,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let target = forward::Target::Unix(socket_path.into());
+        let target = Target::Unix(socket_path.into());
         let permit = self.forwarding_permit();
         self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
         Ok(())
@@ -377,14 +382,13 @@ impl Handler for Connection {
         port: &mut u32,
         session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let permit = self.forwarding_permit();
-        let context = self.entrance.context();
-        match self.forwards.listen_tcp((address, *port), permit, context, session.handle()).await {
-            Some(bound) => {
-                *port = u32::from(bound);
+        let asked = Target::Tcp(address.to_owned(), *port);
+        match self.listen(asked, session.handle()).await {
+            Some(Target::Tcp(_, bound)) => {
+                *port = bound;
                 Ok(true)
             }
-            None => Ok(false),
+            _ => Ok(false),
         }
     }
 
@@ -394,7 +398,7 @@ impl Handler for Connection {
         port: u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        Ok(self.forwards.cancel_tcp(address, port))
+        Ok(self.forwards.cancel(&Target::Tcp(address.to_owned(), port)))
     }
 
     async fn streamlocal_forward(
@@ -402,9 +406,7 @@ impl Handler for Connection {
         socket_path: &str,
         session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let permit = self.forwarding_permit();
-        let context = self.entrance.context();
-        Ok(self.forwards.listen_unix(socket_path, permit, context, session.handle()).await)
+        Ok(self.listen(Target::Unix(socket_path.into()), session.handle()).await.is_some())
     }
 
     async fn cancel_streamlocal_forward(
@@ -412,7 +414,7 @@ impl Handler for Connection {
         socket_path: &str,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        Ok(self.forwards.cancel_unix(socket_path))
+        Ok(self.forwards.cancel(&Target::Unix(socket_path.into())))
     }
 }
 
