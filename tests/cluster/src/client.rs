@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use russh::client::{AuthResult, Handle, Msg};
+use russh::client::{AuthResult, ChannelOpenHandle, Handle, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelMsg};
 use tokio::net::TcpStream;
 
 use crate::cluster::Credentials;
 
-/// Takes any server: what servers show is checked by stock clients in other tests.
+/// Takes any server: what servers show is checked by stock clients in other tests. What a server
+/// forwards to it comes back as it was.
 pub struct AnyServer;
 
 impl russh::client::Handler for AnyServer {
@@ -19,6 +20,38 @@ impl russh::client::Handler for AnyServer {
     async fn check_server_key(&mut self, _key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         Ok(true)
     }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _connected_address: &str,
+        _connected_port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        reply.accept().await;
+        tokio::spawn(echo(channel));
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        reply.accept().await;
+        tokio::spawn(echo(channel));
+        Ok(())
+    }
+}
+
+async fn echo(channel: Channel<Msg>) {
+    let (mut read, mut write) = tokio::io::split(channel.into_stream());
+    // It ends with whoever is forwarded.
+    let _ = tokio::io::copy(&mut read, &mut write).await;
 }
 
 /// A connection to the proxy.

@@ -27,9 +27,11 @@ use crate::session::{Control, Wanted};
 
 mod channel;
 mod forward;
+pub(crate) mod signed_in;
 
 use channel::{Slot, Waiting};
 use forward::{Forwards, Target};
+use signed_in::SignedIn;
 
 /// Channels of one connection at once. OpenSSH's server allows ten sessions; people who multiplex
 /// whole fleets over one connection want more.
@@ -52,27 +54,10 @@ impl Connection {
         Self { service, known, origin, entrance, slots: HashMap::new(), forwards }
     }
 
-    /// The decision of this moment about the user of this connection.
-    fn permit(&self) -> Result<SessionPermit, String> {
+    /// Who is signed in.
+    fn signed_in(&self) -> Result<SignedIn, String> {
         let user = self.entrance.user().ok_or("nobody is signed in")?;
-        self.service.permit(user, self.entrance.login())
-    }
-
-    /// The decision, and whether ports may be forwarded: the node's settings, the role and the
-    /// certificate must all allow it.
-    fn forwarding_permit(&self) -> Result<SessionPermit, String> {
-        let permit = self.permit()?;
-        if !self.service.settings.port_forwarding {
-            return Err("port forwarding is turned off on this node (ssh_service.port_forwarding)".to_owned());
-        }
-        if !permit.options().port_forwarding || !self.certificate_permits("permit-port-forwarding") {
-            return Err("the roles do not allow port forwarding here".to_owned());
-        }
-        Ok(permit)
-    }
-
-    fn certificate_permits(&self, what: &str) -> bool {
-        self.entrance.user().is_some_and(|user| user.permits.contains(what))
+        Ok(SignedIn::new(Arc::clone(&self.service), Arc::clone(user), self.entrance.login().to_owned()))
     }
 
     /// Writes down what was refused or done, without holding up the connection.
@@ -115,7 +100,7 @@ impl Connection {
     }
 
     fn check_start(&self, wanted: &Wanted) -> Result<SessionPermit, String> {
-        let permit = self.permit()?;
+        let permit = self.signed_in()?.permit()?;
         let copies = match wanted {
             Wanted::Sftp => true,
             Wanted::Command(command) => Copying::of(command).is_some(),
@@ -128,8 +113,8 @@ impl Connection {
     }
 
     async fn listen(&mut self, asked: Target, client: russh::server::Handle) -> Option<Target> {
-        let permit = self.forwarding_permit();
-        self.forwards.listen(asked, permit, self.entrance.context(), client).await
+        let who = self.signed_in();
+        self.forwards.listen(asked, who, self.entrance.context(), client).await
     }
 
     fn running(&self, channel: ChannelId) -> Option<&tokio::sync::mpsc::Sender<Control>> {
@@ -231,7 +216,7 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let size = window_size(col_width, row_height, pix_width, pix_height);
         let modes = modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect();
-        let permitted = self.certificate_permits("permit-pty");
+        let permitted = self.signed_in().is_ok_and(|who| who.certificate_permits("permit-pty"));
         match self.waiting(channel) {
             Some(waiting) if permitted => {
                 waiting.terminal = Some(Terminal { term: term.to_owned(), size, modes });
@@ -318,11 +303,10 @@ impl Handler for Connection {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let role_allows = self.permit().is_ok_and(|permit| permit.options().forward_agent);
-        let allowed = role_allows && self.certificate_permits("permit-agent-forwarding");
+        let allowed = self.signed_in().ok().filter(|who| who.agent_permit().is_ok());
         match self.waiting(channel) {
-            Some(waiting) if allowed => {
-                waiting.agent = true;
+            Some(waiting) if allowed.is_some() => {
+                waiting.agent = allowed;
                 Ok(true)
             }
             _ => Ok(false),
@@ -358,7 +342,7 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         let target = Target::Tcp(host_to_connect.to_owned(), port_to_connect);
-        let permit = self.forwarding_permit();
+        let permit = self.signed_in().and_then(|who| who.forwarding_permit());
         self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
         Ok(())
     }
@@ -371,7 +355,7 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         let target = Target::Unix(socket_path.into());
-        let permit = self.forwarding_permit();
+        let permit = self.signed_in().and_then(|who| who.forwarding_permit());
         self.forwards.connect(target, permit, self.entrance.context(), (channel, reply)).await;
         Ok(())
     }

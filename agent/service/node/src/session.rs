@@ -16,6 +16,7 @@ use ssh::ahead::backlog::Backlog;
 use sys::session::{ExitStatus, SpawnRequest, Terminal};
 use tokio::sync::mpsc;
 
+use crate::connection::signed_in::SignedIn;
 use crate::service::NodeService;
 
 pub(crate) mod agent;
@@ -61,8 +62,8 @@ pub(crate) struct Plan {
     pub(crate) channel: Channel<Msg>,
     /// The client's connection.
     pub(crate) client: russh::server::Handle,
-    /// Whether the client forwards its agent.
-    pub(crate) agent: bool,
+    /// Whose agent is forwarded, if it is.
+    pub(crate) agent: Option<SignedIn>,
     pub(crate) control: mpsc::Receiver<Control>,
     /// What waits on the client's connection.
     pub(crate) backlog: Backlog,
@@ -105,7 +106,7 @@ impl Plan {
             wanted: &wanted,
             backlog: &backlog,
         };
-        let agent = agent.then(|| client.clone());
+        let agent = agent.map(|who| (who, client.clone()));
         let outcome = begin.session(env, terminal, agent, control, (read, &write)).await;
         let detail = ended(&wanted, &outcome);
         match outcome {
@@ -139,14 +140,14 @@ impl Begin<'_> {
         &self,
         mut env: Vec<(String, String)>,
         terminal: Option<Terminal>,
-        agent: Option<russh::server::Handle>,
+        agent: Option<(SignedIn, russh::server::Handle)>,
         control: mpsc::Receiver<Control>,
         (read, write): (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
     ) -> Result<ExitStatus, SessionError> {
         let user = self.find_user().await?;
         let agent = match agent {
-            Some(handle) => {
-                agent::Forwarded::start(&self.service.deps.launcher, &user, handle, self.backlog).await
+            Some((who, client)) => {
+                agent::Forwarded::start(who, &user, client, self.backlog, self.context).await
             }
             None => None,
         };

@@ -1,16 +1,20 @@
 //! Certificates that must not open anything: the reason reaches the user and the audit log.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use domain::authority::AuthorityType;
 use domain::lock::{Lock, LockSpec, Target};
 use domain::resource::Resource;
 use domain::role::Role;
+use russh::ChannelMsg;
 use serde_json::Value;
 use teleport_tests_cluster::forge::{ED25519_CERTIFICATE, Forged, Key, Shown, Verdict};
 use teleport_tests_cluster::raw::Raw;
 use teleport_tests_cluster::wire::Message;
 use teleport_tests_cluster::{Client, Cluster, Credentials};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 /// The sentence for whoever never showed a certificate that can be judged.
 const NONE_VALID: &str = "no valid certificate of this cluster was offered";
@@ -82,12 +86,10 @@ impl Bed {
                 if let Some(event) = refusals().nth(before) {
                     return event;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), written)
-            .await
-            .expect("the refusal is written down")
+        tokio::time::timeout(Duration::from_secs(30), written).await.expect("the refusal is written down")
     }
 }
 
@@ -264,10 +266,10 @@ impl Bed {
         let shown = Shown::honest(&self.joe);
         let trying = async {
             while !wanted(&self.try_at(address, "root", &shown).await) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), trying).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), trying).await.unwrap();
     }
 }
 
@@ -316,4 +318,54 @@ async fn the_node_asks_the_roles_again() {
         .unwrap();
     let eve = bed.cluster.user("eve", &["access", "not-here"], &["root"]).await;
     bed.refused(bed.node, &Shown::honest(&eve), "role not-here denies eve access").await;
+}
+
+/// Says something there and hears it back.
+async fn answers(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+    stream.write_all(b"hello").await?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await?;
+    assert_eq!(&answer, b"hello");
+    Ok(())
+}
+
+/// Tries until nobody is there any more.
+async fn until_closed<S>(mut connect: impl AsyncFnMut() -> std::io::Result<S>) {
+    let trying = async {
+        while connect().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), trying).await.expect("it goes on listening");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_and_agents_admit_nobody_once_the_role_forbids_it() {
+    let bed = Bed::start().await;
+    let (client, _) = Client::connect(bed.cluster.ssh_proxy(), &bed.joe, "root").await.unwrap();
+    let (session, _) = client.node("web-1", "root").await.unwrap();
+    let port = session.handle.tcpip_forward("127.0.0.1", 0).await.unwrap();
+    let address = format!("127.0.0.1:{port}");
+    answers(TcpStream::connect(&address).await.unwrap()).await.unwrap();
+    let mut with_agent = session.handle.channel_open_session().await.unwrap();
+    with_agent.agent_forward(true).await.unwrap();
+    with_agent.exec(true, "echo $SSH_AUTH_SOCK; cat").await.unwrap();
+    let socket = loop {
+        if let ChannelMsg::Data { data } = with_agent.wait().await.unwrap() {
+            break String::from_utf8(data.to_vec()).unwrap().trim().to_owned();
+        }
+    };
+    answers(UnixStream::connect(&socket).await.unwrap()).await.unwrap();
+    let mut role = domain::role::presets().into_iter().find(|role| role.name() == "access").unwrap();
+    role.spec.options.port_forwarding = false;
+    role.spec.options.forward_agent = false;
+    bed.cluster.admin().put(&role, true).await.unwrap();
+    until_closed(async || TcpStream::connect(&address).await).await;
+    until_closed(async || UnixStream::connect(&socket).await).await;
+    for reason in ["the roles do not allow port forwarding here", "do not allow forwarding the agent here"] {
+        bed.cluster.audited(|line| line.contains(reason)).await;
+        assert_eq!(bed.cluster.audit_log().matches(reason).count(), 1, "{reason}");
+    }
+    // What the role still allows goes on.
+    assert_eq!(session.exec("echo in").await.unwrap().stdout, "in\n");
 }

@@ -9,6 +9,7 @@ use sys::session::Terminal;
 use tokio::sync::mpsc;
 
 use super::Connection;
+use super::signed_in::SignedIn;
 use crate::session::environment::{VARIABLES_MAX, about, is_allowed};
 use crate::session::{Control, Plan, Wanted};
 
@@ -28,12 +29,13 @@ pub(super) struct Waiting {
     channel: Channel<Msg>,
     env: Vec<(String, String)>,
     pub(super) terminal: Option<Terminal>,
-    pub(super) agent: bool,
+    /// Whose agent is forwarded, if it is.
+    pub(super) agent: Option<SignedIn>,
 }
 
 impl Waiting {
     pub(super) fn new(channel: Channel<Msg>) -> Self {
-        Self { channel, env: Vec::new(), terminal: None, agent: false }
+        Self { channel, env: Vec::new(), terminal: None, agent: None }
     }
 
     /// Keeps a variable of the client, if it may set it.

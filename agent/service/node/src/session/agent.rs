@@ -1,14 +1,20 @@
 //! The client's agent, forwarded: a socket that only the user can reach, every connection to which
-//! becomes a channel to the client.
+//! becomes a channel to the client, for as long as the user may have that.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use domain::audit::{Context, Detail};
 use port::host_user::HostUser;
+use russh::server::Handle;
 use ssh::ahead::Ahead;
 use ssh::ahead::backlog::Backlog;
 use sys::launch::Launcher;
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+use crate::connection::signed_in::SignedIn;
 
 /// Connections to the agent at once. Programs ask it one question each.
 const CONNECTIONS: usize = 16;
@@ -22,14 +28,16 @@ pub(crate) struct Forwarded {
 impl Forwarded {
     /// Starts forwarding; without it a session goes on, as with OpenSSH.
     pub(super) async fn start(
-        launcher: &Launcher,
+        who: SignedIn,
         user: &HostUser,
-        client: russh::server::Handle,
+        client: Handle,
         backlog: &Backlog,
+        context: &Context,
     ) -> Option<Self> {
-        match launcher.listen_agent(user).await {
+        match who.service().deps.launcher.listen_agent(user).await {
             Ok((listener, path)) => {
-                Some(Self { path, accepting: tokio::spawn(accept(listener, client, backlog.clone())) })
+                let accepting = accept(listener, who, client, backlog.clone(), context.clone());
+                Some(Self { path, accepting: tokio::spawn(accepting) })
             }
             Err(error) => {
                 tracing::warn!(login = %user.name, error = &error as &dyn std::error::Error, "the agent is not forwarded");
@@ -58,10 +66,16 @@ impl Drop for Forwarded {
     }
 }
 
-async fn accept(listener: UnixListener, client: russh::server::Handle, backlog: Backlog) {
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+async fn accept(listener: UnixListener, who: SignedIn, client: Handle, backlog: Backlog, context: Context) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok((mut local, _)) = listener.accept().await {
-        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        if let Err(reason) = who.agent_permit() {
+            // The waiting connection ends at once, and nobody gets another.
+            drop((local, listener));
+            who.service().door.note(context, Detail::SessionRejected { reason }).await;
+            return;
+        }
         let (client, backlog) = (client.clone(), backlog.clone());
         tokio::spawn(async move {
             if let Ok(channel) = client.channel_open_agent().await {

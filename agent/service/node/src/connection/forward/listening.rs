@@ -1,13 +1,13 @@
 //! `-R`: the client names a place to listen, and gets a channel for each connection to it.
 //!
-//! Ports are listened on at loopback only, as OpenSSH does unless told otherwise.
+//! Ports are listened on at loopback only, as OpenSSH does unless told otherwise. The decision is made
+//! again for every connection: a place that was permitted closes with the first one that is not.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use domain::access::SessionPermit;
 use domain::audit::Context;
 use port::stream::BoxedStream;
 use russh::Channel;
@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::{Counted, Forwards, Target, carry};
+use crate::connection::signed_in::SignedIn;
 
 /// Listening places of one SSH connection at once.
 const LISTENERS_MAX: usize = 64;
@@ -37,42 +38,47 @@ impl Forwards {
     pub(in crate::connection) async fn listen(
         &mut self,
         asked: Target,
-        permit: Result<SessionPermit, String>,
+        who: Result<SignedIn, String>,
         context: Context,
         client: Handle,
     ) -> Option<Target> {
-        let outcome = self.bind(&asked, permit).await;
+        let outcome = self.bind(&asked, who).await;
         let (service, shown, failed) =
             (Arc::clone(&self.service), asked.clone(), outcome.as_ref().err().cloned());
-        tokio::spawn(async move { service.note_forward(context, &shown, failed.as_ref()).await });
-        let listener = outcome.ok()?;
+        let about = context.clone();
+        tokio::spawn(async move { service.note_forward(about, &shown, failed.as_ref()).await });
+        let (listener, who) = outcome.ok()?;
         let place = listener.place(asked).ok()?;
         let (open, backlog) = (Arc::clone(&self.open), self.backlog.clone());
-        let accepting = Accepting { listener, place: place.clone(), client, open, backlog };
+        let accepting = Accepting { listener, place: place.clone(), who, context, client, open, backlog };
         self.listeners.insert(place.clone(), Listening(tokio::spawn(accepting.run())));
         Some(place)
     }
 
-    async fn bind(&self, asked: &Target, permit: Result<SessionPermit, String>) -> Result<Listener, String> {
-        let permit = permit?;
+    async fn bind(
+        &self,
+        asked: &Target,
+        who: Result<SignedIn, String>,
+    ) -> Result<(Listener, SignedIn), String> {
+        let who = who?;
+        let permit = who.forwarding_permit()?;
         if self.listeners.len() >= LISTENERS_MAX {
             return Err(format!("more than {LISTENERS_MAX} listening places over one connection"));
         }
         let launcher = &self.service.deps.launcher;
-        match asked {
+        let listening = match asked {
             Target::Tcp(address, port) => {
                 let ip = loopback(address).ok_or("only loopback addresses can be listened on")?;
                 let port = u16::try_from(*port).map_err(|_| "there is no such port".to_owned())?;
                 let user = self.service.host_user(permit.login()).await?;
-                let listening = launcher.listen_tcp(&user, SocketAddr::new(ip, port)).await;
-                listening.map(Listener::Tcp).map_err(|error| chain(&error))
+                launcher.listen_tcp(&user, SocketAddr::new(ip, port)).await.map(Listener::Tcp)
             }
             Target::Unix(path) => {
                 let user = self.service.host_user(permit.login()).await?;
-                let listening = launcher.listen_unix(&user, path, false).await;
-                listening.map(Listener::Unix).map_err(|error| chain(&error))
+                launcher.listen_unix(&user, path, false).await.map(Listener::Unix)
             }
-        }
+        };
+        listening.map(|listener| (listener, who)).map_err(|error| chain(&error))
     }
 
     /// Stops listening.
@@ -115,6 +121,8 @@ impl Listener {
 struct Accepting {
     listener: Listener,
     place: Target,
+    who: SignedIn,
+    context: Context,
     client: Handle,
     open: Arc<AtomicUsize>,
     backlog: Backlog,
@@ -123,6 +131,12 @@ struct Accepting {
 impl Accepting {
     async fn run(self) {
         while let Ok((stream, origin)) = self.listener.accept().await {
+            if let Err(reason) = self.who.forwarding_permit() {
+                // The waiting connection ends at once, and nobody gets another.
+                drop((stream, self.listener));
+                let (service, context) = (self.who.service(), self.context);
+                return service.note_forward(context, &self.place, Some(&reason)).await;
+            }
             let Some(counted) = Counted::enter(&self.open) else { continue };
             let (client, place, backlog) = (self.client.clone(), self.place.clone(), self.backlog.clone());
             tokio::spawn(async move {
