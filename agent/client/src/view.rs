@@ -13,8 +13,8 @@ use domain::authority::{AuthoritySpec, AuthorityType, CertAuthority};
 use domain::backoff::Backoff;
 use domain::lock::Lock;
 use domain::node::Node;
-use domain::resource::Kind;
-use domain::role::Role;
+use domain::resource::{Kind, ResourceError};
+use domain::role::{self, Role};
 use domain::route::NodeIndex;
 use parking_lot::RwLock;
 use port::cluster::ClusterView;
@@ -34,11 +34,27 @@ struct State {
     locks: HashMap<String, Lock>,
     lock_list: Arc<Vec<Lock>>,
     nodes: NodeIndex,
+    /// The locks of the copy that this one is to take the place of.
+    before: HashMap<String, Lock>,
+}
+
+/// As much of a record as says which one it is.
+#[derive(serde::Deserialize)]
+struct Head {
+    kind: Kind,
+    #[serde(default)]
+    metadata: serde_json::Map<String, serde_json::Value>,
 }
 
 impl State {
-    /// Takes one change in. What cannot be read comes from a newer server and is left out; a lock
-    /// that cannot be read must not be, so it is reported.
+    /// What is to be collected anew while this one is in force.
+    fn anew(&self) -> Self {
+        Self { before: self.locks.clone(), ..Self::default() }
+    }
+
+    /// Takes one change in. What cannot be read comes from a newer server and is left out, but for
+    /// roles and locks, which shut people out: see [`State::seal`] and [`State::hold`]. The error is
+    /// for the log.
     fn apply(&mut self, change: &Change) -> Result<(), String> {
         match change {
             Change::Put(json) => self.put(json),
@@ -51,30 +67,48 @@ impl State {
     }
 
     fn put(&mut self, json: &[u8]) -> Result<(), String> {
-        #[derive(serde::Deserialize)]
-        struct Head {
-            kind: Kind,
-        }
-        let head: Head = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let text = |error: domain::resource::ResourceError| error.to_string();
+        let unknown = |error| format!("a record cannot be read and is left out: {error}");
+        let head: Head = serde_json::from_slice(json).map_err(unknown)?;
+        let name = head.metadata.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let left_out = |error| format!("{} {name:?} cannot be read and is left out: {error}", head.kind);
         match head.kind {
             Kind::Role => {
-                let role = Role::from_json(json).map_err(text)?;
+                let role = Role::from_json(json).map_err(|error| self.seal(name, &error))?;
                 self.roles.insert(role.name().to_owned(), Arc::new(role));
             }
             Kind::Lock => {
-                let lock = Lock::from_json(json).map_err(text)?;
+                let lock = Lock::from_json(json).map_err(|error| self.hold(name, &error))?;
                 self.locks.insert(lock.name().to_owned(), lock);
                 self.relist_locks();
             }
             Kind::CertAuthority => {
-                let authority = CertAuthority::from_json(json).map_err(text)?;
+                let authority = CertAuthority::from_json(json).map_err(left_out)?;
                 self.authorities.insert(authority.spec.r#type, Arc::new(authority.spec));
             }
-            Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(text)?)),
+            Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(left_out)?)),
             Kind::User | Kind::Token => {}
         }
         Ok(())
+    }
+
+    /// Denies whoever holds a role that cannot be read.
+    fn seal(&mut self, name: &str, error: &ResourceError) -> String {
+        self.roles.insert(name.to_owned(), Arc::new(role::unreadable(name)));
+        format!("role {name:?} cannot be read and is not in force, and whoever holds it is denied: {error}")
+    }
+
+    /// Keeps whoever a lock named that cannot be read any more.
+    fn hold(&mut self, name: &str, error: &ResourceError) -> String {
+        if let Some(lock) = self.before.get(name) {
+            self.locks.insert(name.to_owned(), lock.clone());
+            self.relist_locks();
+        }
+        let kept = if self.locks.contains_key(name) {
+            "stays in force as it was before"
+        } else {
+            "is not in force, for it does not tell whom it shuts out"
+        };
+        format!("lock {name:?} cannot be read and {kept}: {error}")
     }
 
     fn delete(&mut self, kind: Kind, name: &str) {
@@ -84,6 +118,7 @@ impl State {
             }
             Kind::Lock => {
                 self.locks.remove(name);
+                self.before.remove(name);
                 self.relist_locks();
             }
             Kind::Node => self.nodes.remove(name),
@@ -160,7 +195,7 @@ impl View {
 
     async fn follow_once(&self, client: &AuthClient, backoff: &mut Backoff) -> Result<(), ClientError> {
         let mut watching = client.watch(&self.kinds).await?;
-        let mut collected = State::default();
+        let mut collected = self.state.read().anew();
         while let Some(change) = watching.next().await? {
             if matches!(change, Change::Current) {
                 break;
@@ -184,6 +219,7 @@ impl View {
             if collected.authorities.is_empty() {
                 collected.authorities.clone_from(&state.authorities);
             }
+            collected.before.clear();
             *state = collected;
         }
         self.publish_authorities();
@@ -200,7 +236,7 @@ impl View {
 
 fn report(applied: Result<(), String>) {
     if let Err(reason) = applied {
-        tracing::error!(%reason, "a record of the auth server cannot be read and is not in force here; is this program older than the auth server?");
+        tracing::error!(%reason, "the auth server sent what cannot be read; is this program older than it is?");
     }
 }
 
@@ -273,6 +309,40 @@ mod tests {
                 .is_err()
         );
         assert!(state.lock_list.is_empty());
+    }
+
+    fn unreadable(kind: &str, name: &str) -> Change {
+        let json =
+            format!(r#"{{"kind":"{kind}","version":"v99","metadata":{{"name":"{name}"}},"spec":{{}}}}"#);
+        Change::Put(json.into_bytes())
+    }
+
+    #[test]
+    fn whoever_holds_a_role_that_cannot_be_read_is_denied() {
+        let mut state = State::default();
+        let admin = presets().into_iter().find(|role| role.name() == "admin").unwrap();
+        state.apply(&Change::Put(admin.to_json())).unwrap();
+        let told = state.apply(&unreadable("role", "admin")).unwrap_err();
+        assert!(told.contains("\"admin\"") && told.contains("denied"), "{told}");
+        assert_eq!(state.roles.get("admin").map(|role| Role::clone(role)), Some(role::unreadable("admin")));
+        state.apply(&Change::Put(admin.to_json())).unwrap();
+        assert_eq!(state.roles.get("admin").map(|role| Role::clone(role)), Some(admin));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_read_any_more_stays_as_it_was() {
+        let mut state = State::default();
+        state.apply(&lock("l")).unwrap();
+        let told = state.apply(&unreadable("lock", "l")).unwrap_err();
+        assert!(told.contains("\"l\"") && told.contains("stays in force"), "{told}");
+        // Also when the whole is read anew, as after a lost connection.
+        let mut anew = state.anew();
+        assert!(anew.apply(&unreadable("lock", "l")).unwrap_err().contains("stays in force"));
+        assert!(anew.apply(&unreadable("lock", "new")).unwrap_err().contains("is not in force"));
+        let names: Vec<_> = anew.lock_list.iter().map(Lock::name).collect();
+        assert_eq!(names, ["l"]);
+        anew.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
+        assert!(anew.lock_list.is_empty());
     }
 
     #[test]

@@ -138,6 +138,17 @@ pub fn presets() -> Vec<Role> {
     vec![preset_access(), preset_editor(), preset_auditor(), preset_admin()]
 }
 
+/// What is in force in place of a role that cannot be read. What it forbade is not known, so whoever
+/// holds it is denied everything, whatever other roles allow.
+pub fn unreadable(name: &str) -> Role {
+    let deny = Conditions {
+        node_labels: every_node(),
+        rules: vec![rule(&["*"], &[Verb::Any])],
+        ..Conditions::default()
+    };
+    described(name, "Cannot be read", RoleSpec { deny, ..RoleSpec::default() })
+}
+
 fn every_node() -> SelectorText {
     [("*".to_owned(), OneOrMany(vec!["*".to_owned()]))].into()
 }

@@ -142,3 +142,19 @@ fn dialling_needs_a_role_for_the_node_and_carries_it() {
     assert_eq!(checker.dial(&node("dev")).unwrap().host_id().to_string(), ID);
     assert!(checker.dial(&node("prod")).is_err());
 }
+
+#[test]
+fn whoever_holds_a_role_that_cannot_be_read_is_denied_all_else() {
+    let damaged = crate::role::unreadable("damaged");
+    damaged.check().unwrap();
+    let joe = user(&["damaged", "admin"], &["root"]);
+    let checker = checker(&joe, std::slice::from_ref(&damaged));
+    assert!(matches!(session(&checker, "root", &[]), Err(Denied::Role { role, .. }) if role == "damaged"));
+    let roles = presets().into_iter().chain([damaged]).map(Arc::new).collect::<Vec<_>>();
+    let caller = api::Caller::new(crate::identity::Identity::User(joe), |name| {
+        roles.iter().find(|role| role.name() == name).cloned()
+    });
+    for kind in crate::resource::Kind::ALL {
+        assert!(caller.record(kind, crate::role::Verb::List).is_err(), "{kind}");
+    }
+}

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use domain::Timestamp;
 use domain::identity::Identity;
 use domain::lock::{self, Attempt, Lock};
-use domain::resource::{Kind, Resource, Spec};
-use domain::role::Role;
+use domain::resource::{Kind, ResourceError};
+use domain::role::{self, Role};
 use parking_lot::RwLock;
 use port::store::{Change, Item, Key, Prefix, Store, StoreError};
 
@@ -45,11 +45,14 @@ impl Cache {
     pub(crate) async fn fill(&self, store: &dyn Store) -> Result<[port::store::Revision; 2], StoreError> {
         let (roles, role_revision) = read_all(store, &key::records(Kind::Role)).await?;
         let (locks, lock_revision) = read_all(store, &key::records(Kind::Lock)).await?;
-        let known = Known {
-            roles: roles.iter().filter_map(|item| Some((item.key.clone(), Arc::new(read(item)?)))).collect(),
-            locks: locks.iter().filter_map(|item| Some((item.key.clone(), read(item)?))).collect(),
-        };
-        *self.0.write() = known;
+        let mut known = self.0.write();
+        let before = std::mem::take(&mut *known);
+        known.roles = roles.iter().map(|item| (item.key.clone(), read_role(item))).collect();
+        known.locks = locks
+            .iter()
+            .filter_map(|item| Some((item.key.clone(), read_lock(item, before.locks.get(&item.key))?)))
+            .collect();
+        drop(known);
         Ok([role_revision, lock_revision])
     }
 
@@ -75,9 +78,8 @@ impl Cache {
         let mut known = self.0.write();
         match change {
             Change::Put(item) => {
-                if let Some(role) = read(&item) {
-                    known.roles.insert(item.key, Arc::new(role));
-                }
+                let role = read_role(&item);
+                known.roles.insert(item.key, role);
             }
             Change::Delete(key) => {
                 known.roles.remove(&key);
@@ -89,7 +91,7 @@ impl Cache {
         let mut known = self.0.write();
         match change {
             Change::Put(item) => {
-                if let Some(lock) = read(&item) {
+                if let Some(lock) = read_lock(&item, known.locks.get(&item.key)) {
                     known.locks.insert(item.key, lock);
                 }
             }
@@ -143,9 +145,75 @@ pub(crate) async fn read_all(
     Ok((items, revision))
 }
 
-/// What cannot be read was written by a newer program; it is reported, not trusted.
-fn read<S: Spec>(item: &Item) -> Option<Resource<S>> {
-    Resource::from_json(&item.value)
-        .inspect_err(|error| tracing::error!(kind = %S::KIND, %error, "a stored record cannot be read and is not in force"))
-        .ok()
+/// The role, or what denies its holders: one that cannot be read was written by a newer program, and
+/// what it forbids is not known.
+fn read_role(item: &Item) -> Arc<Role> {
+    let name = item.key.last_segment();
+    let unreadable = |error: ResourceError| {
+        tracing::error!(role = name, %error, "a stored role cannot be read and is not in force; whoever holds it is denied");
+        role::unreadable(name)
+    };
+    Arc::new(Role::from_json(&item.value).unwrap_or_else(unreadable))
+}
+
+/// The lock; one that cannot be read goes on to shut out whoever it did before.
+fn read_lock(item: &Item, before: Option<&Lock>) -> Option<Lock> {
+    let name = item.key.last_segment();
+    match Lock::from_json(&item.value) {
+        Ok(lock) => Some(lock),
+        Err(error) if before.is_some() => {
+            tracing::error!(lock = name, %error, "a stored lock cannot be read and stays in force as it was before");
+            before.cloned()
+        }
+        Err(error) => {
+            tracing::error!(lock = name, %error, "a stored lock cannot be read and is not in force, for it does not tell whom it shuts out");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::lock::{LockSpec, Target};
+    use domain::name::HostId;
+    use domain::role::presets;
+    use port::clock::SystemClock;
+    use storage::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_read_any_more_lets_nobody_in() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let host_id = HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap();
+        let target = Target { server_id: Some(host_id), ..Target::default() };
+        let lock = Lock::new("l", LockSpec { target, ..LockSpec::default() });
+        let (lock_key, role_key) = (key::record(Kind::Lock, "l"), key::record(Kind::Role, "access"));
+        let access = presets().into_iter().find(|role| role.name() == "access").unwrap();
+        store.put(lock_key.clone(), lock.to_json().into(), None).await.unwrap();
+        store.put(role_key.clone(), access.to_json().into(), None).await.unwrap();
+        let cache = Cache::default();
+        cache.fill(&store).await.unwrap();
+        let locked = || {
+            let role = domain::identity::SystemRole::Node;
+            let host = domain::identity::HostIdentity { host_id, role, cluster: "main".into() };
+            cache.check_lock(&Identity::Host(host), 1, Timestamp::UNIX_EPOCH).is_err()
+        };
+        assert!(locked() && *cache.role("access").unwrap() == access);
+        for key in [lock_key, role_key] {
+            store.put(key, b"{}".to_vec().into(), None).await.unwrap();
+        }
+        // Read anew twice: what was kept once is kept again.
+        for _ in 0..2 {
+            cache.fill(&store).await.unwrap();
+            assert!(locked());
+            assert_eq!(*cache.role("access").unwrap(), role::unreadable("access"));
+        }
+        let [role, lock] = ["role", "lock"].map(|_| b"not json".to_vec().into());
+        let item = |key, value| Item { key, value, revision: port::store::Revision(9), expires: None };
+        cache.apply_lock(Change::Put(item(key::record(Kind::Lock, "l"), lock)));
+        cache.apply_role(Change::Put(item(key::record(Kind::Role, "editor"), role)));
+        assert!(locked());
+        assert_eq!(*cache.role("editor").unwrap(), role::unreadable("editor"));
+    }
 }

@@ -55,7 +55,7 @@ impl AuthService {
         for kind in kinds {
             let (items, revision) = read_all(&*self.deps.store, &key::records(*kind)).await?;
             for item in &items {
-                send(sender, put(item)).await?;
+                send(sender, put(*kind, item)).await?;
             }
             revisions.push(revision);
         }
@@ -76,7 +76,7 @@ impl AuthService {
 async fn follow(kind: Kind, mut watch: Watch, _from: Revision, sender: Sender) -> Result<(), AuthError> {
     while let Some(event) = watch.next().await {
         let event = match event?.change {
-            Change::Put(item) => put(&item),
+            Change::Put(item) => put(kind, &item),
             Change::Delete(key) => {
                 let name = key.last_segment().to_owned();
                 Some(WireEvent::Deleted(RecordName { kind: kind.to_string(), name }))
@@ -88,9 +88,16 @@ async fn follow(kind: Kind, mut watch: Watch, _from: Revision, sender: Sender) -
 }
 
 /// A stored record as it travels. One that cannot be read was written by a newer auth server on the
-/// same store; it is passed on as it is, for the watcher may be newer too.
-fn put(item: &Item) -> Option<WireEvent> {
-    let json = shown(item).unwrap_or_else(|_| item.value.to_vec());
+/// same store; it is passed on as it is, for the watcher may be newer too. One that is not even JSON is
+/// passed on as one that nobody can read but everybody knows by name.
+fn put(kind: Kind, item: &Item) -> Option<WireEvent> {
+    let nameable = || {
+        let metadata = serde_json::json!({ "name": item.key.last_segment() });
+        let record =
+            serde_json::json!({ "kind": kind.as_str(), "version": "unreadable", "metadata": metadata });
+        record.to_string().into_bytes()
+    };
+    let json = shown(item).unwrap_or_else(|_| nameable());
     Some(WireEvent::Put(wire::Record { json }))
 }
 
