@@ -150,6 +150,7 @@ pub struct View {
     state: RwLock<State>,
     freshness: watch::Sender<Freshness>,
     authorities: ArcSwap<Vec<AuthoritySpec>>,
+    locks: watch::Sender<Arc<Vec<Lock>>>,
 }
 
 impl View {
@@ -162,6 +163,7 @@ impl View {
             state: RwLock::new(State { authorities: known, ..State::default() }),
             freshness: watch::Sender::new(Freshness::Empty),
             authorities: ArcSwap::from_pointee(authorities.to_vec()),
+            locks: watch::Sender::default(),
         })
     }
 
@@ -208,7 +210,7 @@ impl View {
         while let Some(change) = watching.next().await? {
             let applied = self.state.write().apply(&change);
             report(applied);
-            self.publish_authorities();
+            self.publish();
         }
         Ok(())
     }
@@ -222,10 +224,17 @@ impl View {
             collected.before.clear();
             *state = collected;
         }
-        self.publish_authorities();
+        self.publish();
     }
 
-    fn publish_authorities(&self) {
+    /// Shows what is followed apart from the rest, where it changed.
+    fn publish(&self) {
+        let locks = self.locks();
+        self.locks.send_if_modified(|shown| {
+            let changed = !Arc::ptr_eq(shown, &locks);
+            *shown = locks;
+            changed
+        });
         let now: Vec<_> =
             self.state.read().authorities.values().map(|spec| AuthoritySpec::clone(spec)).collect();
         if **self.authorities.load() != now {
@@ -267,6 +276,10 @@ impl ClusterView for View {
         Arc::clone(&self.state.read().lock_list)
     }
 
+    fn follow_locks(&self) -> watch::Receiver<Arc<Vec<Lock>>> {
+        self.locks.subscribe()
+    }
+
     fn with_nodes(&self, read: &mut dyn FnMut(&NodeIndex)) {
         read(&self.state.read().nodes);
     }
@@ -294,6 +307,26 @@ mod tests {
         state.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
         state.apply(&Change::Deleted(Kind::Role, "access".into())).unwrap();
         assert!(state.lock_list.is_empty() && state.roles.is_empty());
+    }
+
+    #[test]
+    fn followers_of_locks_are_woken_by_locks_alone() {
+        let view = View::new("main", &[Kind::Role, Kind::Lock], &[]);
+        let mut following = view.follow_locks();
+        let mut change = |change: &Change| {
+            view.state.write().apply(change).unwrap();
+            view.publish();
+            let woken = following.has_changed().unwrap();
+            (woken, following.borrow_and_update().len())
+        };
+        assert_eq!(change(&lock("l")), (true, 1));
+        assert_eq!(change(&Change::Put(presets().first().unwrap().to_json())), (false, 1));
+        assert_eq!(change(&Change::Deleted(Kind::Lock, "l".into())), (true, 0));
+        // Connected anew, with locks that came meanwhile.
+        let mut collected = State::default();
+        collected.apply(&lock("other")).unwrap();
+        view.swap(collected);
+        assert_eq!(following.borrow_and_update().len(), 1);
     }
 
     #[test]

@@ -10,19 +10,20 @@ use domain::role::{Role, presets};
 use domain::route::NodeIndex;
 use parking_lot::RwLock;
 use port::cluster::ClusterView;
+use tokio::sync::watch;
 
 /// A cluster as the test describes it. Changes are seen by the next question.
 #[derive(Debug)]
 pub struct FakeView {
     name: String,
     state: RwLock<State>,
+    locks: watch::Sender<Arc<Vec<Lock>>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     authorities: HashMap<AuthorityType, Arc<AuthoritySpec>>,
     roles: HashMap<String, Arc<Role>>,
-    locks: Arc<Vec<Lock>>,
     nodes: NodeIndex,
 }
 
@@ -30,7 +31,8 @@ impl FakeView {
     /// A cluster with the preset roles and nothing else: as before the first answer from auth, no
     /// authority is known.
     pub fn new(name: &str) -> Self {
-        let view = Self { name: name.to_owned(), state: RwLock::default() };
+        let (state, locks) = (RwLock::default(), watch::Sender::default());
+        let view = Self { name: name.to_owned(), state, locks };
         presets().into_iter().for_each(|role| view.put_role(role));
         view
     }
@@ -57,7 +59,7 @@ impl FakeView {
 
     /// Sets all locks.
     pub fn set_locks(&self, locks: Vec<Lock>) {
-        self.state.write().locks = Arc::new(locks);
+        self.locks.send_replace(Arc::new(locks));
     }
 
     /// Adds or replaces a node.
@@ -85,7 +87,11 @@ impl ClusterView for FakeView {
     }
 
     fn locks(&self) -> Arc<Vec<Lock>> {
-        Arc::clone(&self.state.read().locks)
+        Arc::clone(&self.locks.borrow())
+    }
+
+    fn follow_locks(&self) -> watch::Receiver<Arc<Vec<Lock>>> {
+        self.locks.subscribe()
     }
 
     fn with_nodes(&self, read: &mut dyn FnMut(&NodeIndex)) {

@@ -6,6 +6,7 @@ use domain::authority::{AuthoritySpec, AuthorityType};
 use domain::lock::Lock;
 use domain::role::Role;
 use domain::route::NodeIndex;
+use tokio::sync::watch;
 
 /// The cluster as last heard of. Answers come from memory; none of them waits.
 pub trait ClusterView: Send + Sync + 'static {
@@ -20,6 +21,10 @@ pub trait ClusterView: Send + Sync + 'static {
 
     /// The locks there are.
     fn locks(&self) -> Arc<Vec<Lock>>;
+
+    /// The locks there are, and when they change: for whoever must act on a lock without being asked
+    /// anything. The first look shows those of this moment.
+    fn follow_locks(&self) -> watch::Receiver<Arc<Vec<Lock>>>;
 
     /// The nodes, for as long as the closure runs. Only proxies watch them; elsewhere there are none.
     fn with_nodes(&self, read: &mut dyn FnMut(&NodeIndex));

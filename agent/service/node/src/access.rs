@@ -18,4 +18,11 @@ impl NodeService {
         let labels = self.labels.borrow().merged(&self.settings.labels);
         checker.session(login, self.settings.host_id, &labels).map_err(|why| why.to_string())
     }
+
+    /// Why a lock shuts this user out, if one does. A certificate that has ended is none of its business.
+    pub(crate) fn locked_out(&self, user: &User, login: &str) -> Option<String> {
+        let user = User { valid_before: u64::MAX, ..user.clone() };
+        let locked = self.door.authenticator.readmit(&user, Some(login)).err()?;
+        Some(locked.to_string())
+    }
 }

@@ -20,6 +20,7 @@ use ssh::entrance::Entrance;
 use ssh::refuse::prohibited;
 use ssh::serve::Known;
 use sys::session::{Signal, Terminal, WindowSize};
+use tokio::sync::oneshot;
 
 use crate::service::NodeService;
 use crate::session::scp::Copying;
@@ -27,10 +28,12 @@ use crate::session::{Control, Wanted};
 
 mod channel;
 mod forward;
+pub(crate) mod lockout;
 pub(crate) mod signed_in;
 
 use channel::{Slot, Waiting};
 use forward::{Forwards, Target};
+use lockout::Arrival;
 use signed_in::SignedIn;
 
 /// Channels of one connection at once. OpenSSH's server allows ten sessions; people who multiplex
@@ -45,13 +48,21 @@ pub(crate) struct Connection {
     entrance: Entrance,
     slots: HashMap<ChannelId, Slot>,
     forwards: Forwards,
+    /// To be told when the user has signed in.
+    arrival: Option<oneshot::Sender<Arrival>>,
 }
 
 impl Connection {
-    pub(crate) fn new(service: Arc<NodeService>, known: Known, origin: Origin) -> Self {
+    pub(crate) fn new(
+        service: Arc<NodeService>,
+        known: Known,
+        origin: Origin,
+        arrival: oneshot::Sender<Arrival>,
+    ) -> Self {
         let entrance = Entrance::new(Arc::clone(&service.door), origin.peer, origin.local);
         let forwards = Forwards::new(Arc::clone(&service), known.backlog().clone());
-        Self { service, known, origin, entrance, slots: HashMap::new(), forwards }
+        let (slots, arrival) = (HashMap::new(), Some(arrival));
+        Self { service, known, origin, entrance, slots, forwards, arrival }
     }
 
     /// Who is signed in.
@@ -179,8 +190,13 @@ impl Handler for Connection {
         Ok(self.entrance.explain(user))
     }
 
-    async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.known.mark();
+        if let (Ok(who), Some(arrival)) = (self.signed_in(), self.arrival.take()) {
+            let (context, client) = (self.entrance.context(), session.handle());
+            // Nobody waits for it any more when the connection is being ended.
+            let _ = arrival.send(Arrival { who, context, client });
+        }
         Ok(())
     }
 

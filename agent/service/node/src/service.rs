@@ -23,10 +23,11 @@ use ssh::entrance::Door;
 use ssh::serve::{End, Known, serve};
 use ssh::user::Authenticator;
 use sys::launch::Launcher;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::Connection;
+use crate::connection::lockout::shut_out;
 use crate::heartbeat::Announced;
 use crate::labels::{LabelState, keep_fresh};
 use crate::metrics::Metrics;
@@ -141,7 +142,8 @@ impl NodeService {
 
     async fn connection(self: &Arc<Self>, stream: BoxedStream, origin: Origin) {
         let known = Known::default();
-        let handler = Connection::new(Arc::clone(self), known.clone(), origin);
+        let (arrived, arrival) = oneshot::channel();
+        let handler = Connection::new(Arc::clone(self), known.clone(), origin, arrived);
         let stranger = self.gate.enter(origin.peer.ip());
         let connections = self.deps.metrics.connections.clone();
         connections.inc();
@@ -152,6 +154,7 @@ impl NodeService {
         let end = tokio::select! {
             end = serve(self.config(), stream, handler, stranger, known) => Some(end),
             () = self.kill.cancelled() => None,
+            () = shut_out(arrival) => None,
         };
         let peer = origin.peer;
         match end {

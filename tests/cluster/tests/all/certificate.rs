@@ -369,3 +369,38 @@ async fn listeners_and_agents_admit_nobody_once_the_role_forbids_it() {
     // What the role still allows goes on.
     assert_eq!(session.exec("echo in").await.unwrap().stdout, "in\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_ends_what_is_open_and_nobody_elses() {
+    let bed = Bed::start().await;
+    let eve = bed.cluster.user("eve", &["access"], &["root"]).await;
+    let (client, _) = Client::connect(bed.cluster.ssh_proxy(), &bed.joe, "root").await.unwrap();
+    let (session, _) = client.node("web-1", "root").await.unwrap();
+    let (bystander, _) = Client::connect(bed.cluster.ssh_proxy(), &eve, "root").await.unwrap();
+    let (bystander, _) = bystander.node("web-1", "root").await.unwrap();
+    let port = session.handle.tcpip_forward("127.0.0.1", 0).await.unwrap();
+    let address = format!("127.0.0.1:{port}");
+    answers(TcpStream::connect(&address).await.unwrap()).await.unwrap();
+    let mut running = session.handle.channel_open_session().await.unwrap();
+    running.exec(true, "echo $$; exec sleep 1000").await.unwrap();
+    let program = loop {
+        if let ChannelMsg::Data { data } = running.wait().await.unwrap() {
+            let number = String::from_utf8(data.to_vec()).unwrap();
+            break std::path::PathBuf::from(format!("/proc/{}", number.trim()));
+        }
+    };
+    // A lock of somebody else's wakes the connection up and does not end it.
+    for (name, user) in [("other", "nobody"), ("joe", "joe")] {
+        assert!(program.exists() && !session.handle.is_closed());
+        let target = Target { user: Some(user.into()), ..Target::default() };
+        let lock = Lock::new(name, LockSpec { target, message: "stolen laptop".into(), issued_before: None });
+        bed.cluster.admin().put(&lock, false).await.unwrap();
+    }
+    let ended = async { while running.wait().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the session goes on");
+    until_closed(async || TcpStream::connect(&address).await).await;
+    until_closed(async || std::fs::metadata(&program)).await;
+    let event = bed.cluster.audited(|line| line.contains("access is locked: stolen laptop")).await;
+    assert!(event.contains(r#""user":"joe""#) && event.contains(r#""server_hostname":"web-1""#), "{event}");
+    assert_eq!(bystander.exec("echo in").await.unwrap().stdout, "in\n");
+}

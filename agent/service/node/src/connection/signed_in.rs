@@ -64,6 +64,11 @@ impl SignedIn {
         Ok(permit)
     }
 
+    /// Why a lock shuts them out, if one does.
+    pub(super) fn locked_out(&self) -> Option<String> {
+        self.service.locked_out(&self.user, &self.login)
+    }
+
     /// Whether the certificate has this extension.
     pub(super) fn certificate_permits(&self, what: &str) -> bool {
         self.user.permits.contains(what)
