@@ -3,8 +3,9 @@
 //! Pure rules, used by the plugin host, which does the running: [`manifest`] (what a plugin says of
 //! itself), [`contract`] (which kind of plugin, and which version the host serves), [`capability`]
 //! (what may be asked for), [`grant`] (two keys: asked and granted), [`limit`] (one table of limits per
-//! contract), [`digest`] (which bytes are meant). Nothing here trusts a plugin: every text in a
-//! manifest is bounded and free of control characters before anyone prints it.
+//! contract), [`digest`] (which bytes are meant), [`publisher`] (who may sign them). Nothing here
+//! trusts a plugin: every text in a manifest is bounded and free of control characters before anyone
+//! prints it.
 
 pub mod capability;
 pub mod contract;
@@ -13,6 +14,7 @@ pub mod grant;
 pub mod limit;
 pub mod manifest;
 pub mod name;
+pub mod publisher;
 pub mod size;
 
 pub use capability::{Argv, Capability};
@@ -22,3 +24,4 @@ pub use grant::{Effective, Grant, effective};
 pub use limit::Limits;
 pub use manifest::{Manifest, Need};
 pub use name::PluginName;
+pub use publisher::{Publisher, PublisherName};

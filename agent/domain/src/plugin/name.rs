@@ -37,7 +37,7 @@ impl PluginName {
     }
 }
 
-fn is_fit(name: &str) -> bool {
+pub(super) fn is_fit(name: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
