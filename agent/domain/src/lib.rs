@@ -9,6 +9,7 @@
 //! and write), [`audit`] (what is written down).
 
 pub mod access;
+pub mod address;
 pub mod audit;
 pub mod authority;
 pub mod backoff;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::{self, Place};
 use crate::label::{INVALID_HOSTNAME, LABELS_MAX, Labels};
 use crate::name::{HostId, is_valid_hostname};
 use crate::resource::{Kind, Metadata, Resource, ResourceError, Spec};
@@ -110,33 +111,19 @@ pub enum AddressError {
     Loopback(SocketAddr, std::net::IpAddr),
 }
 
-/// Where two clouds (Azure, Alibaba) answer about the machine itself; others do so at link-local addresses.
-const METADATA: [[u8; 4]; 2] = [[168, 63, 129, 16], [100, 100, 100, 200]];
-
 /// Decides whether a node that speaks from `peer` may announce `addr`, since proxies will dial it.
 ///
 /// # Errors
 /// [`AddressError`] when a proxy could be led astray by it.
 pub fn check_address(addr: &str, peer: std::net::IpAddr) -> Result<(), AddressError> {
     let socket: SocketAddr = addr.parse().map_err(|_| AddressError::Form(addr.to_owned()))?;
-    let ip = socket.ip().to_canonical();
-    let link_local = match ip {
-        std::net::IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_broadcast() || METADATA.contains(&v4.octets())
+    match address::place(socket.ip()) {
+        Place::Forbidden => Err(AddressError::Forbidden(socket)),
+        Place::Loopback if address::place(peer) != Place::Loopback => {
+            Err(AddressError::Loopback(socket, peer))
         }
-        // fe80::/10, and the metadata address of one cloud, which sits in fd00:ec2::/32.
-        std::net::IpAddr::V6(v6) => {
-            let [first, second, ..] = v6.segments();
-            first & 0xffc0 == 0xfe80 || (first, second) == (0xfd00, 0x0ec2)
-        }
-    };
-    if link_local || ip.is_unspecified() || ip.is_multicast() {
-        return Err(AddressError::Forbidden(socket));
+        Place::Loopback | Place::Private | Place::Public => Ok(()),
     }
-    if ip.is_loopback() && !peer.to_canonical().is_loopback() {
-        return Err(AddressError::Loopback(socket, peer));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
