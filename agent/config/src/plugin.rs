@@ -29,8 +29,8 @@ pub struct Plugins {
 pub struct PluginSettings {
     /// Whether it may be loaded.
     pub enabled: bool,
-    /// Which bytes are meant; a plugin from disk is not loaded without it.
-    pub digest: Option<Digest>,
+    /// Which bytes are meant, each good: the version in use and, ahead of its arrival, the next.
+    pub digests: Vec<Digest>,
     /// What it may do beyond computing.
     pub grants: Vec<Grant>,
     /// Limits that differ from its contract's, checked and in the form [`limit::resolve`] reads.
@@ -60,13 +60,21 @@ pub(crate) fn name(field: &Field<'_>) -> Option<PluginName> {
 }
 
 fn plugin(section: &mut Section<'_>) -> PluginSettings {
-    let digest = section.field("digest");
     PluginSettings {
         enabled: section.flag("enabled").unwrap_or(true),
-        digest: digest.and_then(|field| field.checked(Digest::parse(field.text()?))),
+        digests: section.field("digest").map(|field| digests(&field)).unwrap_or_default(),
         grants: section.within("grants", grants),
         limits: section.within("limits", limits),
     }
+}
+
+/// One digest or a list of them.
+fn digests(field: &Field<'_>) -> Vec<Digest> {
+    let items = field.list_or_one();
+    if items.is_empty() {
+        field.problem("is empty; write the digest of the plugin's file or remove the key");
+    }
+    items.iter().filter_map(|item| item.checked(Digest::parse(item.text()?))).collect()
 }
 
 fn grants(section: &mut Section<'_>) -> Vec<Grant> {

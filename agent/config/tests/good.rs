@@ -182,7 +182,7 @@ fn plugins_carry_digest_grants_and_limits() {
     let mut plugins = settings.plugins.load.into_iter();
     let (name, disk) = plugins.next().unwrap();
     assert_eq!((name.as_str(), disk.enabled, disk.grants.len()), ("label-disk", true, 2));
-    assert!(disk.digest.is_some());
+    assert_eq!(disk.digests.len(), 2, "the version in use, and the next");
     let limits: Vec<_> = disk.limits.iter().map(|(key, text)| format!("{key}={text}")).collect();
     assert_eq!(limits, ["memory=16MiB", "wall=3s"]);
     assert!(!plugins.next().unwrap().1.enabled);

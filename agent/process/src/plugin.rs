@@ -29,7 +29,7 @@ pub(crate) fn host(
         .map(|(name, plugin)| {
             let settings = plugin_host::PluginSettings {
                 enabled: plugin.enabled,
-                digest: plugin.digest,
+                digests: plugin.digests.clone(),
                 grants: plugin.grants.clone(),
                 limits: plugin.limits.clone(),
             };

@@ -55,8 +55,8 @@ pub enum LoadError {
         path: PathBuf,
         /// The digest of the file.
         found: Digest,
-        /// The digest in the configuration.
-        pinned: Digest,
+        /// The digests in the configuration.
+        pinned: String,
     },
     /// The file, its folder or the cache is not as it must be.
     #[error("the files of plugin {name} cannot be relied on")]

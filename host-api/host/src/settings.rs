@@ -42,8 +42,9 @@ pub type Observer = Arc<dyn Fn(&CallReport) + Send + Sync>;
 pub struct PluginSettings {
     /// Whether it may run at all.
     pub enabled: bool,
-    /// The SHA-256 of its file. A plugin from the directory loads only with it.
-    pub digest: Option<Digest>,
+    /// The SHA-256 of each file that may be loaded. A plugin from the directory loads only when its
+    /// own is among them.
+    pub digests: Vec<Digest>,
     /// What it may do.
     pub grants: Vec<Grant>,
     /// Its limits by key, as written.
@@ -52,7 +53,7 @@ pub struct PluginSettings {
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { enabled: true, digest: None, grants: Vec::new(), limits: Wishes::new() }
+        Self { enabled: true, digests: Vec::new(), grants: Vec::new(), limits: Wishes::new() }
     }
 }
 

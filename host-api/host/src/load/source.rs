@@ -85,22 +85,23 @@ fn unknown(settings: &Settings, name: &PluginName) -> LoadError {
     LoadError::Unknown { name: name.clone(), carried, directory }
 }
 
-/// The digest of what was found; that of a file must be the pinned one.
+/// The digest of what was found; that of a file must be one of those that are pinned.
 ///
 /// # Errors
 /// [`LoadError::NotPinned`] with the line to add, or [`LoadError::OtherDigest`] with both.
 pub(super) fn verify(settings: &Settings, name: &PluginName, found: &Found) -> Result<Digest, LoadError> {
     let digest = Digest::of(&found.wasm);
-    let pinned = settings.plugins.get(name).and_then(|written| written.digest);
-    match (&found.source, pinned) {
-        (Source::Carried, _) => Ok(digest),
-        (Source::File(_), Some(pinned)) if pinned == digest => Ok(digest),
-        (Source::File(path), Some(pinned)) => {
+    let pinned = settings.plugins.get(name).map(|written| written.digests.as_slice()).unwrap_or_default();
+    match &found.source {
+        Source::Carried => Ok(digest),
+        Source::File(_) if pinned.contains(&digest) => Ok(digest),
+        Source::File(path) if pinned.is_empty() => {
+            Err(LoadError::NotPinned { name: name.clone(), path: path.clone(), digest })
+        }
+        Source::File(path) => {
+            let pinned = pinned.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             let (name, path) = (name.clone(), path.clone());
             Err(LoadError::OtherDigest { name, path, found: digest, pinned })
-        }
-        (Source::File(path), None) => {
-            Err(LoadError::NotPinned { name: name.clone(), path: path.clone(), digest })
         }
     }
 }

@@ -104,10 +104,10 @@ impl Bed {
         self.settings.plugins.entry(PluginName::new(name).unwrap()).or_default()
     }
 
-    /// Pins the file that is there.
+    /// Pins the file that is there, beside those pinned before.
     pub(crate) fn pin(&mut self, name: &str) {
         let bytes = std::fs::read(self.folder(name).join("plugin.wasm")).unwrap();
-        self.plugin(name).digest = Some(Digest::of(&bytes));
+        self.plugin(name).digests.push(Digest::of(&bytes));
     }
 
     /// Sets a limit.
