@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use domain::plugin::capability::check_argv;
 use domain::plugin::limit::{self, Row, Unit};
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Capability, Digest, Grant, PluginName};
+use domain::plugin::publisher::PublicKey;
+use domain::plugin::{Capability, Digest, Grant, PluginName, Publisher, PublisherName};
 
 use crate::field::Field;
 use crate::section::{Section, unknown};
@@ -20,6 +21,8 @@ use crate::section::{Section, unknown};
 pub struct Plugins {
     /// Where they are; none are loaded from disk when absent.
     pub directory: Option<PathBuf>,
+    /// Who signs plugins, by the operator's name for them. Each plugin lists those that count for it.
+    pub publishers: BTreeMap<PublisherName, PublicKey>,
     /// What the operator says of each.
     pub load: BTreeMap<PluginName, PluginSettings>,
 }
@@ -31,6 +34,8 @@ pub struct PluginSettings {
     pub enabled: bool,
     /// Which bytes are meant, each good: the version in use and, ahead of its arrival, the next.
     pub digests: Vec<Digest>,
+    /// Whose signature it must have, when any are listed.
+    pub publishers: Vec<Publisher>,
     /// What it may do beyond computing.
     pub grants: Vec<Grant>,
     /// Limits that differ from its contract's, checked and in the form [`limit::resolve`] reads.
@@ -40,10 +45,11 @@ pub struct PluginSettings {
 /// Reads `teleport.plugins`.
 pub(crate) fn read(plugins: &mut Section<'_>) -> Plugins {
     let directory = plugins.path("directory");
+    let publishers = plugins.within("publishers", publishers);
     let load = plugins.within("load", |section| {
         let mut load = BTreeMap::new();
         for (name, at, field) in section.pairs() {
-            let settings = field.within(plugin);
+            let settings = field.within(|section| plugin(section, &publishers));
             match PluginName::new(name) {
                 Ok(name) => drop(settings.map(|settings| load.insert(name, settings))),
                 Err(error) => section.report().problem(Some(at), field.key(), error),
@@ -51,7 +57,7 @@ pub(crate) fn read(plugins: &mut Section<'_>) -> Plugins {
         }
         load
     });
-    Plugins { directory, load }
+    Plugins { directory, publishers, load }
 }
 
 /// A plugin named by another key.
@@ -59,10 +65,23 @@ pub(crate) fn name(field: &Field<'_>) -> Option<PluginName> {
     field.checked(PluginName::new(field.text()?))
 }
 
-fn plugin(section: &mut Section<'_>) -> PluginSettings {
+fn publishers(section: &mut Section<'_>) -> BTreeMap<PublisherName, PublicKey> {
+    let mut publishers = BTreeMap::new();
+    for (name, at, field) in section.pairs() {
+        let key = field.text().and_then(|text| field.checked(PublicKey::parse(text)));
+        match PublisherName::new(name) {
+            Ok(name) => drop(key.map(|key| publishers.insert(name, key))),
+            Err(error) => section.report().problem(Some(at), field.key(), error),
+        }
+    }
+    publishers
+}
+
+fn plugin(section: &mut Section<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> PluginSettings {
     PluginSettings {
         enabled: section.flag("enabled").unwrap_or(true),
         digests: section.field("digest").map(|field| digests(&field)).unwrap_or_default(),
+        publishers: section.field("publishers").map(|field| signers(&field, known)).unwrap_or_default(),
         grants: section.within("grants", grants),
         limits: section.within("limits", limits),
     }
@@ -75,6 +94,32 @@ fn digests(field: &Field<'_>) -> Vec<Digest> {
         field.problem("is empty; write the digest of the plugin's file or remove the key");
     }
     items.iter().filter_map(|item| item.checked(Digest::parse(item.text()?))).collect()
+}
+
+/// One publisher or a list of them, each named under `teleport.plugins.publishers`.
+fn signers(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Vec<Publisher> {
+    let items = field.list_or_one();
+    if items.is_empty() {
+        field.problem("is empty; write the name of a publisher or remove the key");
+    }
+    items.iter().filter_map(|item| signer(item, known)).collect()
+}
+
+fn signer(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Option<Publisher> {
+    let name = field.checked(PublisherName::new(field.text()?))?;
+    if let Some(key) = known.get(&name) {
+        return Some(Publisher { name, key: key.clone() });
+    }
+    let names: Vec<&str> = known.keys().map(PublisherName::as_str).collect();
+    let there = match names.as_slice() {
+        [] => "which names nobody yet".to_owned(),
+        names => format!("which names {}", names.join(", ")),
+    };
+    field.problem(format!(
+        "there is no publisher {name}; add `{name}: RW…` (a minisign public key) under \
+         teleport.plugins.publishers, {there}"
+    ));
+    None
 }
 
 fn grants(section: &mut Section<'_>) -> Vec<Grant> {

@@ -183,6 +183,10 @@ fn plugins_carry_digest_grants_and_limits() {
     let (name, disk) = plugins.next().unwrap();
     assert_eq!((name.as_str(), disk.enabled, disk.grants.len()), ("label-disk", true, 2));
     assert_eq!(disk.digests.len(), 2, "the version in use, and the next");
+    let signers: Vec<_> = disk.publishers.iter().map(ToString::to_string).collect();
+    assert_eq!(signers, ["acme (E7620F1842B4E81F)"]);
+    let known: Vec<_> = settings.plugins.publishers.keys().map(|name| name.as_str()).collect();
+    assert_eq!(known, ["acme", "globex"]);
     let limits: Vec<_> = disk.limits.iter().map(|(key, text)| format!("{key}={text}")).collect();
     assert_eq!(limits, ["memory=16MiB", "wall=3s"]);
     assert!(!plugins.next().unwrap().1.enabled);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::label::DynamicLabel;
+use domain::plugin::publisher::PublicKey;
+use domain::plugin::{Publisher, PublisherName};
 use plugin_host::{Compiler, PluginHost};
 
 use crate::data_dir::DataDir;
@@ -18,6 +20,9 @@ pub(crate) fn host(
 ) -> Result<Arc<PluginHost>, ProcessError> {
     let mut settings = plugin_host::Settings::new(data.path());
     settings.directory.clone_from(&plugins.directory);
+    let publisher =
+        |(name, key): (&PublisherName, &PublicKey)| Publisher { name: name.clone(), key: key.clone() };
+    settings.publishers = plugins.publishers.iter().map(publisher).collect();
     settings.compiler = Compiler::Child {
         program: host.program.clone(),
         arguments: vec![plugin_host::compile::CHILD_ARGUMENT.into()],
@@ -30,6 +35,7 @@ pub(crate) fn host(
             let settings = plugin_host::PluginSettings {
                 enabled: plugin.enabled,
                 digests: plugin.digests.clone(),
+                publishers: plugin.publishers.clone(),
                 grants: plugin.grants.clone(),
                 limits: plugin.limits.clone(),
             };

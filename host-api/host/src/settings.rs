@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Digest, Grant, PluginName};
+use domain::plugin::{Digest, Grant, PluginName, Publisher};
 
 use crate::call::CallReport;
 use crate::compile::Compiler;
@@ -21,6 +21,9 @@ pub struct Settings {
     pub directory: Option<PathBuf>,
     /// `teleport.plugins.load`: what the operator says of each plugin.
     pub plugins: BTreeMap<PluginName, PluginSettings>,
+    /// `teleport.plugins.publishers`: everybody the operator knows, so that an error can name the signer
+    /// of a plugin that lists others. Whose signature counts is said per plugin.
+    pub publishers: Vec<Publisher>,
     /// What compiles: a child process of the running program, unless a test says otherwise.
     pub compiler: Compiler,
     /// How long one compilation may take.
@@ -45,6 +48,9 @@ pub struct PluginSettings {
     /// The SHA-256 of each file that may be loaded. A plugin from the directory loads only when its
     /// own is among them.
     pub digests: Vec<Digest>,
+    /// Whose signature it must have. Where digests are written too, both must hold; a plugin from the
+    /// directory with neither is not loaded.
+    pub publishers: Vec<Publisher>,
     /// What it may do.
     pub grants: Vec<Grant>,
     /// Its limits by key, as written.
@@ -53,7 +59,13 @@ pub struct PluginSettings {
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { enabled: true, digests: Vec::new(), grants: Vec::new(), limits: Wishes::new() }
+        Self {
+            enabled: true,
+            digests: Vec::new(),
+            publishers: Vec::new(),
+            grants: Vec::new(),
+            limits: Wishes::new(),
+        }
     }
 }
 
@@ -64,6 +76,7 @@ impl Settings {
             data_dir: data_dir.into(),
             directory: None,
             plugins: BTreeMap::new(),
+            publishers: Vec::new(),
             compiler: Compiler::this_program(),
             compile_time: Duration::from_secs(300),
             concurrency: 4,
@@ -79,6 +92,7 @@ impl std::fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("directory", &self.directory)
             .field("plugins", &self.plugins)
+            .field("publishers", &self.publishers)
             .field("compiler", &self.compiler)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
