@@ -17,7 +17,7 @@ mod inspect;
 mod parent;
 
 pub use child::child_main;
-pub(crate) use inspect::Inspection;
+pub(crate) use inspect::{Inspection, manifest_of};
 
 /// The hidden first argument by which the program knows that it is the child.
 pub const CHILD_ARGUMENT: &str = "plugin-compiler";

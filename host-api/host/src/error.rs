@@ -13,6 +13,7 @@ use domain::plugin::{Contract, Digest, PluginName};
 use crate::compile::CompileError;
 use crate::engine::EngineError;
 use crate::place::PlaceError;
+use crate::signature::SignatureError;
 
 /// Why a plugin does not load.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum LoadError {
     #[error("plugin {0} is switched off; to use it, set teleport.plugins.load.{0}.enabled: yes")]
     Disabled(PluginName),
     /// A plugin from the directory that nobody has vouched for.
-    #[error("plugin {name} at {path} is not pinned; if you trust this file, add under teleport.plugins.load.{name}: digest: {digest}", path = path.display())]
+    #[error("plugin {name} at {path} is not pinned and no publisher is listed for it; if it is signed and you trust who signed it, add under teleport.plugins.load.{name}: publishers: [NAME] (and NAME with their key under teleport.plugins.publishers); if you trust this file, add under teleport.plugins.load.{name}: digest: {digest}", path = path.display())]
     NotPinned {
         /// The plugin.
         name: PluginName,
@@ -57,6 +58,29 @@ pub enum LoadError {
         found: Digest,
         /// The digests in the configuration.
         pinned: String,
+    },
+    /// It must be signed, and is not.
+    #[error("plugin {name} is not signed: there is no {path}; put the signature by {publishers} there; or, if you trust this file without one, write under teleport.plugins.load.{name} in place of the publishers: digest: {digest}", path = path.display())]
+    Unsigned {
+        /// The plugin.
+        name: PluginName,
+        /// Where the signature should be.
+        path: PathBuf,
+        /// Whose it should be.
+        publishers: String,
+        /// The digest of the file.
+        digest: Digest,
+    },
+    /// Its signature does not vouch for it.
+    #[error("plugin {name} is not vouched for by {path}", path = path.display())]
+    Signature {
+        /// The plugin.
+        name: PluginName,
+        /// The file with the signature.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: SignatureError,
     },
     /// The file, its folder or the cache is not as it must be.
     #[error("the files of plugin {name} cannot be relied on")]

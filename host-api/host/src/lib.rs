@@ -26,7 +26,9 @@ mod load;
 mod place;
 mod registry;
 mod runtime;
+mod section;
 mod settings;
+mod signature;
 
 pub use call::{CallError, CallReport, Outcome};
 pub use compile::{CompileError, Compiler};
@@ -35,3 +37,4 @@ pub use error::LoadError;
 pub use host::{PluginHost, PluginListing, PluginState, Refusal};
 pub use place::PlaceError;
 pub use settings::{Observer, PluginSettings, Settings};
+pub use signature::{SignatureError, Signed};

@@ -1,6 +1,6 @@
 //! From a name to a plugin that can be called: find, verify, inspect, check, compile, link.
 //!
-//! The order is the point. Nothing is parsed before the digest is the pinned one, nothing compiled
+//! The order is the point. Nothing is parsed before digest or signature vouch for it, nothing compiled
 //! before imports, contract, manifest and grants are in order, nothing mapped that the cache has
 //! not checked, and nothing of the plugin has run when loading is done. Every refusal is a
 //! [`LoadError`] that names what to change.
@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use domain::plugin::{
-    Contract, ContractKind, Digest, Effective, Limits, Manifest, PluginName, effective, limit,
+    Contract, ContractKind, Digest, Effective, Limits, Manifest, PluginName, Publisher, effective, limit,
 };
 use port::random::Random;
 use tokio::task::block_in_place;
@@ -27,10 +27,10 @@ use crate::place::PlaceError;
 use crate::settings::Settings;
 
 mod import;
-mod manifest;
-mod source;
+pub(crate) mod manifest;
+pub(crate) mod source;
 
-use source::Found;
+use source::{Found, Vouched};
 pub(crate) use source::{Source, WASM_FILE};
 
 /// A plugin that is ready.
@@ -41,6 +41,8 @@ pub(crate) struct Plugin {
     pub(crate) source: Source,
     /// Which bytes it is.
     pub(crate) digest: Digest,
+    /// Who signed them, where the configuration asks for a signature.
+    pub(crate) publisher: Option<Publisher>,
     /// What to call.
     pub(crate) callable: Callable,
 }
@@ -67,17 +69,18 @@ impl Loader<'_> {
     /// # Errors
     /// [`LoadError`] for the first thing that is not in order.
     pub(crate) async fn load(&self, name: &PluginName) -> Result<Plugin, LoadError> {
-        let (found, digest) = block_in_place(|| {
+        let (found, vouched) = block_in_place(|| {
             let found = source::find(self.settings, name)?;
-            source::verify(self.settings, name, &found).map(|digest| (found, digest))
+            source::verify(self.settings, name, &found).map(|vouched| (found, vouched))
         })?;
+        let digest = vouched.digest;
         let key = Key::new(&digest, self.engine.fingerprint());
         let (artifact, checked) = match block_in_place(|| self.cache.find(&key)) {
             Some(artifact) => {
-                let checked = self.check(name, &found, artifact.inspection())?;
+                let checked = self.check(name, &found, &vouched, artifact.inspection())?;
                 (artifact, checked)
             }
-            None => self.compile(name, &found, &key).await?,
+            None => self.compile(name, &found, &vouched, &key).await?,
         };
         let component = match self.engine.map(&artifact) {
             Ok(component) => component,
@@ -85,7 +88,7 @@ impl Loader<'_> {
                 // Made for another processor, or by an engine whose settings look the same and are not.
                 warn!(plugin = %name, %error, "compiled code does not load and is compiled anew");
                 self.cache.discard(&key);
-                let (artifact, _) = self.compile(name, &found, &key).await?;
+                let (artifact, _) = self.compile(name, &found, &vouched, &key).await?;
                 let code =
                     |error: wasmtime::Error| LoadError::Code { name: name.clone(), source: error.into() };
                 self.engine.map(&artifact).map_err(code)?
@@ -97,8 +100,10 @@ impl Loader<'_> {
         let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
         let log_rate = Arc::new(Rate::new(limits.log_rate));
         let callable = Callable { identity, linked, effective: Arc::new(effective), limits, log_rate };
-        info!(plugin = %name, version = %manifest.version, %digest, from = %found.source, "plugin loaded");
-        Ok(Plugin { manifest, source: found.source, digest, callable })
+        let publisher = vouched.signed.map(|signed| signed.publisher);
+        let by = publisher.as_ref().map(|publisher| publisher.name.as_str());
+        info!(plugin = %name, version = %manifest.version, %digest, from = %found.source, publisher = by, "plugin loaded");
+        Ok(Plugin { manifest, source: found.source, digest, publisher, callable })
     }
 
     /// Inspects, checks, and only then compiles.
@@ -106,13 +111,14 @@ impl Loader<'_> {
         &self,
         name: &PluginName,
         found: &Found,
+        vouched: &Vouched,
         key: &Key,
     ) -> Result<(Artifact, Checked), LoadError> {
         let failed = |source| LoadError::Compile { name: name.clone(), source };
         let place = |source: PlaceError| LoadError::Place { name: name.clone(), source };
         let (compiler, time) = (&self.settings.compiler, self.settings.compile_time);
         let inspection = compiler.inspect(found.wasm.clone(), time).await.map_err(failed)?;
-        let checked = self.check(name, found, &inspection)?;
+        let checked = self.check(name, found, vouched, &inspection)?;
         let draft = self.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;
         compiler.compile(found.wasm.clone(), file, time).await.map_err(failed)?;
@@ -129,14 +135,15 @@ impl Loader<'_> {
     }
 
     /// Imports, contract, manifest, grants, limits: everything that can be said without code.
-    fn check(&self, name: &PluginName, found: &Found, inspection: &Inspection) -> Result<Checked, LoadError> {
-        let component = import::contract(name, inspection)?;
-        let kind = ContractKind::serving(&component)
-            .map_err(|source| LoadError::Contract { name: name.clone(), source })?;
-        import::check(name, inspection)?;
-        let text = inspection.manifest.as_deref().or(found.manifest.as_deref());
-        let manifest = manifest::read(name, text)?;
-        check_claims(name, &manifest, &component)?;
+    fn check(
+        &self,
+        name: &PluginName,
+        found: &Found,
+        vouched: &Vouched,
+        inspection: &Inspection,
+    ) -> Result<Checked, LoadError> {
+        let (kind, manifest) = claims(name, inspection, found.manifest.as_deref())?;
+        source::check_signed(name, found, vouched, &manifest, inspection.manifest.is_some())?;
         let written = self.settings.plugins.get(name).cloned().unwrap_or_default();
         let mut grants = found.grants.clone();
         grants.extend(written.grants);
@@ -145,6 +152,22 @@ impl Loader<'_> {
             .map_err(|source| LoadError::Limit { name: name.clone(), source })?;
         Ok(Checked { kind, manifest, effective, limits })
     }
+}
+
+/// What a component says of itself, with a manifest `beside` it if it carries none, held against what it
+/// imports and exports.
+pub(crate) fn claims(
+    name: &PluginName,
+    inspection: &Inspection,
+    beside: Option<&str>,
+) -> Result<(ContractKind, Manifest), LoadError> {
+    let component = import::contract(name, inspection)?;
+    let kind = ContractKind::serving(&component)
+        .map_err(|source| LoadError::Contract { name: name.clone(), source })?;
+    import::check(name, inspection)?;
+    let manifest = manifest::read(name, inspection.manifest.as_deref().or(beside))?;
+    check_claims(name, &manifest, &component)?;
+    Ok((kind, manifest))
 }
 
 /// The manifest must be this plugin's, and tell the truth about its contract.

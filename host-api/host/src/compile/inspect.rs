@@ -1,5 +1,6 @@
 //! What a component says of itself, read without running any of it: its imports and exports, and
-//! the manifest it carries. Runs in the child.
+//! the manifest it carries. Runs in the child; authors' own components are also looked into where they
+//! are signed.
 
 use domain::plugin::manifest;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub(super) fn inspect(wasm: &[u8]) -> Result<Inspection, String> {
     if !wasm.starts_with(COMPONENT) {
         return Err("it is not a WebAssembly component; the file does not begin like one".to_owned());
     }
-    let manifest = manifest_section(wasm)?;
+    let manifest = manifest_of(wasm)?;
     let decoded = wit_component::decode(wasm)
         .map_err(|error| format!("it is not a whole WebAssembly component: {error:#}"))?;
     match decoded {
@@ -69,7 +70,10 @@ fn name(resolve: &Resolve, key: &WorldKey) -> String {
 }
 
 /// The manifest among the custom sections of the component's outermost layer.
-fn manifest_section(wasm: &[u8]) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// One line that says what is wrong with it or with the component around it.
+pub(crate) fn manifest_of(wasm: &[u8]) -> Result<Option<String>, String> {
     let mut rest = wasm.get(COMPONENT.len()..).unwrap_or_default();
     let mut found = None;
     while let Some((id, body, after)) = section(rest)? {

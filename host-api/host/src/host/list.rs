@@ -44,6 +44,8 @@ pub struct LoadedListing {
     pub contract: Contract,
     /// Which bytes it is.
     pub digest: Digest,
+    /// Who signed it and with which key, where the configuration asks for a signature.
+    pub publisher: Option<String>,
     /// Where it came from: a path, or `this program`.
     pub source: String,
     /// What it may do, one line each.
@@ -87,6 +89,7 @@ impl Core {
                     description: plugin.manifest.description.clone(),
                     contract: plugin.manifest.contract.clone(),
                     digest: plugin.digest,
+                    publisher: plugin.publisher.as_ref().map(ToString::to_string),
                     source: match &plugin.source {
                         Source::Carried => "this program".to_owned(),
                         Source::File(path) => path.display().to_string(),

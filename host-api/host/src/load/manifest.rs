@@ -11,12 +11,19 @@ use crate::error::LoadError;
 /// [`LoadError::NoManifest`], or [`LoadError::Manifest`] with line and reason.
 pub(super) fn read(name: &PluginName, text: Option<&str>) -> Result<Manifest, LoadError> {
     let text = text.ok_or_else(|| LoadError::NoManifest { name: name.clone() })?;
+    parse(text).map_err(|reason| LoadError::Manifest { name: name.clone(), reason })
+}
+
+/// Reads a manifest whose plugin's name is not known otherwise.
+///
+/// # Errors
+/// Line and reason.
+pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
     toml::from_str(text).map_err(|error| {
         let line =
             error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().matches('\n').count());
         // The message alone: the long form repeats the plugin's own lines.
-        let reason = format!("line {}: {}", line + 1, printable::escape(error.message()));
-        LoadError::Manifest { name: name.clone(), reason }
+        format!("line {}: {}", line + 1, printable::escape(error.message()))
     })
 }
 
