@@ -10,8 +10,10 @@ use uuid::Uuid;
 use crate::Timestamp;
 
 mod detail;
+mod plugin;
 
 pub use detail::{CertKind, Detail, FileAction, FileOperation, Outcome};
+pub use plugin::{PluginChange, PluginFacts};
 
 /// The longest text field of an event, in bytes; longer ones are cut at a character boundary.
 pub const FIELD_MAX: usize = 8 * 1024;

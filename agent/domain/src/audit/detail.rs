@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::plugin::{PluginChange, PluginFacts};
 use crate::Timestamp;
 use crate::resource::Kind;
 
@@ -214,6 +215,15 @@ pub enum Detail {
         /// Its name.
         name: String,
     },
+    /// A plugin was loaded, replaced, refused, or called no more for a while.
+    Plugin {
+        /// What happened.
+        #[serde(skip)]
+        change: PluginChange,
+        /// Which plugin, which bytes, and why.
+        #[serde(flatten)]
+        facts: PluginFacts,
+    },
 }
 
 #[allow(clippy::ref_option, reason = "serde hands the field over by reference")]
@@ -240,6 +250,7 @@ impl Detail {
             Self::RecordCreate { kind, .. } => record_names(*kind).0,
             Self::RecordUpdate { kind, .. } => record_names(*kind).2,
             Self::RecordDelete { kind, .. } => record_names(*kind).4,
+            Self::Plugin { change, .. } => change.name(),
         }
     }
 
@@ -264,6 +275,7 @@ impl Detail {
             Self::RecordCreate { kind, .. } => record_names(*kind).1,
             Self::RecordUpdate { kind, .. } => record_names(*kind).3,
             Self::RecordDelete { kind, .. } => record_names(*kind).5,
+            Self::Plugin { change, .. } => change.code(),
         }
     }
 }
