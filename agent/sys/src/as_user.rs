@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use port::host_user::HostUser;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use crate::launch::{Launcher, check_privilege, identify};
@@ -20,6 +20,8 @@ use crate::wire::{Request, Task};
 
 /// How long one operation may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most addresses of a host that are tried: each gets its share of the time.
+pub const ADDRESSES_MAX: usize = 4;
 
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,30 @@ impl Launcher {
             let stream = std::os::unix::net::UnixStream::from(socket);
             stream.set_nonblocking(true)?;
             UnixStream::from_std(stream)
+        })
+    }
+
+    /// Connects to a host as the user, so that rules of the firewall, the system's own log and whoever
+    /// asks this host about the connection see them. The addresses are those of `name`, which errors
+    /// tell; of many, the first [`ADDRESSES_MAX`] are tried. Nagle's algorithm is turned off.
+    ///
+    /// # Errors
+    /// [`OperationError`], with what the last address said.
+    pub async fn connect_tcp(
+        &self,
+        user: &HostUser,
+        name: &str,
+        mut addresses: Vec<SocketAddr>,
+    ) -> Result<TcpStream, OperationError> {
+        let job = Job::new(user, "connect to", name);
+        addresses.truncate(ADDRESSES_MAX);
+        let done = self.perform(&job, Task::ConnectTcp(addresses)).await?;
+        job.socket(done, |socket| {
+            let stream = std::net::TcpStream::from(socket);
+            stream.set_nonblocking(true)?;
+            // Failing to turn it off costs speed, not correctness.
+            let _ = stream.set_nodelay(true);
+            TcpStream::from_std(stream)
         })
     }
 

@@ -34,10 +34,15 @@ pub(crate) struct Identity {
 pub(crate) enum Task {
     Session(Box<SessionTask>),
     ConnectUnix(PathBuf),
-    ListenUnix { path: PathBuf, unlink_existing: bool },
+    ListenUnix {
+        path: PathBuf,
+        unlink_existing: bool,
+    },
     ListenAgent,
     RemoveAgent(PathBuf),
     ListenTcp(SocketAddr),
+    /// The addresses of one host, the best first.
+    ConnectTcp(Vec<SocketAddr>),
 }
 
 /// A session. Its descriptors come beside it: standard input, output, error, then the report.

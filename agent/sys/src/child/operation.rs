@@ -7,11 +7,12 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -24,6 +25,8 @@ use crate::wire::{Failure, Identity, Step, Task};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
+/// How long connecting to a host may take: less than the daemon waits, which then hears why.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// Where agent sockets live: each in a folder of its own that only its user may enter.
 const AGENT_FOLDER: &std::ffi::CStr = c"/tmp/teleport-agent-XXXXXXXXXX";
 /// The socket's name in it.
@@ -54,6 +57,7 @@ fn run(task: Task) -> io::Result<Done> {
         Task::ConnectUnix(path) => only(UnixStream::connect(path)?.into()),
         Task::ListenUnix { path, unlink_existing } => only(listen_unix(&path, unlink_existing)?.into()),
         Task::ListenTcp(address) => only(listen_tcp(address)?),
+        Task::ConnectTcp(addresses) => only(connect_tcp(&addresses)?),
         Task::ListenAgent => listen_agent(),
         Task::RemoveAgent(path) => remove_agent(&path),
         Task::Session(_) => Err(io::ErrorKind::InvalidInput.into()),
@@ -86,6 +90,19 @@ fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
+}
+
+/// Tries one after the other, each for its share of the time. What happened last is what is told.
+fn connect_tcp(addresses: &[SocketAddr]) -> io::Result<OwnedFd> {
+    let mut last = io::Error::other("the name has no address");
+    for address in addresses {
+        let share = CONNECT_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => return Ok(stream.into()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn listen_agent() -> io::Result<Done> {

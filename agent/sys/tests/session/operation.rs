@@ -103,6 +103,45 @@ async fn low_ports_are_for_root() {
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
 }
 
+/// The user who owns a TCP connection of this host, by the two ports of its IPv4 addresses.
+fn owner(local: u16, remote: u16) -> Option<u32> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is = fields.get(1)?.ends_with(&local) && fields.get(2)?.ends_with(&remote);
+        if is { fields.get(7)?.parse().ok() } else { None }
+    })
+}
+
+#[tokio::test]
+async fn a_connection_to_a_host_belongs_to_the_user() {
+    let (user, _home) = if is_root("") { nobody() } else { (me(), tempfile::tempdir().unwrap()) };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody is at the first address; the listener was there a moment ago.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut ours = launcher().connect_tcp(&user, "host", vec![gone, address]).await.unwrap();
+    let (mut theirs, peer) = listener.accept().await.unwrap();
+    assert_eq!(owner(peer.port(), address.port()), Some(user.uid));
+    assert!(ours.nodelay().unwrap());
+    ours.write_all(b"hello").await.unwrap();
+    let mut read = [0; 5];
+    theirs.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"hello");
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_reached_is_named_with_the_reason() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (addresses, reason) in [(vec![gone, gone], "refused"), (vec![], "no address")] {
+        let error = launcher().connect_tcp(&me(), "some.host:1", addresses).await.unwrap_err();
+        assert!(error.to_string().contains("cannot connect to some.host:1"), "{error}");
+        let OperationError::Refused { source, .. } = error else { panic!("it was tried") };
+        assert!(source.to_string().contains(reason), "{source}");
+    }
+}
+
 #[tokio::test]
 async fn both_families_are_listened_on_apart() {
     let launcher = launcher();

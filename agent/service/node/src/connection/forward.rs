@@ -1,8 +1,8 @@
 //! Forwarding: `-L` and `-D` (the client names a target: [`outgoing`]), `-R` (the client names a place
 //! to listen: [`listening`]), for ports and for socket files.
 //!
-//! Socket files are reached and ports are listened on as the user, so nobody gets at anything through
-//! a forward that they could not get at from a shell.
+//! Connections are made and places are listened on as the user, so nobody gets at anything through a
+//! forward that they could not get at from a shell. Only names are looked up by the daemon.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
