@@ -16,6 +16,7 @@ mod environment;
 mod operation;
 mod privilege;
 mod program;
+mod shell;
 mod system;
 
 use std::fs::File;

@@ -39,6 +39,9 @@ pub struct Settings {
     pub idle: Duration,
     /// Files that close the host to everyone but root while they exist.
     pub nologin: Vec<PathBuf>,
+    /// Lists the shells that restrict nobody, as shells(5): whose shell is another gets no built-in
+    /// program. Root does.
+    pub shells: PathBuf,
     /// Variables of the daemon that sessions start with; `LANG` and `TZ` are passed on, others are not.
     pub inherited: Vec<(OsString, OsString)>,
 }
@@ -51,6 +54,7 @@ impl Default for Settings {
             program: "/proc/self/exe".into(),
             idle: Duration::from_secs(60),
             nologin: vec!["/etc/nologin".into(), "/run/nologin".into()],
+            shells: "/etc/shells".into(),
             inherited: ["LANG", "TZ"]
                 .into_iter()
                 .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
@@ -132,6 +136,7 @@ impl Launcher {
             },
             nofile: crate::process::original_nofile_limit(),
             nologin: self.settings.nologin.clone(),
+            shells: self.settings.shells.clone(),
             has_report,
         };
         let request = Request { identity, task: Task::Session(Box::new(task)) };

@@ -60,6 +60,8 @@ pub(crate) struct SessionTask {
     pub(crate) nofile: Option<(u64, u64)>,
     /// Files whose existence closes the host to everyone but root.
     pub(crate) nologin: Vec<PathBuf>,
+    /// Lists the shells that restrict nobody.
+    pub(crate) shells: PathBuf,
     pub(crate) has_report: bool,
 }
 
@@ -117,6 +119,7 @@ pub(crate) enum Step {
     StillPrivileged,
     Shell,
     ShellRefuses,
+    ShellNotListed,
     Builtin,
     Operation,
 }

@@ -102,6 +102,7 @@ mod tests {
             terminal: None,
             nofile: None,
             nologin: vec![],
+            shells: "/etc/shells".into(),
             has_report: false,
         }
     }

@@ -16,13 +16,11 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, ioctl_tiocsctty, setrlimit, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::{Builtin, REPORT, environment, privilege};
+use super::{Builtin, REPORT, environment, privilege, shell};
 use crate::wire::{Failure, Identity, ProgramTask, SessionTask, Step};
 
 /// As much of `/etc/nologin` as is told, in bytes.
 const NOLOGIN_MAX: u64 = 1024;
-/// Shells that mean "may not log in".
-const REFUSING_SHELLS: [&str; 2] = ["nologin", "false"];
 
 /// What became of the child, when it is no other program.
 pub(super) enum Entered {
@@ -38,7 +36,7 @@ pub(super) fn enter(
     builtins: &[Builtin],
 ) -> Result<Entered, Failure> {
     check_open(identity, &task.nologin)?;
-    let builtin = find_builtin(task, builtins)?;
+    let builtin = find_builtin(identity, task, builtins)?;
     setsid().map_err(|error| Failure::system(Step::Session, error))?;
     let report = take_streams(descriptors, task.has_report)?;
     if task.terminal.is_some() {
@@ -73,13 +71,13 @@ fn check_open(identity: &Identity, nologin: &[std::path::PathBuf]) -> Result<(),
     Err(Failure::rule(Step::NoLogin, message))
 }
 
-/// A built-in program runs without the user's shell, so a shell that refuses is asked about here.
-fn find_builtin(task: &SessionTask, builtins: &[Builtin]) -> Result<Option<fn() -> ExitCode>, Failure> {
+fn find_builtin(
+    identity: &Identity,
+    task: &SessionTask,
+    builtins: &[Builtin],
+) -> Result<Option<fn() -> ExitCode>, Failure> {
     let ProgramTask::Builtin(name) = &task.program else { return Ok(None) };
-    let shell = task.shell.file_name().unwrap_or_default();
-    if REFUSING_SHELLS.iter().any(|refusing| shell == *refusing) {
-        return Err(Failure::rule(Step::ShellRefuses, ""));
-    }
+    shell::check(identity, task)?;
     match builtins.iter().find(|(known, _)| known == name) {
         Some((_, main)) => Ok(Some(*main)),
         None => Err(Failure::rule(Step::Builtin, format!("this program has no part named {name:?}"))),

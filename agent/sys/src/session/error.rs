@@ -46,6 +46,19 @@ pub enum SpawnError {
         /// Which.
         shell: PathBuf,
     },
+    /// The shell may be one that restricts its users, and what was asked for would go past it.
+    #[error(
+        "cannot copy files as login {login:?}: its shell {shell:?} is not listed in {list}; add the shell there if \
+         it lets its users do what they like, or set another with: usermod --shell /bin/sh {login}"
+    )]
+    ShellNotListed {
+        /// Whose.
+        login: String,
+        /// Which.
+        shell: PathBuf,
+        /// The file that does not list it.
+        list: String,
+    },
     /// The groups of the user cannot be looked up.
     #[error("cannot look up the groups of login {login:?}")]
     Groups {
@@ -129,6 +142,9 @@ impl SpawnError {
             Step::NoLogin => Self::NoLogin { message: failure.detail },
             Step::Shell => Self::Shell { login, shell: shell.to_owned(), source: failure.into_io() },
             Step::ShellRefuses => Self::ShellRefuses { login, shell: shell.to_owned() },
+            Step::ShellNotListed => {
+                Self::ShellNotListed { login, shell: shell.to_owned(), list: failure.detail }
+            }
             step => Self::Child { login, step: describe(step), source: failure.into_io() },
         }
     }
@@ -148,7 +164,7 @@ fn describe(step: Step) -> &'static str {
         Step::User => "set the user id",
         Step::Capabilities => "give up capabilities",
         Step::StillPrivileged => "give up root",
-        Step::Shell | Step::ShellRefuses => "run the shell",
+        Step::Shell | Step::ShellRefuses | Step::ShellNotListed => "run the shell",
         Step::Builtin => "find the built-in program",
         Step::Operation => "do what was asked",
     }

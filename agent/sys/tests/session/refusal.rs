@@ -73,6 +73,32 @@ async fn file_transfer_is_refused_to_a_login_whose_shell_refuses() {
 }
 
 #[tokio::test]
+async fn file_transfer_is_for_logins_whose_shell_is_listed_and_for_root() {
+    if !is_root("file_transfer_is_for_logins_whose_shell_is_listed_and_for_root") {
+        return;
+    }
+    let (user, home) = nobody();
+    let shells = home.path().join("shells");
+    let launcher = Launcher::new(Settings { shells: shells.clone(), ..settings() });
+    let starts = async |shell: &str, user: &HostUser| {
+        let user = HostUser { shell: shell.into(), ..user.clone() };
+        let request = SpawnRequest { program: Program::Builtin("echo"), ..command(&user, "") };
+        launcher.spawn(request).await.map(|_| ())
+    };
+    // Without a list the usual shells are good.
+    starts("/bin/sh", &user).await.unwrap();
+    starts("/bin/bash", &user).await.unwrap_err();
+    std::fs::write(&shells, "# shells\n/bin/bash\n").unwrap();
+    starts("/bin/bash", &user).await.unwrap();
+    let error = starts("/usr/bin/git-shell", &user).await.unwrap_err();
+    assert!(matches!(error, SpawnError::ShellNotListed { .. }), "{error:?}");
+    for part in ["/usr/bin/git-shell", "nobody", shells.to_str().unwrap()] {
+        assert!(error.to_string().contains(part), "{part} in {error}");
+    }
+    starts("/usr/bin/git-shell", &me()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_part_this_program_does_not_have_is_named() {
     let request = SpawnRequest { program: Program::Builtin("teapot"), ..command(&me(), "") };
     let (_, text) = refused(request).await;

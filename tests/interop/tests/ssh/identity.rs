@@ -4,13 +4,17 @@
 //! is a file of the test's own, which only root can arrange; anybody else can only be who they are.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use teleport_tests_interop::{Daemon, Home, World, login, program, run, run_with};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-/// A user that exists nowhere else.
-const ENTRY: &str =
-    "tester:x:47011:65534:Tester:HOME:/bin/sh\nlocked:x:47012:65534:Locked:/nonexistent:/usr/sbin/nologin\n";
+/// Users that exist nowhere else. The shell of the last is in no list, and works.
+const ENTRY: &str = "tester:x:47011:65534:Tester:HOME:/bin/sh\n\
+                     locked:x:47012:65534:Locked:/nonexistent:/usr/sbin/nologin\n\
+                     odd:x:47013:65534:Odd:HOME:/proc/self/root/bin/sh\n";
 
 /// Whether this machine lets root make a mount namespace; containers may not.
 async fn can_mount() -> bool {
@@ -45,7 +49,7 @@ impl Bed {
         let real = std::fs::read_to_string("/etc/passwd").unwrap();
         std::fs::write(&passwd, real + &ENTRY.replace("HOME", &home)).unwrap();
         let node = start_among(&world, &passwd).await;
-        let joe = world.user("joe", "tester,locked,absent").await;
+        let joe = world.user("joe", "tester,locked,odd,absent").await;
         world.until_nodes("the node is listed", |nodes| nodes.len() == 1).await;
         // The proxy is entered with a login the certificate holds.
         let config = std::fs::read_to_string(joe.file("config")).unwrap();
@@ -122,6 +126,48 @@ async fn files_and_forwards_are_that_users_too() {
         .ssh(&["-J", "proxy", "-o", "ExitOnForwardFailure=yes", "-R", "81:127.0.0.1:1", "web-1.main", "true"])
         .await;
     assert!(low.stderr.contains("remote port forwarding failed for listen port 81"), "{}", low.stderr);
+}
+
+/// The user who owns the other end of a connection over IPv4 on this host.
+fn owner(stream: &TcpStream) -> Option<u32> {
+    let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let (local, remote) = (port(stream.peer_addr().unwrap()), port(stream.local_addr().unwrap()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is = fields.get(1)?.ends_with(&local) && fields.get(2)?.ends_with(&remote);
+        if is { fields.get(7)?.parse().ok() } else { None }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_is_reached_as_that_user() {
+    let Some(bed) = Bed::start().await else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // By name, so that the node looks it up; and by address.
+    for host in ["localhost", "127.0.0.1"] {
+        let mut ssh = bed.joe.command("ssh");
+        ssh.args(["-J", "proxy", "-W", &format!("{host}:{port}"), "web-1.main"]);
+        ssh.stdin(Stdio::piped()).kill_on_drop(true);
+        let _ssh = ssh.spawn().unwrap();
+        let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+        let (stream, _) = accepted.expect("nobody comes").unwrap();
+        assert_eq!(owner(&stream), Some(47011), "{host}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_is_not_listed_gets_commands_and_no_file_transfer() {
+    let Some(bed) = Bed::start().await else { return };
+    assert_eq!(bed.joe.on("odd@web-1.main", "id -un").await.good(), "odd\n");
+    let mut sftp = bed.joe.command("sftp");
+    sftp.args(["-q", "-o", "ProxyJump=proxy", "-b", "-", "odd@web-1.main"]);
+    let output = run_with(&mut sftp, b"ls /\n").await;
+    assert!(!output.status.success(), "{output:?}");
+    for part in ["/proc/self/root/bin/sh", "/etc/shells", "odd"] {
+        assert!(output.stderr.contains(part), "{part} in {}", output.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
