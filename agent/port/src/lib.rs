@@ -5,6 +5,7 @@
 //! that every implementation can be held to it.
 
 pub mod audit;
+pub mod backend;
 pub mod clock;
 pub mod cluster;
 pub mod dial;

@@ -1,6 +1,6 @@
 //! The cluster's records: keys and bytes with revisions, expiry and watch.
 //!
-//! Every implementation (memory, SQLite, later etcd and DynamoDB as plugins) gives the same
+//! Every implementation (memory, SQLite, and what plugins keep: see [`crate::backend`]) gives the same
 //! promises, and one conformance suite in `storage` holds them to it:
 //!
 //! - A write is on disk before it is acknowledged, and is seen by every later read.
@@ -254,6 +254,10 @@ pub enum StoreError {
     /// The store cannot be reached or cannot write.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store's plugin or the place it keeps records in will not do it, however often it is tried:
+    /// a grant or a key of the configuration is missing. Only stores kept by plugins say this.
+    #[error("the store refuses: {0}")]
+    Refused(String),
     /// What was read makes no sense.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
@@ -286,13 +290,14 @@ pub trait Store: Send + Sync + 'static {
     /// One item.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    /// [`StoreError::Unavailable`], [`StoreError::Refused`] or [`StoreError::Corrupt`].
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
 
     /// Items below a prefix in key order, at most `limit`, starting at `from` (a page's `next`).
+    /// Fewer than `limit` do not mean that there are no more: only a page without `next` is the last.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    /// [`StoreError::Unavailable`], [`StoreError::Refused`] or [`StoreError::Corrupt`].
     async fn range(&self, prefix: &Prefix, from: Option<&Key>, limit: usize) -> Result<Page, StoreError>;
 
     /// Does a transaction and returns its revision, once it is durable.
@@ -301,7 +306,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] with the first condition that did not hold, [`StoreError::TooLarge`]:
-    /// nothing was changed. After [`StoreError::Unavailable`] it is not known whether it happened.
+    /// nothing was changed. After any other error it is not known whether it happened.
     async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError>;
 
     /// Changes below a prefix after `from`; from now on when none is given.
