@@ -10,6 +10,8 @@
     reason = "generated"
 )]
 
+pub mod storage_backend;
+
 wit_bindgen::generate!({
     path: ["../../wit/host", "../../wit/label-provider"],
     world: "teleport:label-provider/label-provider",
