@@ -24,6 +24,7 @@ mod host;
 mod limit;
 mod load;
 mod place;
+pub mod publish;
 mod registry;
 mod runtime;
 mod section;
