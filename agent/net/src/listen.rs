@@ -94,7 +94,15 @@ impl Listener {
     pub async fn bind(address: SocketAddr, limit: Arc<ConnectionLimit>) -> Result<Self, NetError> {
         let failed = |source| NetError::Listen { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
+        Self::of(socket, limit).map_err(failed)
+    }
+
+    /// A listener on a socket that is bound already.
+    ///
+    /// # Errors
+    /// That of asking the socket for its address.
+    pub fn of(socket: TcpListener, limit: Arc<ConnectionLimit>) -> std::io::Result<Self> {
+        let address = socket.local_addr()?;
         Ok(Self { socket, limit, address })
     }
 
