@@ -1,6 +1,10 @@
 //! Who does not get in, what stock ssh shows them, and what is written down.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use teleport_tests_interop::{Home, login};
+use tokio::io::AsyncReadExt;
 
 use crate::bed::{Bed, NODE};
 use crate::forged::{authority, keygen, replace};
@@ -113,4 +117,21 @@ async fn a_role_that_denies_is_told_apart_from_a_node_that_is_not_there() {
     let event =
         bed.world.event("the refusal", |event| event["code"] == "T1006W" && event["user"] == "ann").await;
     assert!(event["reason"].as_str().unwrap().contains("web-1.main"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_locked_out_of_an_open_session_reads_why() {
+    let bed = Bed::start().await;
+    let mut ssh = bed.joe.command("ssh");
+    ssh.args(["-J", "proxy", NODE, "echo on; exec sleep 1000"]).kill_on_drop(true);
+    ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut ssh = ssh.spawn().unwrap();
+    let mut on = [0; 3];
+    ssh.stdout.as_mut().unwrap().read_exact(&mut on).await.unwrap();
+    bed.world.tctl(&["lock", "--user=joe", "--message=stolen laptop"]).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), ssh.wait_with_output()).await;
+    let ended = ended.expect("the session goes on").unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(255), "{said}");
+    assert!(said.contains("access is locked: stolen laptop"), "{said}");
 }
