@@ -23,6 +23,13 @@ pub struct HostKeys {
     pub tls: x509::KeyPair,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredKeys {
+    ssh_key: String,
+    tls_key: String,
+}
+
 impl HostKeys {
     /// New keys.
     ///
@@ -38,6 +45,31 @@ impl HostKeys {
     /// [`CertError::ReadKey`] when the key has no text form.
     pub fn ssh_public(&self) -> Result<String, CertError> {
         self.ssh.public_key().to_openssh().map_err(|error| CertError::ReadKey("SSH host key", boxed(error)))
+    }
+}
+
+impl HostKeys {
+    /// The private keys as a file keeps them while there are no certificates yet.
+    ///
+    /// # Errors
+    /// [`CertError::ReadKey`] when a key has no text form.
+    pub fn to_secret(&self) -> Result<Secret, CertError> {
+        let unreadable = |error| CertError::ReadKey("host", error);
+        let ssh_key = self.ssh.to_openssh(LineEnding::LF).map_err(|error| unreadable(boxed(error)))?;
+        let stored = StoredKeys { ssh_key: ssh_key.to_string(), tls_key: self.tls.private_pem() };
+        Ok(Secret::new(serde_json::to_vec(&stored).map_err(|error| unreadable(boxed(error)))?))
+    }
+
+    /// Reads what [`HostKeys::to_secret`] wrote.
+    ///
+    /// # Errors
+    /// [`CertError::ReadKey`].
+    pub fn from_secret(secret: &Secret) -> Result<Self, CertError> {
+        let unreadable = |error| CertError::ReadKey("host", error);
+        let stored: StoredKeys =
+            serde_json::from_slice(secret.reveal()).map_err(|error| unreadable(boxed(error)))?;
+        let ssh = PrivateKey::from_openssh(&stored.ssh_key).map_err(|error| unreadable(boxed(error)))?;
+        Ok(Self { ssh, tls: x509::KeyPair::from_pem(&stored.tls_key)? })
     }
 }
 

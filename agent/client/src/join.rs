@@ -2,7 +2,7 @@
 
 use api::auth::JoinRequest;
 use api::auth::join_service_client::JoinServiceClient;
-use certs::bundle::{Bundle, HostKeys};
+use certs::bundle::{Bundle, HostCertificates, HostKeys};
 use domain::identity::{HostIdentity, SystemRole};
 use domain::name::HostId;
 use domain::secret::Secret;
@@ -38,6 +38,19 @@ pub struct Joining {
 /// [`ClientError`]: the auth server cannot be reached, is not the pinned one, or refuses the token.
 pub async fn join(joining: &Joining, random: &dyn Random) -> Result<Bundle, ClientError> {
     let keys = HostKeys::generate(random)?;
+    let (identity, certificates) = ask(joining, &keys).await?;
+    Ok(Bundle::new(identity, keys, certificates)?)
+}
+
+/// Asks once for certificates for these keys. Whoever asks again, because the answer was lost, does so
+/// with the same keys: the auth server knows the host by them.
+///
+/// # Errors
+/// Those of [`join`].
+pub async fn ask(
+    joining: &Joining,
+    keys: &HostKeys,
+) -> Result<(HostIdentity, HostCertificates), ClientError> {
     let endpoint = AuthEndpoint::new(joining.addresses.clone(), &joining.trust, None)?;
     let client = AuthClient::new(endpoint);
     let token = joining.token.reveal_str().unwrap_or_default().to_owned();
@@ -58,7 +71,7 @@ pub async fn join(joining: &Joining, random: &dyn Random) -> Result<Bundle, Clie
     let wire = answer.certificates.ok_or_else(|| bad_answer("it holds no certificates"))?;
     let identity =
         HostIdentity { host_id: joining.host_id, role: joining.role, cluster: answer.cluster_name };
-    Ok(Bundle::new(identity, keys, host_certificates(wire)?)?)
+    Ok((identity, host_certificates(wire)?))
 }
 
 /// Replaces an identity's keys and certificates by new ones.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certs::bundle::Bundle;
+use certs::bundle::{Bundle, HostKeys};
 use certs::x509::Pin;
 use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
@@ -60,6 +60,22 @@ impl DataDir {
         Bundle::from_secret(&Secret::new(bytes)).map(Some).map_err(damaged)
     }
 
+    /// The keys this host is going to join with in a role: those it has tried before, or new ones.
+    pub(crate) fn new_keys(&self, role: SystemRole, random: &dyn Random) -> Result<HostKeys, ProcessError> {
+        let path = self.keys_path(role);
+        if let Some(bytes) = read(&path)? {
+            let damaged = |error: certs::CertError| ProcessError::Damaged {
+                path,
+                reason: error.to_string(),
+                remedy: "delete it to have new keys made",
+            };
+            return HostKeys::from_secret(&Secret::new(bytes)).map_err(damaged);
+        }
+        let keys = HostKeys::generate(random)?;
+        sys::file::write_private(&path, keys.to_secret()?.reveal())?;
+        Ok(keys)
+    }
+
     /// Refuses an identity in this role that another cluster gave than the one with these pins. The
     /// names of both may be the same.
     pub(crate) fn check_cluster(
@@ -83,7 +99,10 @@ impl DataDir {
     /// Keeps an identity: whole or not at all.
     pub(crate) fn keep_identity(&self, bundle: &Bundle) -> Result<(), ProcessError> {
         let path = self.identity_path(bundle.identity.role);
-        Ok(sys::file::write_private(&path, bundle.to_secret()?.reveal())?)
+        sys::file::write_private(&path, bundle.to_secret()?.reveal())?;
+        // The keys are part of it now. What cannot be removed is as private as it is.
+        let _ = std::fs::remove_file(self.keys_path(bundle.identity.role));
+        Ok(())
     }
 
     /// A file of ours, private; none when it is not there.
@@ -98,6 +117,10 @@ impl DataDir {
 
     fn identity_path(&self, role: SystemRole) -> PathBuf {
         self.0.join(format!("identity/{role}.json"))
+    }
+
+    fn keys_path(&self, role: SystemRole) -> PathBuf {
+        self.0.join(format!("identity/{role}-keys.json"))
     }
 }
 
@@ -133,6 +156,16 @@ mod tests {
         data.write("identity/node.json", b"{\"half\": ").unwrap();
         let error = data.identity(SystemRole::Node).unwrap_err().to_string();
         assert!(error.contains("identity/node.json") && error.contains("join again"), "{error}");
+    }
+
+    #[test]
+    fn keys_that_were_tried_are_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let publics = |keys: HostKeys| (keys.ssh_public().unwrap(), keys.tls.public_der());
+        let first = publics(data.new_keys(SystemRole::Node, &SystemRandom).unwrap());
+        assert_eq!(publics(data.new_keys(SystemRole::Node, &SystemRandom).unwrap()), first);
+        assert_ne!(publics(data.new_keys(SystemRole::Proxy, &SystemRandom).unwrap()), first);
     }
 
     #[test]

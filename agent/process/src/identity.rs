@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::bundle::Bundle;
+use certs::bundle::{Bundle, HostKeys};
 use certs::x509::Pin;
 use client::find::{Belief, find};
-use client::join::{Joining, join, renew};
+use client::join::{Joining, ask, renew};
 use client::view::View;
 use client::{AuthClient, AuthEndpoint};
 use config::{ServerKind, Settings};
@@ -51,12 +51,14 @@ impl Membership {
         clock: &dyn Clock,
         random: &dyn Random,
     ) -> Result<Bundle, ProcessError> {
-        let kept = data.identity(role)?;
-        match kept {
+        // The auth server knows a host by its keys, so they stay the same until there is an identity:
+        // also when an answer is lost, or this process ends before it comes.
+        let keys = match data.identity(role)? {
             Some(bundle) if !bundle.is_expired(clock.now()) => return Ok(bundle),
             Some(_) if self.token.is_none() => return Err(ProcessError::Expired(role)),
-            _ => {}
-        }
+            Some(bundle) => bundle.keys,
+            None => data.new_keys(role, random)?,
+        };
         let token = self.token.clone().ok_or(ProcessError::NoToken(role))?;
         let joining = Joining {
             addresses: self.servers.clone(),
@@ -67,7 +69,7 @@ impl Membership {
             node_name: self.node_name.clone(),
             host_addresses: self.names.clone(),
         };
-        let bundle = join_patiently(&joining, random).await?;
+        let bundle = join_patiently(&joining, keys, random).await?;
         data.keep_identity(&bundle)?;
         tracing::info!(%role, cluster = %bundle.identity.cluster, "joined the cluster");
         Ok(bundle)
@@ -104,18 +106,26 @@ impl Membership {
     }
 }
 
-async fn join_patiently(joining: &Joining, random: &dyn Random) -> Result<Bundle, ProcessError> {
+async fn join_patiently(
+    joining: &Joining,
+    keys: HostKeys,
+    random: &dyn Random,
+) -> Result<Bundle, ProcessError> {
+    let role = joining.role;
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
-        match join(joining, random).await {
-            Ok(bundle) => return Ok(bundle),
+        match ask(joining, &keys).await {
+            Ok((identity, certificates)) => {
+                let bundle = Bundle::new(identity, keys, certificates);
+                return bundle.map_err(|error| ProcessError::Join { role, source: error.into() });
+            }
             Err(error) if error.is_temporary() => {
                 let wait = backoff.failed(random.uniform());
                 let reason = ssh::refuse::chain(&error);
-                tracing::warn!(role = %joining.role, %reason, retry_in = ?wait, "cannot join yet");
+                tracing::warn!(%role, %reason, retry_in = ?wait, "cannot join yet");
                 tokio::time::sleep(wait).await;
             }
-            Err(source) => return Err(ProcessError::Join { role: joining.role, source }),
+            Err(source) => return Err(ProcessError::Join { role, source }),
         }
     }
 }

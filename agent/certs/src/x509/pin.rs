@@ -24,7 +24,12 @@ impl Pin {
     pub fn of(der: &[u8]) -> Result<Self, CertError> {
         let (_, certificate) = X509Certificate::from_der(der)
             .map_err(|error| CertError::ReadCertificate("authority's", boxed(error.to_string())))?;
-        Ok(Self(Sha256::digest(certificate.public_key().raw).into()))
+        Ok(Self::of_key(certificate.public_key().raw))
+    }
+
+    /// The pin of a public key, SPKI in DER.
+    pub fn of_key(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
     }
 
     /// Reads `sha256:<hex>`.

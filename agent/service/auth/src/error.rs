@@ -44,6 +44,11 @@ pub enum AuthError {
         "a node with the UUID {0} is online already; if this host is a copy of it, delete host_uuid from its data_dir and join again"
     )]
     HostTaken(String),
+    /// The host's UUID belongs to a host with other keys, which may be silent.
+    #[error(
+        "the UUID {0} belongs to a host that joined with other keys; if this host is a copy of it, delete host_uuid from its data_dir and join again; if it is that host installed anew, have an administrator run tctl rm node/{0} first"
+    )]
+    HostKnown(String),
     /// The record breaks a rule.
     #[error(transparent)]
     Record(#[from] ResourceError),
@@ -104,7 +109,7 @@ impl AuthError {
             Self::NoCertificate | Self::Expired(_) => Code::Unauthenticated,
             Self::Denied(_) | Self::Locked(_) | Self::Join(_) => Code::PermissionDenied,
             Self::NotFound { .. } => Code::NotFound,
-            Self::Exists { .. } | Self::HostTaken(_) => Code::AlreadyExists,
+            Self::Exists { .. } | Self::HostTaken(_) | Self::HostKnown(_) => Code::AlreadyExists,
             Self::InUse(_) => Code::FailedPrecondition,
         }
     }

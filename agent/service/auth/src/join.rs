@@ -13,6 +13,7 @@ use domain::secret::Secret;
 use domain::token::{StaticToken, Token, admit};
 
 use crate::error::AuthError;
+use crate::host::Proof;
 use crate::issue::HostWish;
 use crate::key;
 use crate::service::AuthService;
@@ -118,6 +119,9 @@ impl AuthService {
             tls_public_key: &request.tls_public_key,
             addresses: &request.addresses,
         };
+        // First, so that of two that come at once one is refused before there is a certificate.
+        let proof = if is_local { Proof::Own } else { Proof::Token };
+        self.hold_host((host_id, role), &wish, proof).await?;
         let certificates = self.issue_host(identity, &wish).await?;
         Ok(wire::JoinResponse { cluster_name: self.cluster.clone(), certificates: Some(certificates) })
     }

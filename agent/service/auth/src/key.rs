@@ -1,6 +1,8 @@
 //! Where things are in the store.
 
 use domain::authority::AuthorityType;
+use domain::identity::SystemRole;
+use domain::name::HostId;
 use domain::resource::Kind;
 use port::store::{Key, Prefix};
 
@@ -12,6 +14,16 @@ pub(crate) fn cluster_name() -> Key {
 /// The private keys of an authority.
 pub(crate) fn authority(kind: AuthorityType) -> Key {
     Key::of(&["authority", kind.as_str()])
+}
+
+/// The keys of a host in a role.
+pub(crate) fn host(host_id: HostId, role: SystemRole) -> Key {
+    Key::of(&["host", &host_id.to_string(), role.as_str()])
+}
+
+/// The keys of a host in every role.
+pub(crate) fn hosts(host_id: &str) -> Prefix {
+    Prefix::of(&["host", host_id])
 }
 
 /// A record.

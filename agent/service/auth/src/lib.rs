@@ -5,7 +5,7 @@
 //! (but joining), decisions anywhere else than in `domain::access` and `domain::token`, and
 //! certificates that are not on record in the audit log first.
 //!
-//! One file per topic: [`cluster`] (first start), `join`, `renew`, `sign`, `heartbeat`, `record`,
+//! One file per topic: [`cluster`] (first start), `join`, `renew`, `host`, `sign`, `heartbeat`, `record`,
 //! `watch`, `event`, `status`; `rpc` puts them on the wire, `server` on the network.
 
 mod authority;
@@ -14,6 +14,7 @@ pub mod cluster;
 mod error;
 mod event;
 mod heartbeat;
+mod host;
 mod issue;
 mod join;
 mod key;

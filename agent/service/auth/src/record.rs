@@ -112,9 +112,17 @@ impl AuthService {
         domain::resource::check_name(kind, &request.name)?;
         let key = key::record(kind, &request.name);
         let name = request.name;
-        let transaction =
-            Transaction::default().when(Condition::Present(key.clone())).then(Operation::Delete(key.clone()));
+        let is_there = self.deps.store.get(&key).await?.is_some();
+        // A node that has fallen silent is listed no more, but still has its UUID.
+        if !is_there && !(kind == Kind::Node && self.is_held(&name).await?) {
+            return Err(AuthError::NotFound { kind, name });
+        }
+        let mut transaction = Transaction::default().then(Operation::Delete(key.clone()));
+        if is_there {
+            transaction = transaction.when(Condition::Present(key));
+        }
         let transaction = match kind {
+            Kind::Node => transaction.then(Operation::DeleteRange(key::hosts(&name))),
             Kind::User => self.without_invites(&name, self.revoking(&name, transaction)).await?,
             Kind::Role => {
                 self.check_role_unused(&name).await?;
@@ -122,9 +130,6 @@ impl AuthService {
             }
             _ => transaction,
         };
-        if self.deps.store.get(&key).await?.is_none() {
-            return Err(AuthError::NotFound { kind, name });
-        }
         self.record_change(caller, kind, &name, Verb::Delete).await?;
         let gone = |error| {
             if matches!(error, StoreError::Conflict(_)) {

@@ -4,6 +4,7 @@ use api::auth as wire;
 use domain::access::api::Caller;
 
 use crate::error::AuthError;
+use crate::host::Proof;
 use crate::issue::HostWish;
 use crate::service::AuthService;
 
@@ -21,6 +22,9 @@ impl AuthService {
             tls_public_key: &request.tls_public_key,
             addresses: &request.addresses,
         };
-        self.issue_host(identity, &wish).await
+        let host = (identity.host_id, identity.role);
+        let certificates = self.issue_host(identity, &wish).await?;
+        self.hold_host(host, &wish, Proof::Own).await?;
+        Ok(certificates)
     }
 }

@@ -6,6 +6,7 @@ mod bed;
 
 use api::auth::SignUserRequest;
 use bed::{Bed, joining};
+use certs::bundle::HostKeys;
 use client::ClientError;
 use domain::identity::SystemRole;
 use domain::label::{INVALID_HOSTNAME, Labels};
@@ -106,8 +107,71 @@ async fn a_uuid_in_use_is_not_given_to_a_second_host() {
     client.heartbeat(&node("web-1"), false).await.unwrap();
     let error = client::join::join(&first, &*bed.random).await.unwrap_err();
     assert!(said(error).contains("delete host_uuid"));
-    client.heartbeat(&node("web-1"), true).await.unwrap();
-    client::join::join(&first, &*bed.random).await.unwrap();
+}
+
+/// Joins with these keys; the error is the sentence.
+async fn ask(joining: &client::join::Joining, keys: &HostKeys) -> Result<(), String> {
+    client::join::ask(joining, keys).await.map(drop).map_err(said)
+}
+
+#[tokio::test]
+async fn a_silent_host_keeps_its_uuid_for_as_long_as_its_certificates_live() {
+    let bed = Bed::start().await;
+    let host = joining(&bed, "web-1", "node-token");
+    let keys = [(); 3].map(|()| HostKeys::generate(&*bed.random).unwrap());
+    let [own, thief, anew] = keys;
+    ask(&host, &own).await.unwrap();
+    // It never said a word, or said that it leaves: whoever has a token knows no more than before.
+    let refused = ask(&host, &thief).await.unwrap_err();
+    assert!(refused.contains("delete host_uuid"), "{refused}");
+    let remedy = format!("tctl rm node/{}", host.host_id);
+    assert!(refused.contains(&remedy), "{refused}");
+    // One key of the host's own and another: no certificate for the other either.
+    let mixed = |ssh: &HostKeys, tls: &HostKeys| {
+        let mut text: serde_json::Value = serde_json::from_slice(ssh.to_secret().unwrap().reveal()).unwrap();
+        let tls: serde_json::Value = serde_json::from_slice(tls.to_secret().unwrap().reveal()).unwrap();
+        text["tls_key"] = tls["tls_key"].clone();
+        HostKeys::from_secret(&domain::secret::Secret::new(text.to_string().into_bytes())).unwrap()
+    };
+    assert!(ask(&host, &mixed(&own, &thief)).await.is_err());
+    assert!(ask(&host, &mixed(&thief, &own)).await.is_err());
+    // Its answer was lost, so it asks again.
+    ask(&host, &own).await.unwrap();
+    bed.admin.delete(Kind::Node, &host.host_id.to_string()).await.unwrap();
+    assert!(bed.admin.delete(Kind::Node, &host.host_id.to_string()).await.unwrap_err().is_not_found());
+    ask(&host, &anew).await.unwrap();
+    assert!(ask(&host, &own).await.is_err());
+    bed.clock.advance(domain::certificate::HOST_TTL + std::time::Duration::from_secs(60));
+    ask(&host, &thief).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_renewal_changes_the_keys_a_uuid_belongs_to_and_lengthens_the_time() {
+    let bed = Bed::start().await;
+    let host = joining(&bed, "web-1", "node-token");
+    let first = client::join::join(&host, &*bed.random).await.unwrap();
+    let client = bed.member(&first);
+    bed.clock.advance(domain::certificate::HOST_TTL / 2);
+    let second =
+        client::join::renew(&client, first.identity.clone(), "web-1", &[], &*bed.random).await.unwrap();
+    bed.clock.advance(domain::certificate::HOST_TTL / 2 + std::time::Duration::from_secs(120));
+    assert!(ask(&host, &first.keys).await.unwrap_err().contains("other keys"));
+    ask(&host, &second.keys).await.unwrap();
+    // Another role is another identity with keys of its own.
+    let proxy = client::join::Joining { role: SystemRole::Proxy, token: "proxy-token".into(), ..host };
+    ask(&proxy, &first.keys).await.unwrap();
+    assert!(ask(&proxy, &second.keys).await.unwrap_err().contains("other keys"));
+}
+
+#[tokio::test]
+async fn of_many_that_want_one_uuid_at_once_one_gets_it() {
+    let bed = Bed::start().await;
+    let host = joining(&bed, "web-1", "node-token");
+    let keys = [(); 4].map(|()| HostKeys::generate(&*bed.random).unwrap());
+    let [a, b, c, d] = &keys;
+    let outcomes = tokio::join!(ask(&host, a), ask(&host, b), ask(&host, c), ask(&host, d));
+    let outcomes = [outcomes.0, outcomes.1, outcomes.2, outcomes.3];
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -436,7 +500,7 @@ async fn a_refusal_does_not_tell_whether_the_token_is_there() {
 #[tokio::test]
 async fn a_host_that_runs_sshd_gets_no_certificate_for_tls_unless_it_asks() {
     let bed = Bed::start().await;
-    let keys = certs::bundle::HostKeys::generate(&*bed.random).unwrap();
+    let keys = HostKeys::generate(&*bed.random).unwrap();
     let request = |tls_public_key| api::auth::SignHostRequest {
         hosts: vec!["db.example.com".into()],
         ssh_public_key: keys.ssh_public().unwrap(),
