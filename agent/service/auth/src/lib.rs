@@ -19,6 +19,7 @@ mod issue;
 mod join;
 mod key;
 mod metrics;
+mod passed_on;
 mod record;
 mod renew;
 mod rpc;

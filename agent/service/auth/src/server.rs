@@ -13,7 +13,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use domain::identity::{Identity, SystemRole};
 use net::gate::{Gate, Stranger};
-use net::listen::{Accepted, Admitted};
+use net::listen::{Accepted, Admitted, ConnectionLimit};
 use net::severable::{Knife, Severable};
 use port::clock::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +28,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::error::AuthError;
+use crate::passed_on::{Present, Proxies};
 use crate::service::AuthService;
 
 /// How many finished handshakes may wait to be served.
@@ -69,12 +70,23 @@ impl Shown {
 pub(crate) struct Connection {
     stream: TlsStream<Severable<TcpStream>>,
     peer: Peer,
+    /// Held while this is a proxy's.
+    proxy: Option<Present>,
     _place: Admitted,
     _gone: DropGuard,
 }
 
 type Sender = mpsc::Sender<Result<Connection, std::io::Error>>;
 type Receiver = mpsc::Receiver<Result<Connection, std::io::Error>>;
+
+/// What every connection comes by before it is served.
+struct Door {
+    gate: Arc<Gate>,
+    connections: Arc<ConnectionLimit>,
+    proxies: Arc<Proxies>,
+    doors: Doors,
+    clock: Arc<dyn Clock>,
+}
 
 /// Where finished handshakes are served.
 #[derive(Clone)]
@@ -117,7 +129,13 @@ impl AuthService {
     }
 
     async fn accept(&self, doors: Doors) -> Result<(), AuthError> {
-        let gate = Gate::new();
+        let door = Arc::new(Door {
+            gate: Gate::new(),
+            connections: Arc::clone(&self.connections),
+            proxies: Arc::default(),
+            doors,
+            clock: Arc::clone(&self.deps.clock),
+        });
         loop {
             let bundle = self.own_identity(SystemRole::Auth).await?;
             let acceptor = TlsAcceptor::from(net::tls::server(&bundle, &[net::alpn::AUTH])?);
@@ -128,13 +146,8 @@ impl AuthService {
                     accepted = self.listener.accept() => accepted,
                     () = &mut due => break,
                 };
-                let stranger = gate.enter(accepted.peer.ip());
-                tokio::spawn(meet(
-                    acceptor.clone(),
-                    accepted,
-                    stranger,
-                    (doors.clone(), Arc::clone(&self.deps.clock)),
-                ));
+                let stranger = door.gate.enter(accepted.peer.ip());
+                tokio::spawn(Arc::clone(&door).meet(acceptor.clone(), accepted, stranger));
             }
         }
     }
@@ -157,38 +170,64 @@ async fn grpc(
         .await
 }
 
-/// A connection from its first byte until it is known, or gone.
-async fn meet(
-    acceptor: TlsAcceptor,
-    accepted: Accepted,
-    stranger: Stranger,
-    (doors, clock): (Doors, Arc<dyn Clock>),
-) {
-    let (stream, knife) = Severable::new(accepted.stream);
-    let handing_on = async {
-        let (peer, place) = (accepted.peer, accepted.place);
-        let gone = CancellationToken::new();
-        let connection = handshake(acceptor, stream, peer, (place, gone.clone().drop_guard())).await?;
-        let expires = connection.peer.shown.map(|shown| shown.expires);
-        // A closed queue means the server stops.
-        doors.of(&connection.peer).send(Ok(connection)).await.ok()?;
-        Some(Handed { expires, gone, knife })
-    };
-    let handed = tokio::select! {
-        handed = handing_on => handed,
-        why = stranger.turned_out() => return tracing::debug!(?why, "turned out a stranger"),
-    };
-    let Some(Handed { expires, gone, knife }) = handed else { return };
-    if let Some(expires) = expires {
-        // Apart, for this one holds on to all that a handshake needs.
-        tokio::spawn(end_at(expires, clock, gone, knife));
-        return;
+impl Door {
+    /// A connection from its first byte until it is known, or gone.
+    async fn meet(self: Arc<Self>, acceptor: TlsAcceptor, accepted: Accepted, stranger: Stranger) {
+        let Accepted { mut stream, peer, .. } = accepted;
+        let source = tokio::select! {
+            source = self.proxies.source(&mut stream, peer) => source,
+            why = stranger.turned_out() => return tracing::debug!(?why, "turned out a stranger"),
+        };
+        let Ok(source) = source else { return };
+        let is_passed_on = source != peer;
+        let stranger = if is_passed_on {
+            drop(stranger);
+            self.gate.enter(source.ip())
+        } else {
+            stranger
+        };
+        let Some(place) = self.connections.admit(source.ip()) else {
+            tracing::warn!(%source, "too many connections from one client; raise connection_limits.max_connections if that is wanted");
+            return;
+        };
+        let (stream, knife) = Severable::new(stream);
+        let handing_on = async {
+            let gone = CancellationToken::new();
+            let handshake = handshake(acceptor, stream, source, (place, gone.clone().drop_guard()));
+            let mut connection = handshake.await?;
+            let is_proxy = matches!(&connection.peer.identity, Some(Identity::Host(host)) if host.role == SystemRole::Proxy);
+            if is_proxy && !is_passed_on {
+                connection.proxy = Some(self.proxies.enter(peer.ip()));
+            }
+            let expires = connection.peer.shown.map(|shown| shown.expires);
+            // A closed queue means the server stops.
+            self.doors.of(&connection.peer).send(Ok(connection)).await.ok()?;
+            Some(Handed { expires, gone, knife })
+        };
+        let handed = tokio::select! {
+            handed = handing_on => handed,
+            why = stranger.turned_out() => return tracing::debug!(?why, "turned out a stranger"),
+        };
+        let Some(handed) = handed else { return };
+        handed.watch(stranger, &self.clock).await;
     }
-    tokio::select! {
-        () = gone.cancelled() => {}
-        why = stranger.turned_out() => {
-            tracing::debug!(?why, "turned out a stranger");
-            knife.cut();
+}
+
+impl Handed {
+    /// Turns a stranger out in time, and a member when its certificate expires.
+    async fn watch(self, stranger: Stranger, clock: &Arc<dyn Clock>) {
+        let Self { expires, gone, knife } = self;
+        if let Some(expires) = expires {
+            // Apart, for this one holds on to all that a handshake needs.
+            tokio::spawn(end_at(expires, Arc::clone(clock), gone, knife));
+            return;
+        }
+        tokio::select! {
+            () = gone.cancelled() => {}
+            why = stranger.turned_out() => {
+                tracing::debug!(?why, "turned out a stranger");
+                knife.cut();
+            }
         }
     }
 }
@@ -234,7 +273,7 @@ async fn handshake(
     match net::tls::peer_identity(chain).and_then(|identity| Ok((identity, shown?))) {
         Ok((identity, shown)) => {
             let peer = Peer { address: peer, identity, shown };
-            Some(Connection { stream, peer, _place: place, _gone: gone })
+            Some(Connection { stream, peer, proxy: None, _place: place, _gone: gone })
         }
         Err(error) => {
             tracing::warn!(%peer, %error, "refused a certificate that names nobody");

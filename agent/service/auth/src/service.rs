@@ -57,6 +57,7 @@ pub struct AuthService {
     pub(crate) local_token: RwLock<Option<StaticToken>>,
     pub(crate) address: SocketAddr,
     pub(crate) listener: Listener,
+    pub(crate) connections: Arc<ConnectionLimit>,
 }
 
 impl AuthService {
@@ -68,12 +69,13 @@ impl AuthService {
         let now = deps.clock.now();
         let (cluster, authorities) =
             crate::cluster::open(&*deps.store, settings.cluster_name.as_ref(), now, &*deps.random).await?;
-        let listener =
-            Listener::bind(settings.listen, ConnectionLimit::new(settings.max_connections)).await?;
+        // Counted once it is known where they come from; until then the gate counts them.
+        let listener = Listener::bind(settings.listen, ConnectionLimit::new(usize::MAX)).await?;
         let cache = Arc::new(Cache::default());
         cache.fill(&*deps.store).await?;
         Ok(Arc::new(Self {
             address: listener.address(),
+            connections: ConnectionLimit::new(settings.max_connections),
             settings,
             deps,
             cluster,

@@ -1,5 +1,7 @@
-//! Calls to the auth server, passed on unopened: their TLS is between the caller and auth.
+//! Calls to the auth server, passed on unopened, behind a preface that names the caller:
+//! their TLS is between the caller and auth.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -13,10 +15,18 @@ use crate::service::WebService;
 pub(crate) struct Turn(AtomicUsize);
 
 impl WebService {
-    /// Carries a connection to an auth server that answers. `greeting` was read from it already.
-    pub(crate) async fn pass_on(&self, greeting: Bytes, client: TcpStream) {
+    /// Carries a connection to an auth server that answers, and tells it where the connection came
+    /// from: strangers are counted there. `greeting` was read from it already.
+    pub(crate) async fn pass_on(
+        &self,
+        greeting: Bytes,
+        client: TcpStream,
+        (peer, local): (SocketAddr, SocketAddr),
+    ) {
         let Some(mut auth) = self.dial_auth().await else { return };
-        if auth.write_all(&greeting).await.is_ok() {
+        let mut first = net::preface::write(peer, local);
+        first.extend_from_slice(&greeting);
+        if auth.write_all(&first).await.is_ok() {
             // How it ends is the business of the two ends.
             let _ = net::splice::splice(client, auth).await;
         }

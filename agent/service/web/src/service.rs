@@ -75,8 +75,17 @@ impl WebService {
     }
 
     async fn connection(&self, accepted: Accepted, shutdown: CancellationToken) {
-        let Accepted { stream, peer, local, place } = accepted;
+        let Accepted { mut stream, peer, local, place } = accepted;
         let stranger = self.gate.enter(peer.ip());
+        // Another proxy may take this one for the auth server. What it says of its callers is not
+        // believed here.
+        let is_sound = tokio::select! {
+            told = net::preface::read(&mut stream) => told.is_ok(),
+            _ = stranger.turned_out() => false,
+        };
+        if !is_sound {
+            return;
+        }
         match starts_like_tls(&stream, &stranger).await {
             Some(true) => {}
             // What most connections are not is boxed, so that links do not carry its size for days.
@@ -99,7 +108,7 @@ impl WebService {
             self.deps.metrics.count(Purpose::Auth);
             drop(stranger);
             let (first, stream) = stream.into_parts();
-            self.pass_on(first, stream).await;
+            self.pass_on(first, stream, (peer, local)).await;
         } else if hello.offers(net::alpn::TUNNEL) {
             self.deps.metrics.count(Purpose::Tunnel);
             if let Some(stream) = Box::pin(self.greet_agent(stream, stranger, peer)).await {

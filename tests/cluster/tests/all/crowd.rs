@@ -9,8 +9,8 @@ use net::tls::ServerTrust;
 use teleport_tests_cluster::forge::{Shown, Verdict};
 use teleport_tests_cluster::raw::{Carrier, Raw, kexinit};
 use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// How many more come than there is room for.
@@ -135,4 +135,39 @@ async fn strangers_are_turned_out_of_the_auth_port_wherever_they_stand() {
     // Whoever has a certificate is none of them.
     cluster.admin().status().await.unwrap();
     let _node = cluster.add_node("web-1", "").await;
+}
+
+/// The first bytes of somebody who wants to speak to the auth server.
+fn greeting() -> Vec<u8> {
+    let config = net::tls::client(&ServerTrust::Anyone, None, net::alpn::AUTH).unwrap();
+    let name = net::tls::role_name(SystemRole::Auth).unwrap();
+    let mut greeting = Vec::new();
+    rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut greeting).unwrap();
+    greeting
+}
+
+/// Somebody elsewhere who greets the auth server and then stands still.
+async fn from_elsewhere(door: SocketAddr, greeting: &[u8]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut stream = socket.connect(door).await.unwrap();
+    stream.write_all(greeting).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_comes_through_the_proxy_shuts_out_nobody_else_who_does() {
+    let cluster = Cluster::start().await;
+    let mut honest = stranger(cluster.web(), Stage::Tls(net::alpn::AUTH)).await;
+    let (greeting, mut crowd) = (greeting(), Vec::new());
+    for _ in 0..PER_SOURCE + TOO_MANY {
+        crowd.push(from_elsewhere(cluster.web(), &greeting).await);
+    }
+    for (number, stream) in crowd.iter_mut().take(TOO_MANY).enumerate() {
+        let mut said = Vec::new();
+        let closing = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut said)).await;
+        assert!(closing.is_ok(), "stranger {number} is still let stand there");
+    }
+    let goes_on = tokio::time::timeout(Duration::from_millis(50), honest.until_closed()).await;
+    assert!(goes_on.is_err(), "who came before the crowd from another address was turned out");
 }

@@ -138,6 +138,8 @@ async fn a_call_to_auth_reaches_it_byte_for_byte() {
     client.write_tls(&mut greeting).unwrap();
     let talking = tokio::spawn(async move { (talk(port.address, &greeting).await, greeting) });
     let (mut arrived, _) = auth.accept().await.unwrap();
+    let told = net::preface::read(&mut arrived).await.unwrap().unwrap();
+    assert!(told.ip().is_loopback() && told.port() != 0);
     let mut received = vec![0; 64];
     arrived.read_exact(&mut received).await.unwrap();
     arrived.write_all(b"from auth").await.unwrap();
