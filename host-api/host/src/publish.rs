@@ -16,7 +16,9 @@ mod file;
 mod key;
 mod package;
 
-pub use key::{Password, SecretKey, SecretKeyFile, generate};
+pub use domain::plugin::publisher::PublicKey;
+pub use domain::plugin::{Publisher, PublisherName};
+pub use key::{Password, SecretKey, SecretKeyFile, check_free, generate};
 pub use package::{Package, SignedPackage};
 
 /// Why a plugin's file, or a key, could not be made, signed or read.

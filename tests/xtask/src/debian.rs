@@ -22,13 +22,15 @@ struct Need {
 }
 
 /// What is needed, a row per package.
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "openssh-client",
         present: |_| all_found(&["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent"]),
     },
     Need { package: "openssh-server", present: |_| all_found(&["sshd"]) && sftp_server() },
     Need { package: "curl", present: |_| all_found(&["curl"]) },
+    // What other people sign plugins with.
+    Need { package: "minisign", present: |_| all_found(&["minisign"]) },
     Need { package: "procps", present: |_| all_found(&["ps", "uptime"]) },
     // Debian parts Python from what makes virtual environments.
     Need { package: "python3-venv", present: python },

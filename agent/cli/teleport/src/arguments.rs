@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{configure, start, version};
+use crate::command::{configure, plugin, start, version};
 
 /// Certificate-only access to servers: auth server, proxy and SSH node in one daemon.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Start(Box<start::Arguments>),
     /// Print a sample configuration, or check one with --test.
     Configure(Box<configure::Arguments>),
+    /// Make keys for plugins, sign and check them.
+    Plugin(plugin::Arguments),
     /// Print the version.
     Version(version::Arguments),
     /// Show the session this command runs in.

@@ -29,6 +29,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), terminal::Failur
     match arguments.command {
         Command::Start(arguments) => command::start::run(*arguments),
         Command::Configure(arguments) => command::configure::run(*arguments, out),
+        Command::Plugin(arguments) => command::plugin::run(arguments, out),
         Command::Version(arguments) => command::version::run(&arguments, out),
         Command::Status => command::status::run(out),
     }

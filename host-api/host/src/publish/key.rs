@@ -17,6 +17,9 @@ pub(super) const PASSWORD_MAX: usize = 1024;
 const UNLOCKED: &[u8] = &[0, 0];
 const SCRYPT: &[u8] = b"Sc";
 
+/// The length of the checksum, in bytes.
+const CHECKSUM: usize = 32;
+
 /// The password of a secret key.
 pub struct Password(Zeroizing<String>);
 
@@ -61,12 +64,7 @@ pub fn generate(
     public: &Path,
     password: Option<&Password>,
 ) -> Result<PublicKey, PublishError> {
-    // Looked at first, so that no secret is made in vain.
-    for path in [secret, public] {
-        if path.symlink_metadata().is_ok() {
-            return Err(PublishError::Exists { path: path.to_owned() });
-        }
-    }
+    check_free(&[secret, public])?;
     let pair = match password {
         Some(password) => KeyPair::generate_encrypted_keypair(Some(password.text())),
         None => KeyPair::generate_unencrypted_keypair(),
@@ -82,6 +80,17 @@ pub fn generate(
         let _ = std::fs::remove_file(secret);
     })?;
     Ok(key)
+}
+
+/// Whether there are no such files yet, so that nobody chooses a password in vain.
+///
+/// # Errors
+/// [`PublishError::Exists`] with the first that is there.
+pub fn check_free(paths: &[&Path]) -> Result<(), PublishError> {
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(PublishError::Exists { path: path.to_path_buf() }),
+        None => Ok(()),
+    }
 }
 
 fn no_key(path: &Path) -> PublishError {
@@ -103,8 +112,7 @@ impl SecretKeyFile {
     pub fn read(path: &Path) -> Result<Self, PublishError> {
         let bytes = file::read_secret(path, SIGNATURE_MAX)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| no_key(path))?;
-        let line = text.lines().nth(1).ok_or_else(|| no_key(path))?;
-        let key = Zeroizing::new(STANDARD.decode(line.trim()).map_err(|_| no_key(path))?);
+        let key = decoded(text).ok_or_else(|| no_key(path))?;
         let has_password = match key.get(2..4) {
             Some(SCRYPT) => true,
             Some(UNLOCKED) => false,
@@ -129,6 +137,7 @@ impl SecretKeyFile {
         let opened = match (has_password, password) {
             (true, None) => return Err(PublishError::PasswordMissing { path }),
             (true, Some(password)) => locked.into_secret_key(Some(password.text())),
+            (false, _) if has_no_checksum(&text) => open_unchecked(&text),
             (false, _) => locked.into_unencrypted_secret_key(),
         };
         let secret = opened.map_err(|source| PublishError::Unlock { path: path.clone(), source })?;
@@ -136,6 +145,22 @@ impl SecretKeyFile {
         let key = PublicKey::parse(&public.to_base64()).map_err(|_| no_key(&path))?;
         Ok(SecretKey { secret, key })
     }
+}
+
+/// The checksum is what a password is checked by, and the last thing in the file. `minisign -G -W`
+/// (0.11) leaves it empty where there is none.
+fn has_no_checksum(text: &str) -> bool {
+    decoded(text).is_some_and(|key| key.last_chunk::<CHECKSUM>().is_some_and(|sum| *sum == [0; CHECKSUM]))
+}
+
+/// Without a checksum damage shows when the first signature is read back.
+fn open_unchecked(text: &str) -> Result<minisign::SecretKey, minisign::PError> {
+    minisign::SecretKey::from_bytes(&decoded(text).unwrap_or_default())
+}
+
+/// The second line of a file with a key.
+fn decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    STANDARD.decode(text.lines().nth(1)?.trim()).ok().map(Zeroizing::new)
 }
 
 /// A secret key that can sign. It has no `Debug`: minisign's would show it.

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::plugin::publisher::PublicKey;
 use domain::plugin::{Publisher, PublisherName};
 use tempfile::TempDir;
@@ -166,6 +168,28 @@ fn a_password_locks_the_key() {
     assert_eq!(unlocked.public(), &key);
     Package::read(&desk.wasm()).unwrap().sign(&unlocked).unwrap();
     assert!(desk.verify(&key).is_ok());
+}
+
+/// As `minisign -G -W` writes it: no checksum, so damage is found when the signature is read back.
+#[test]
+fn a_key_without_checksum_signs_unless_it_is_damaged() {
+    let desk = Desk::new();
+    let key = desk.generate("acme", None);
+    let text = std::fs::read_to_string(desk.path("acme.key")).unwrap();
+    let line = text.lines().nth(1).unwrap();
+    let mut bytes = STANDARD.decode(line).unwrap();
+    let put = |bytes: &[u8]| {
+        std::fs::write(desk.path("acme.key"), text.replace(line, &STANDARD.encode(bytes))).unwrap();
+    };
+    let length = bytes.len();
+    bytes[length - 32..].fill(0);
+    put(&bytes);
+    desk.sign().unwrap();
+    assert!(desk.verify(&key).is_ok());
+    // A byte of the seed; the public half behind it is as it was.
+    bytes[70] ^= 1;
+    put(&bytes);
+    assert!(matches!(desk.sign(), Err(PublishError::Check { .. })));
 }
 
 #[test]

@@ -15,4 +15,5 @@ mod compiler;
 mod hostile;
 mod isolation;
 mod loading;
+mod signature;
 mod tutorial;

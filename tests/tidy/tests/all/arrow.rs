@@ -55,11 +55,12 @@ const KINDS: [(&str, &[&str]); 16] = [
 ];
 
 /// Arrows beyond those, each with why it is right. One that is not used must go.
-const MORE: [(&str, &str, &str); 6] = [
+const MORE: [(&str, &str, &str); 7] = [
     ("agent/net", "agent/certs", "TLS is made of our certificates and pins"),
     ("agent/ssh", "agent/certs", "host and user certificates are checked where SSH is spoken"),
     ("agent/ssh", "agent/net", "an SSH connection is a limited, listened-for or dialled stream"),
     ("agent/cli/teleport", "agent/net", "chooses the TLS provider, once, before anything speaks"),
+    ("agent/cli/teleport", "host-api/host", "signs and checks plugins as the host would, without a daemon"),
     ("agent/cli/tctl", "agent/certs", "makes keys and reads its own identity"),
     ("agent/cli/tctl", "agent/sys", "writes private files"),
 ];

@@ -1,0 +1,34 @@
+//! `teleport plugin`: what authors and operators do with a plugin's file, without a daemon.
+
+use std::io::Write;
+
+use terminal::Failure;
+
+mod keygen;
+mod password;
+mod sign;
+mod verify;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a publisher's key: a secret half that signs, a public half for operators.
+    Keygen(keygen::Arguments),
+    /// Sign a plugin, with its manifest put into the component.
+    Sign(sign::Arguments),
+    /// Check a plugin's signature and digest as the daemon would.
+    Verify(verify::Arguments),
+}
+
+pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Keygen(arguments) => keygen::run(&arguments, out),
+        Command::Sign(arguments) => sign::run(&arguments, out),
+        Command::Verify(arguments) => verify::run(&arguments, out),
+    }
+}
