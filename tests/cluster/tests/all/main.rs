@@ -18,6 +18,7 @@ mod first_path;
 mod garbage;
 mod kill;
 mod link;
+mod lost_answer;
 mod protocol;
 mod proxy;
 mod rpc;
