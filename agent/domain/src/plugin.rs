@@ -8,7 +8,9 @@
 //! prints it.
 
 pub mod capability;
+pub mod configuration;
 pub mod contract;
+pub mod destination;
 pub mod digest;
 pub mod grant;
 pub mod limit;
@@ -19,9 +21,10 @@ pub mod size;
 
 pub use capability::{Argv, Capability};
 pub use contract::{Contract, ContractKind};
+pub use destination::{Destination, Target};
 pub use digest::Digest;
 pub use grant::{Effective, Grant, effective};
 pub use limit::Limits;
 pub use manifest::{Manifest, Need};
-pub use name::PluginName;
+pub use name::{PluginName, SecretLabel};
 pub use publisher::{Publisher, PublisherName};

@@ -4,8 +4,12 @@
 //! A capability answers for one call: its limits, and what the operator granted, come with the
 //! call's state.
 
+pub(crate) mod config;
+pub(crate) mod http;
+pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod process;
+pub(crate) mod secrets;
 pub(crate) mod wasi;
 
 /// `teleport:host@1.0.0` in Rust, generated; shared by all contracts.
@@ -15,7 +19,17 @@ pub(crate) mod v1 {
     wasmtime::component::bindgen!({
         path: "../../wit/host",
         world: "plugin",
-        imports: { "teleport:host/process.run": async },
+        imports: {
+            "teleport:host/process.run": async,
+            "teleport:host/kv.get": async,
+            "teleport:host/kv.set": async,
+            "teleport:host/kv.swap": async,
+            "teleport:host/kv.delete": async,
+            "teleport:host/kv.keys": async,
+            "teleport:host/secrets": async | trappable,
+            "teleport:host/secret-reveal": async | trappable,
+        },
+        with: { "teleport:host/secrets.secret": super::secrets::OpenSecret },
         additional_derives: [PartialEq, Eq],
     });
 }

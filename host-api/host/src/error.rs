@@ -4,12 +4,14 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use domain::plugin::configuration::ConfigError;
 use domain::plugin::contract::ContractError;
 use domain::plugin::grant::GrantError;
 use domain::plugin::limit::LimitError;
 use domain::plugin::name::NameError;
 use domain::plugin::{Contract, Digest, PluginName};
 
+use crate::capability::http::HttpError;
 use crate::compile::CompileError;
 use crate::engine::EngineError;
 use crate::place::PlaceError;
@@ -120,6 +122,25 @@ pub enum LoadError {
         /// What there is.
         offered: String,
     },
+    /// It sends requests and does not say so.
+    #[error(
+        "plugin {name} imports {import} and its manifest does not ask for it; add to plugin.toml: [[needs]] capability = \"http\", reason = \"…\" and, where they are known, hosts = [\"https://…\"]"
+    )]
+    HttpNotAsked {
+        /// The plugin.
+        name: PluginName,
+        /// The import.
+        import: String,
+    },
+    /// Requests it may send could not be sent.
+    #[error("plugin {name} cannot send requests as it is configured")]
+    Http {
+        /// The plugin.
+        name: PluginName,
+        /// The reason.
+        #[source]
+        source: HttpError,
+    },
     /// It exports no hook of any contract.
     #[error(
         "plugin {name} exports nothing this host calls; it exports {exports}, and a plugin exports an interface of {served}"
@@ -178,6 +199,9 @@ pub enum LoadError {
     /// Manifest and grants do not meet.
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// What the operator wrote for it is not what it reads.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A limit cannot be used.
     #[error("the limits of plugin {name} cannot be used")]
     Limit {
@@ -218,6 +242,27 @@ pub enum LoadError {
         reason: String,
         /// How long until the next try.
         wait: std::time::Duration,
+    },
+    /// Its folder was removed while it was loaded.
+    #[error("plugin {name} was unloaded, because its folder {folder} was removed; to use it again, put the folder back{carried}", folder = folder.display())]
+    Removed {
+        /// The plugin.
+        name: PluginName,
+        /// Where it was.
+        folder: PathBuf,
+        /// What else there is of that name.
+        carried: &'static str,
+    },
+    /// Its folder was removed a while ago, and has not come back.
+    #[error("{0}")]
+    StillRemoved(String),
+    /// Its component was removed while it was loaded.
+    #[error("the file {path} of plugin {name} was removed; put it back, or the plugin will not load at the next start", path = path.display())]
+    FileRemoved {
+        /// The plugin.
+        name: PluginName,
+        /// Where it was.
+        path: PathBuf,
     },
     /// The host is going down, or loading panicked.
     #[error("plugin {0} was not loaded, because the plugin host stopped")]

@@ -1,34 +1,40 @@
 //! The plugin host as the daemon sees it: computes labels, checks and lists plugins.
 //!
-//! It costs nothing until a plugin is used: thread, engine and cache are made by the first one.
+//! It costs little until a plugin is used: with a plugin directory the thread that watches it, without
+//! one nothing. Engine and cache are made by the first plugin.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::label::DynamicLabel;
 use domain::plugin::PluginName;
 use parking_lot::Mutex;
 use port::label::{LabelFailure, LabelProvider};
-use port::random::{Random, SystemRandom};
-use tokio::sync::{Semaphore, watch};
+use port::random::SystemRandom;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, info_span};
 
 use crate::cache::Cache;
-use crate::call::{CallError, CallReport, Outcome};
+use crate::call::{CallReport, Outcome};
 use crate::capability::process;
 use crate::engine::Engine;
 use crate::error::{LoadError, chain};
-use crate::load::{Loader, Plugin};
+use crate::load::Plugin;
 use crate::place::{self, Owner};
-use crate::registry::{Entry, LEAVE_ALONE, Registry};
+use crate::registry::Registry;
 use crate::runtime::PluginRuntime;
 use crate::settings::Settings;
 
+mod conduct;
 mod list;
+mod loading;
+mod reload;
 
+use conduct::{refusal, unserved};
 pub use list::{PluginListing, PluginState};
 
 /// Loads and runs plugins.
@@ -39,10 +45,10 @@ pub struct PluginHost {
 }
 
 /// What tasks on the plugins' thread share.
-struct Core {
+pub(crate) struct Core {
     settings: Settings,
     environment: Arc<BTreeMap<String, String>>,
-    registry: Registry,
+    pub(crate) registry: Registry,
     machine: OnceLock<Machine>,
     /// Held while a plugin is loaded: one at a time, so that two labels of one plugin do not
     /// compile it twice.
@@ -53,6 +59,8 @@ struct Core {
     stopping: watch::Sender<bool>,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
+    /// Told when the plugin directory is to be looked at.
+    stirred: Arc<Notify>,
 }
 
 /// What the first plugin needs.
@@ -72,13 +80,15 @@ pub struct Refusal {
 }
 
 impl PluginHost {
-    /// A host for these settings. Nothing is started, loaded or written yet.
+    /// A host for these settings. It watches the plugin directory from now on; nothing is loaded or
+    /// written yet.
     ///
     /// # Errors
     /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others
-    /// may write to.
+    /// may write to; [`LoadError::Runtime`] when there is no thread to watch it.
     pub fn new(settings: Settings) -> Result<Arc<Self>, LoadError> {
-        if let Some(directory) = &settings.directory {
+        let directory = settings.directory.clone();
+        if let Some(directory) = &directory {
             place::folder(directory, Owner::ThisOrRoot).map_err(LoadError::Directory)?;
         }
         let environment = Arc::new(process::environment(&settings.environment));
@@ -93,8 +103,15 @@ impl PluginHost {
             random: SystemRandom,
             stopping: watch::Sender::new(false),
             last: Mutex::new(BTreeMap::new()),
+            stirred: Arc::default(),
         };
-        Ok(Arc::new(Self { core: Arc::new(core), runtime: OnceLock::new(), starting: Mutex::new(()) }))
+        let host =
+            Arc::new(Self { core: Arc::new(core), runtime: OnceLock::new(), starting: Mutex::new(()) });
+        if let Some(directory) = directory {
+            let core = Arc::clone(&host.core);
+            host.runtime()?.keep(async move { core.watch(&directory).await });
+        }
+        Ok(host)
     }
 
     /// Loads the plugins of these names and says which do not load: at start, so that an operator
@@ -136,6 +153,23 @@ impl PluginHost {
         }
     }
 
+    /// Runs work on the plugins' thread; nothing when the host is stopped first.
+    pub(crate) async fn on_thread<T, F>(&self, work: impl FnOnce(Arc<Core>) -> F + Send + 'static) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let core = Arc::clone(&self.core);
+        let mut stopping = core.stopping.subscribe();
+        let task = self.runtime().ok()?.run(async move {
+            tokio::select! {
+                answer = work(core) => Some(answer),
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+            }
+        });
+        task?.result().await.flatten()
+    }
+
     async fn load(&self, name: &str) -> Result<Arc<Plugin>, LoadError> {
         let name = PluginName::new(name)?;
         let (core, stopped) = (Arc::clone(&self.core), name.clone());
@@ -164,16 +198,25 @@ impl Core {
         let plugin = self.plugin(name).await?;
         let machine = self.machine(name)?;
         let callable = &plugin.callable;
+        let pass = match plugin.conduct.admit(Instant::now()) {
+            Ok(pass) => pass,
+            Err(quarantine) => {
+                let report = unserved(&plugin, label, Duration::ZERO, refusal(name, quarantine));
+                self.tell(&report);
+                return Ok(report);
+            }
+        };
         let span = info_span!("plugin.call", plugin = %name, version = %plugin.manifest.version, label = %label.name);
         let report = async {
             let began = Instant::now();
-            let turn = tokio::time::timeout(callable.limits.wall(), self.turns.acquire()).await;
+            let turn = tokio::time::timeout(callable.provisions.limits.wall(), self.turns.acquire()).await;
             match turn {
-                Ok(Ok(_turn)) => callable.evaluate(&machine.engine, &self.environment, label).await,
-                _ => self.busy(&plugin, label, began),
+                Ok(Ok(_turn)) => callable.evaluate(&machine.engine, label).await,
+                _ => self.busy(&plugin, label, began.elapsed()),
             }
         };
         let report = report.instrument(span).await;
+        self.judge(&plugin, pass, &report);
         self.tell(&report);
         Ok(report)
     }
@@ -189,84 +232,6 @@ impl Core {
             result = work => result,
             _ = stopping.wait_for(|stopping| *stopping) => Err(LoadError::Stopped(name.clone())),
         }
-    }
-
-    fn busy(&self, plugin: &Plugin, label: &DynamicLabel, began: Instant) -> CallReport {
-        let name = plugin.manifest.name.clone();
-        let waited = began.elapsed();
-        let concurrency = self.settings.concurrency;
-        CallReport {
-            plugin: name.clone(),
-            version: plugin.manifest.version.clone(),
-            label: label.name.clone(),
-            result: Err(CallError::Busy { plugin: name, waited, concurrency }),
-            wall: waited,
-            cpu: std::time::Duration::ZERO,
-            memory: 0,
-            log_lines: 0,
-            log_dropped: 0,
-        }
-    }
-
-    /// Counts a call and logs it: quietly, unless a plugin begins to break its limits or ends doing so.
-    fn tell(&self, report: &CallReport) {
-        if let Some(observer) = &self.settings.on_call {
-            observer(report);
-        }
-        let outcome = report.outcome();
-        debug!(
-            plugin = %report.plugin, version = %report.version, label = %report.label, outcome = outcome.key(),
-            wall_us = report.wall.as_micros(), cpu_us = report.cpu.as_micros(), memory = report.memory,
-            log_lines = report.log_lines, log_dropped = report.log_dropped, "plugin called"
-        );
-        let before = self.last.lock().insert(report.plugin.clone(), outcome);
-        let Err(error) = &report.result else { return };
-        if before != Some(outcome) && outcome != Outcome::Guest {
-            let (plugin, version) = (&report.plugin, &report.version);
-            warn!(%plugin, %version, outcome = outcome.key(), reason = chain(error), "a call of the plugin failed");
-        }
-    }
-
-    /// The plugin, loaded if it is not yet.
-    async fn plugin(&self, name: &PluginName) -> Result<Arc<Plugin>, LoadError> {
-        if let Some(plugin) = self.registry.find(name)? {
-            return Ok(plugin);
-        }
-        let _one_at_a_time = self.loading.lock().await;
-        if let Some(plugin) = self.registry.find(name)? {
-            return Ok(plugin);
-        }
-        let loaded = self.load(name).await;
-        let entry = match &loaded {
-            Ok(plugin) => Entry::Ready(Arc::clone(plugin)),
-            Err(error) => {
-                let reason = chain(error);
-                warn!(plugin = %name, %reason, "plugin refused");
-                Entry::Refused { reason: reason.into(), again: Instant::now() + LEAVE_ALONE }
-            }
-        };
-        self.registry.put(name, &entry);
-        loaded
-    }
-
-    async fn load(&self, name: &PluginName) -> Result<Arc<Plugin>, LoadError> {
-        let machine = self.machine(name)?;
-        let random: &dyn Random = &self.random;
-        let loader =
-            Loader { settings: &self.settings, engine: &machine.engine, cache: &machine.cache, random };
-        loader.load(name).await.map(Arc::new)
-    }
-
-    /// Engine and cache, made by the first caller. Called with nothing loaded under the loading
-    /// lock only.
-    fn machine(&self, name: &PluginName) -> Result<&Machine, LoadError> {
-        if let Some(machine) = self.machine.get() {
-            return Ok(machine);
-        }
-        let cache = Cache::open(&self.settings.data_dir, &self.random)
-            .map_err(|source| LoadError::Place { name: name.clone(), source })?;
-        let engine = Engine::start(self.settings.concurrency.max(1))?;
-        Ok(self.machine.get_or_init(|| Machine { engine, cache }))
     }
 }
 

@@ -7,24 +7,32 @@
 //!
 //! Reading and hashing large files is done in place of the plugins' thread, so running calls go on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::plugin::{
-    Contract, ContractKind, Digest, Effective, Limits, Manifest, PluginName, Publisher, effective, limit,
+    Contract, ContractKind, Digest, Effective, Grant, Limits, Manifest, PluginName, Publisher, effective,
+    limit,
 };
+use parking_lot::Mutex;
 use port::random::Random;
 use tokio::task::block_in_place;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::cache::{Artifact, Cache, Key};
-use crate::call::{Callable, Identity};
+use crate::call::{Callable, Identity, Provisions};
+use crate::capability::http::Sender;
+use crate::capability::kv::Kept;
 use crate::capability::log::Rate;
+use crate::change::Facts;
 use crate::compile::Inspection;
 use crate::contract;
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::place::PlaceError;
-use crate::settings::Settings;
+use crate::quarantine::Conduct;
+use crate::settings::{PluginSettings, Settings};
+use crate::warm::Pool;
 
 mod import;
 pub(crate) mod manifest;
@@ -41,18 +49,39 @@ pub(crate) struct Plugin {
     pub(crate) source: Source,
     /// Which bytes it is.
     pub(crate) digest: Digest,
+    /// The digest of the manifest beside the component, when that one counts.
+    pub(crate) beside: Option<Digest>,
     /// Who signed them, where the configuration asks for a signature.
     pub(crate) publisher: Option<Publisher>,
     /// What to call.
     pub(crate) callable: Callable,
+    /// The instances of it that are kept, where its contract lets them be.
+    pub(crate) warm: Pool,
+    /// How it has behaved since it was loaded.
+    pub(crate) conduct: Conduct,
+    /// What others are told of it.
+    pub(crate) facts: Facts,
+}
+
+impl Plugin {
+    /// Whether these are the bytes it was loaded from.
+    fn is(&self, found: &Found) -> bool {
+        let beside = || found.manifest.as_ref().map(|text| Digest::of(text.as_bytes()));
+        self.source == found.source
+            && self.digest == Digest::of(&found.wasm)
+            && (self.beside.is_none() || self.beside == beside())
+    }
 }
 
 /// What loading needs beside the name.
 pub(crate) struct Loader<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) environment: &'a Arc<BTreeMap<String, String>>,
     pub(crate) engine: &'a Engine,
     pub(crate) cache: &'a Cache,
     pub(crate) random: &'a dyn Random,
+    /// What it finds out on the way, for whoever has to tell of a refusal.
+    pub(crate) facts: Mutex<Facts>,
 }
 
 /// What is settled about a plugin before its code is looked at.
@@ -61,18 +90,38 @@ struct Checked {
     manifest: Manifest,
     effective: Effective,
     limits: Limits,
+    config: BTreeMap<String, String>,
 }
 
 impl Loader<'_> {
-    /// Loads a plugin.
+    /// Loads a plugin, unless what is there are the very bytes of the one that is `loaded`.
     ///
     /// # Errors
     /// [`LoadError`] for the first thing that is not in order.
-    pub(crate) async fn load(&self, name: &PluginName) -> Result<Plugin, LoadError> {
-        let (found, vouched) = block_in_place(|| {
+    pub(crate) async fn load(
+        &self,
+        name: &PluginName,
+        loaded: Option<&Plugin>,
+    ) -> Result<Option<Plugin>, LoadError> {
+        let other = block_in_place(|| {
             let found = source::find(self.settings, name)?;
-            source::verify(self.settings, name, &found).map(|vouched| (found, vouched))
+            if loaded.is_some_and(|loaded| loaded.is(&found)) {
+                return Ok(None);
+            }
+            self.facts.lock().source = Some(found.source.to_string());
+            let vouched = source::verify(self.settings, name, &found);
+            let digest = vouched.as_ref().map_or_else(|_| Digest::of(&found.wasm), |vouched| vouched.digest);
+            self.facts.lock().digest = Some(digest);
+            vouched.map(|vouched| Some((found, vouched)))
         })?;
+        match other {
+            Some((found, vouched)) => self.make(name, found, vouched).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// From bytes that somebody vouches for to a plugin.
+    async fn make(&self, name: &PluginName, found: Found, vouched: Vouched) -> Result<Plugin, LoadError> {
         let digest = vouched.digest;
         let key = Key::new(&digest, self.engine.fingerprint());
         let (artifact, checked) = match block_in_place(|| self.cache.find(&key)) {
@@ -82,6 +131,7 @@ impl Loader<'_> {
             }
             None => self.compile(name, &found, &vouched, &key).await?,
         };
+        let embedded = artifact.inspection().manifest.is_some();
         let component = match self.engine.map(&artifact) {
             Ok(component) => component,
             Err(error) => {
@@ -94,16 +144,32 @@ impl Loader<'_> {
                 self.engine.map(&artifact).map_err(code)?
             }
         };
-        let Checked { kind, manifest, effective, limits } = checked;
-        let linked = contract::link(kind, self.engine.wasmtime(), &component)
+        let Checked { kind, manifest, effective, limits, config } = checked;
+        let linked = contract::link(kind, self.engine.wasmtime(), &component, effective.may_send())
             .map_err(|error| LoadError::Link { name: name.clone(), source: error.into() })?;
         let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
         let log_rate = Arc::new(Rate::new(limits.log_rate));
-        let callable = Callable { identity, linked, effective: Arc::new(effective), limits, log_rate };
+        let (written, effective) = (self.written(name), Arc::new(effective));
+        let http = block_in_place(|| Sender::new(name, &effective, &limits, written.http, self.settings))
+            .map_err(|source| LoadError::Http { name: name.clone(), source })?;
+        let provisions = Provisions {
+            identity,
+            effective,
+            limits,
+            config,
+            secrets: written.secrets,
+            http,
+            kept: Kept::new(&self.settings.data_dir, name, &limits),
+            environment: Arc::clone(self.environment),
+            log_rate,
+        };
+        let callable = Callable { provisions: Arc::new(provisions), linked };
+        let beside = found.manifest.filter(|_| !embedded).map(|text| Digest::of(text.as_bytes()));
         let publisher = vouched.signed.map(|signed| signed.publisher);
-        let by = publisher.as_ref().map(|publisher| publisher.name.as_str());
-        info!(plugin = %name, version = %manifest.version, %digest, from = %found.source, publisher = by, "plugin loaded");
-        Ok(Plugin { manifest, source: found.source, digest, publisher, callable })
+        let conduct = Conduct::new(self.settings.quarantine);
+        let facts = self.facts.lock().clone();
+        let warm = Pool::default();
+        Ok(Plugin { manifest, source: found.source, digest, beside, publisher, callable, warm, conduct, facts })
     }
 
     /// Inspects, checks, and only then compiles.
@@ -144,13 +210,27 @@ impl Loader<'_> {
     ) -> Result<Checked, LoadError> {
         let (kind, manifest) = claims(name, inspection, found.manifest.as_deref())?;
         source::check_signed(name, found, vouched, &manifest, inspection.manifest.is_some())?;
-        let written = self.settings.plugins.get(name).cloned().unwrap_or_default();
+        {
+            let mut facts = self.facts.lock();
+            facts.version = Some(manifest.version.clone());
+            facts.contract = Some(manifest.contract.clone());
+            facts.publisher = vouched.signed.as_ref().map(|signed| signed.publisher.to_string());
+        }
+        let written = self.written(name);
         let mut grants = found.grants.clone();
         grants.extend(written.grants);
+        // Giving a secret to a plugin is the grant to use it.
+        grants.extend(written.secrets.keys().cloned().map(Grant::secret));
         let effective = effective(&manifest, &grants)?;
         let limits = limit::resolve(kind, name, &manifest.limits, &written.limits)
             .map_err(|source| LoadError::Limit { name: name.clone(), source })?;
-        Ok(Checked { kind, manifest, effective, limits })
+        let config = manifest.config.resolve(name, &written.config)?;
+        Ok(Checked { kind, manifest, effective, limits, config })
+    }
+
+    /// What the operator says of a plugin.
+    fn written(&self, name: &PluginName) -> PluginSettings {
+        self.settings.plugins.get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -167,6 +247,7 @@ pub(crate) fn claims(
     import::check(name, inspection)?;
     let manifest = manifest::read(name, inspection.manifest.as_deref().or(beside))?;
     check_claims(name, &manifest, &component)?;
+    import::check_http(name, inspection, &manifest)?;
     Ok((kind, manifest))
 }
 

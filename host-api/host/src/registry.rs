@@ -13,22 +13,50 @@ use tokio::time::Instant;
 
 use crate::error::LoadError;
 use crate::load::Plugin;
+use crate::seen::Seen;
 
 /// How long a plugin that did not load is left alone.
 pub(crate) const LEAVE_ALONE: Duration = Duration::from_secs(30);
 
+/// How long files that may not take a loaded plugin's place are left alone: the reason may have been a
+/// full disk.
+pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(300);
+
 /// What is known of a plugin.
 #[derive(Clone)]
-pub(crate) enum Entry {
+pub(crate) struct Entry {
+    /// How its files looked just before they were read.
+    pub(crate) seen: Seen,
+    /// What came of them.
+    pub(crate) state: State,
+}
+
+/// Whether a plugin can be called.
+#[derive(Clone)]
+pub(crate) enum State {
     /// It can be called.
-    Ready(Arc<Plugin>),
+    Ready {
+        /// The plugin.
+        plugin: Arc<Plugin>,
+        /// Why what lies in the directory by now is not served, when that is something else.
+        refused: Option<Refused>,
+    },
     /// It did not load, and why.
     Refused {
         /// The whole reason, in one line.
         reason: Arc<str>,
-        /// When it may be tried again.
-        again: Instant,
+        /// When it may be tried again; nothing for not before its files are others.
+        again: Option<Instant>,
     },
+}
+
+/// Files that may not take a loaded plugin's place.
+#[derive(Clone)]
+pub(crate) struct Refused {
+    /// The whole reason, in one line.
+    pub(crate) reason: Arc<str>,
+    /// When they are tried again though they are still the same.
+    pub(crate) again: Instant,
 }
 
 /// Every plugin that was called for.
@@ -41,17 +69,19 @@ impl Registry {
     /// The plugin, if it is ready; nothing, if it should be loaded.
     ///
     /// # Errors
-    /// [`LoadError::Again`] while it is left alone.
+    /// [`LoadError::Again`] while it is left alone, [`LoadError::StillRemoved`] as long as its folder is
+    /// not there.
     pub(crate) fn find(&self, name: &PluginName) -> Result<Option<Arc<Plugin>>, LoadError> {
-        match self.entries.load().get(name) {
-            Some(Entry::Ready(plugin)) => Ok(Some(Arc::clone(plugin))),
-            Some(Entry::Refused { reason, again }) => {
+        match self.entries.load().get(name).map(|entry| &entry.state) {
+            Some(State::Ready { plugin, .. }) => Ok(Some(Arc::clone(plugin))),
+            Some(State::Refused { reason, again: Some(again) }) => {
                 let wait = again.saturating_duration_since(Instant::now());
                 if wait.is_zero() {
                     return Ok(None);
                 }
                 Err(LoadError::Again { reason: reason.to_string(), wait })
             }
+            Some(State::Refused { reason, again: None }) => Err(LoadError::StillRemoved(reason.to_string())),
             None => Ok(None),
         }
     }
@@ -80,15 +110,29 @@ impl Registry {
 mod tests {
     use super::*;
 
+    fn refused(again: Option<Instant>) -> Entry {
+        Entry { seen: Seen::default(), state: State::Refused { reason: "broken".into(), again } }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_did_not_load_is_left_alone_for_a_while() {
         let registry = Registry::default();
         let name = PluginName::new("label-x").unwrap();
         assert!(registry.find(&name).unwrap().is_none());
-        registry.put(&name, &Entry::Refused { reason: "broken".into(), again: Instant::now() + LEAVE_ALONE });
+        registry.put(&name, &refused(Some(Instant::now() + LEAVE_ALONE)));
         let Err(error) = registry.find(&name) else { panic!("it is left alone") };
         assert_eq!(error.to_string(), "broken (not tried again for 30 s)");
         tokio::time::advance(LEAVE_ALONE).await;
         assert!(registry.find(&name).unwrap().is_none(), "it may be tried again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_removed_is_not_tried_however_long_it_takes() {
+        let registry = Registry::default();
+        let name = PluginName::new("label-x").unwrap();
+        registry.put(&name, &refused(None));
+        tokio::time::advance(LEAVE_ALONE * 100).await;
+        let Err(error) = registry.find(&name) else { panic!("it is not tried") };
+        assert_eq!(error.to_string(), "broken");
     }
 }

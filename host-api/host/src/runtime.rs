@@ -18,12 +18,21 @@ impl PluginRuntime {
     pub(crate) fn start() -> std::io::Result<Self> {
         Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(2)
+            // Names are looked up on them, and a name server that does not answer holds one for a while.
+            .max_blocking_threads(8)
             .thread_keep_alive(Duration::from_secs(2))
             .thread_name("plugins")
             .enable_all()
             .build()
             .map(|runtime| Self(Some(runtime)))
+    }
+
+    /// Runs a task there until it ends or the thread does.
+    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            // Nobody waits for it.
+            drop(runtime.spawn(task));
+        }
     }
 
     /// Runs a task there; it is stopped when the result is dropped.

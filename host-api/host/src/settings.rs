@@ -6,11 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::plugin::configuration::Written;
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Digest, Grant, PluginName, Publisher};
+use domain::plugin::{Digest, Grant, PluginName, Publisher, SecretLabel};
+use port::clock::{Clock, SystemClock};
 
-use crate::call::CallReport;
+use crate::call::{CallReport, Outcome};
+use crate::capability::http::{PlaceSettings, ProxySettings, Resolver};
+use crate::capability::secrets::SecretSettings;
+use crate::change::ChangeObserver;
 use crate::compile::Compiler;
+use crate::quarantine;
+use crate::watch::Watching;
 
 /// How the plugin host works.
 #[derive(Clone)]
@@ -30,12 +37,32 @@ pub struct Settings {
     pub compile_time: Duration,
     /// Calls served at one time; more wait.
     pub concurrency: u32,
+    /// Whether a plugin keeps the cluster's records, which takes room for instances that are kept.
+    pub storage: bool,
     /// The environment of programs that plugins run. `PATH`, `LANG` and `HOME` are passed on, the
     /// rest is not.
     pub environment: BTreeMap<String, String>,
+    /// Proxies for requests that plugins send.
+    pub proxies: ProxySettings,
+    /// Looks up names that plugins send requests to; the machine's own way when there is none.
+    pub resolver: Option<Resolver>,
+    /// When the plugin directory is looked at again.
+    pub watching: Watching,
+    /// When a plugin is no longer called, and for how long.
+    pub quarantine: quarantine::Rules,
+    /// The time of day, where it is shown.
+    pub clock: Arc<dyn Clock>,
     /// Told of every call that was made, on the plugins' own thread: counts, and returns at once.
     pub on_call: Option<Observer>,
+    /// Told of every question to a storage backend, in the same way.
+    pub on_storage: Option<StorageObserver>,
+    /// Told of every plugin that is loaded, replaced, refused or quarantined.
+    pub on_change: Option<ChangeObserver>,
 }
+
+/// Told of every question to a storage backend: the plugin, the function, how long it took, and how it
+/// ended.
+pub type StorageObserver = Arc<dyn Fn(&PluginName, &'static str, Duration, Outcome) + Send + Sync>;
 
 /// Told of every call.
 pub type Observer = Arc<dyn Fn(&CallReport) + Send + Sync>;
@@ -55,6 +82,12 @@ pub struct PluginSettings {
     pub grants: Vec<Grant>,
     /// Its limits by key, as written.
     pub limits: Wishes,
+    /// Its own configuration by key, as written; checked against its manifest.
+    pub config: BTreeMap<String, Written>,
+    /// What the operator says of places it may send requests to: authorities, client certificates.
+    pub http: Vec<PlaceSettings>,
+    /// The secrets it may use.
+    pub secrets: BTreeMap<SecretLabel, SecretSettings>,
 }
 
 impl Default for PluginSettings {
@@ -65,6 +98,9 @@ impl Default for PluginSettings {
             publishers: Vec::new(),
             grants: Vec::new(),
             limits: Wishes::new(),
+            config: BTreeMap::new(),
+            http: Vec::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }
@@ -81,7 +117,15 @@ impl Settings {
             compile_time: Duration::from_secs(300),
             concurrency: 4,
             environment: BTreeMap::new(),
+            proxies: ProxySettings::default(),
+            resolver: None,
+            watching: Watching::default(),
+            quarantine: quarantine::Rules::default(),
+            clock: Arc::new(SystemClock),
             on_call: None,
+            on_storage: None,
+            storage: false,
+            on_change: None,
         }
     }
 }

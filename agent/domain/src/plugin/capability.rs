@@ -1,7 +1,7 @@
 //! What a plugin may ask for beyond computing.
 //!
-//! A capability is a name in the manifest, a key in `teleport.yaml` and an interface in `wit/host`. The
-//! log is not among them: everyone has it.
+//! A capability is a name in the manifest, a key in `teleport.yaml` and an interface in `wit/host` (HTTP's
+//! is WASI's own). The log and the plugin's own configuration are not among them: everyone has those.
 
 use std::fmt;
 
@@ -19,16 +19,28 @@ pub const ARGV_BYTES_MAX: usize = 32 * 1024;
 pub enum Capability {
     /// Run programs of the host's machine (`teleport:host/process`).
     Process,
+    /// Send HTTP requests (`wasi:http/outgoing-handler`).
+    Http,
+    /// Use a secret without seeing it (`teleport:host/secrets`).
+    Secret,
+    /// See a secret (`teleport:host/secret-reveal`).
+    SecretReveal,
+    /// Keep a few bytes from call to call (`teleport:host/kv`).
+    Kv,
 }
 
 impl Capability {
     /// Every capability there is.
-    pub const ALL: &[Self] = &[Self::Process];
+    pub const ALL: &[Self] = &[Self::Process, Self::Http, Self::Secret, Self::SecretReveal, Self::Kv];
 
     /// Its name in manifests and in `teleport.yaml`.
     pub fn key(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Http => "http",
+            Self::Secret => "secret",
+            Self::SecretReveal => "secret_reveal",
+            Self::Kv => "kv",
         }
     }
 

@@ -113,23 +113,26 @@ impl<'de> Deserialize<'de> for Contract {
 pub enum ContractKind {
     /// Computes dynamic labels.
     LabelProvider,
+    /// Keeps the cluster's records.
+    StorageBackend,
 }
 
 impl ContractKind {
     /// Every kind there is.
-    pub const ALL: &[Self] = &[Self::LabelProvider];
+    pub const ALL: &[Self] = &[Self::LabelProvider, Self::StorageBackend];
 
     /// The WIT package of this kind.
     pub fn package(self) -> &'static str {
         match self {
             Self::LabelProvider => "teleport:label-provider",
+            Self::StorageBackend => "teleport:storage-backend",
         }
     }
 
     /// The newest version of it this host serves.
     pub fn served(self) -> Contract {
         let version = match self {
-            Self::LabelProvider => Version { major: 1, minor: 0, patch: 0 },
+            Self::LabelProvider | Self::StorageBackend => Version { major: 1, minor: 0, patch: 0 },
         };
         Contract { package: self.package().to_owned(), version }
     }
@@ -181,7 +184,7 @@ mod tests {
         let error = ContractKind::serving(&Contract::parse("acme:thing@1.0.0").unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "contract acme:thing@1.0.0 is not known to this host, which serves teleport:label-provider@1.0.0"
+            "contract acme:thing@1.0.0 is not known to this host, which serves teleport:label-provider@1.0.0, teleport:storage-backend@1.0.0"
         );
     }
 

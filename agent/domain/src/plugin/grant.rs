@@ -1,10 +1,18 @@
 //! Two keys: the plugin's manifest asks, the operator grants, and what holds is what both say.
 //!
 //! A difference either way is an error and not a silent narrowing: a need without a grant would fail
-//! later as if it were a bug, a grant without a need is a leftover or a slip nobody would notice.
+//! later as if it were a bug, a grant without a need is a leftover or a slip nobody would notice. A
+//! grant of fewer places than were asked for is no difference: it is the operator's choice.
 
-use super::capability::{ArgvError, argv_text, check_argv};
-use super::{Argv, Capability, Manifest, PluginName};
+use super::capability::{ArgvError, check_argv};
+use super::destination::Destination;
+use super::{Argv, Capability, Manifest, Need, PluginName, SecretLabel};
+
+mod effective;
+mod wording;
+
+pub use effective::{Effective, HttpScope};
+pub use wording::{http_line, process_line};
 
 /// One thing the operator allows a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +30,48 @@ pub enum Scope {
     Argv(Argv),
     /// Exactly the argument list the operator configured for the label being computed.
     Configured,
+    /// Requests to these places.
+    Http(HttpScope),
+    /// This secret.
+    Secret(SecretLabel),
+    /// All of the capability: it has no parts.
+    Whole,
 }
 
 impl Grant {
     /// Leave to run one argument list.
     pub fn process(argv: Argv) -> Self {
-        Self { capability: Capability::Process.key().to_owned(), scope: Scope::Argv(argv) }
+        Self::of(Capability::Process, Scope::Argv(argv))
     }
 
     /// Leave to run what is configured beside each label: what a plugin of ours has from the start.
     pub fn process_configured() -> Self {
-        Self { capability: Capability::Process.key().to_owned(), scope: Scope::Configured }
+        Self::of(Capability::Process, Scope::Configured)
+    }
+
+    /// Leave to send requests there. `private`: also when that is on a network of one's own or on this
+    /// machine.
+    pub fn http(destination: Destination, private: bool) -> Self {
+        Self::of(Capability::Http, Scope::Http(HttpScope { destination, private }))
+    }
+
+    /// Leave to use a secret, which giving it to the plugin is.
+    pub fn secret(label: SecretLabel) -> Self {
+        Self::of(Capability::Secret, Scope::Secret(label))
+    }
+
+    /// Leave to see a secret.
+    pub fn secret_reveal(label: SecretLabel) -> Self {
+        Self::of(Capability::SecretReveal, Scope::Secret(label))
+    }
+
+    /// Leave to keep a few bytes.
+    pub fn kv() -> Self {
+        Self::of(Capability::Kv, Scope::Whole)
+    }
+
+    fn of(capability: Capability, scope: Scope) -> Self {
+        Self { capability: capability.key().to_owned(), scope }
     }
 }
 
@@ -53,7 +92,7 @@ pub enum GrantError {
     },
     /// Granted and not asked for.
     #[error(
-        "plugin {plugin} is granted {what} and does not ask for it; {asked}; remove the grant from teleport.yaml under teleport.plugins.load.{plugin}.grants"
+        "plugin {plugin} is granted {what} and does not ask for it; {asked}; remove it from teleport.yaml under teleport.plugins.load.{plugin}"
     )]
     NotAsked {
         /// The plugin.
@@ -90,29 +129,6 @@ pub enum GrantError {
     },
 }
 
-/// What a plugin may do: asked for and granted both.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Effective {
-    process: Vec<Scope>,
-}
-
-impl Effective {
-    /// Whether the plugin may run this argument list, where `configured` is the one the operator
-    /// wrote beside the label being computed.
-    pub fn may_run(&self, argv: &[String], configured: &[String]) -> bool {
-        check_argv(argv).is_ok()
-            && self.process.iter().any(|scope| match scope {
-                Scope::Argv(granted) => granted == argv,
-                Scope::Configured => configured == argv,
-            })
-    }
-
-    /// One line per thing allowed, for people.
-    pub fn lines(&self) -> Vec<String> {
-        self.process.iter().map(|scope| describe(Capability::Process, Some(scope))).collect()
-    }
-}
-
 /// What follows from a manifest and the operator's grants.
 ///
 /// # Errors
@@ -133,65 +149,59 @@ pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, Gra
         if let Scope::Argv(argv) = &grant.scope {
             check_argv(argv).map_err(|source| GrantError::Argv { plugin: plugin(), source })?;
         }
-        if !manifest.needs.iter().any(|need| meets(need, grant)) {
-            let what = describe(capability, Some(&grant.scope));
-            return Err(GrantError::NotAsked { plugin: plugin(), what, asked: asked_list(manifest) });
+        let mut asked = false;
+        for scope in manifest.needs.iter().flat_map(|need| both(need, grant)) {
+            effective.add(capability, scope);
+            asked = true;
         }
-        match capability {
-            Capability::Process => effective.process.push(grant.scope.clone()),
+        if !asked {
+            let (what, asked) = (wording::granted(capability, &grant.scope), wording::asked_list(manifest));
+            return Err(GrantError::NotAsked { plugin: plugin(), what, asked });
         }
     }
-    match manifest.needs.iter().find(|need| !grants.iter().any(|grant| meets(need, grant))) {
-        Some(need) => Err(not_granted(manifest, need)),
+    match manifest.needs.iter().find(|need| !is_met(need, grants)) {
+        Some(need) => Err(wording::not_granted(manifest, need)),
         None => Ok(effective),
     }
 }
 
-/// Whether a grant is one the need asks for: the same capability, and the same command where the
-/// manifest names one.
-fn meets(need: &super::Need, grant: &Grant) -> bool {
-    need.capability == grant.capability
-        && match (&need.argv, &grant.scope) {
-            (None, _) => true,
-            (Some(asked), Scope::Argv(granted)) => asked == granted,
-            (Some(_), Scope::Configured) => false,
-        }
-}
-
-fn not_granted(manifest: &Manifest, need: &super::Need) -> GrantError {
-    let scope = need.argv.clone().map(Scope::Argv);
-    let what = describe(Capability::Process, scope.as_ref());
-    let example = vec!["PROGRAM".to_owned(), "ARGUMENT".to_owned()];
-    let line = process_line(&manifest.name, need.argv.as_ref().unwrap_or(&example));
-    GrantError::NotGranted { plugin: manifest.name.clone(), what, reason: need.reason.clone(), line }
-}
-
-/// Where to add what, so that a plugin may run a command.
-pub fn process_line(plugin: &PluginName, argv: &[String]) -> String {
-    format!("add under teleport.plugins.load.{plugin}.grants: process: [{}]", argv_text(argv))
-}
-
-fn describe(capability: Capability, scope: Option<&Scope>) -> String {
-    match scope {
-        None => format!("{capability} with commands of your choice"),
-        Some(Scope::Argv(argv)) => format!("{capability} {}", argv_text(argv)),
-        Some(Scope::Configured) => format!("{capability} with the command configured for each label"),
+/// What a need and a grant have in common.
+fn both(need: &Need, grant: &Grant) -> Vec<Scope> {
+    if need.capability != grant.capability {
+        return Vec::new();
     }
+    let fits = match (&grant.scope, &need.argv, &need.label) {
+        (Scope::Http(scope), ..) if !need.hosts.is_empty() => {
+            let narrower = |host: &Destination| narrower(host, &scope.destination);
+            let scope = |destination| Scope::Http(HttpScope { destination, private: scope.private });
+            return need.hosts.iter().filter_map(narrower).map(scope).collect();
+        }
+        (Scope::Argv(granted), Some(asked), _) => asked == granted,
+        (Scope::Configured, Some(_), _) => false,
+        (Scope::Secret(granted), _, asked) => asked.as_ref() == Some(granted),
+        _ => true,
+    };
+    if fits { vec![grant.scope.clone()] } else { Vec::new() }
 }
 
-fn asked_list(manifest: &Manifest) -> String {
-    let needs: Vec<String> = manifest
-        .needs
-        .iter()
-        .map(|need| match &need.argv {
-            Some(argv) => format!("{} {}", need.capability, argv_text(argv)),
-            None => need.capability.clone(),
+fn narrower(one: &Destination, other: &Destination) -> Option<Destination> {
+    if one.contains(other) {
+        return Some(other.clone());
+    }
+    other.contains(one).then(|| one.clone())
+}
+
+/// Whether every part of a need has a grant.
+fn is_met(need: &Need, grants: &[Grant]) -> bool {
+    let has_part = |host: &Destination| {
+        grants.iter().filter(|grant| grant.capability == need.capability).any(|grant| {
+            matches!(&grant.scope, Scope::Http(scope) if narrower(host, &scope.destination).is_some())
         })
-        .collect();
-    if needs.is_empty() {
-        "it asks for nothing".to_owned()
+    };
+    if need.hosts.is_empty() {
+        grants.iter().any(|grant| !both(need, grant).is_empty())
     } else {
-        format!("it asks for {}", needs.join(", "))
+        need.hosts.iter().all(has_part)
     }
 }
 

@@ -42,6 +42,16 @@ pub struct Limits {
     pub process_output: u64,
     /// Time a program it runs may take, in milliseconds.
     pub process_time: u64,
+    /// HTTP requests of one call.
+    pub http_requests: u64,
+    /// HTTP requests under way at one time, over all calls of the plugin.
+    pub http_concurrency: u64,
+    /// Bytes of all HTTP bodies of one call, sent and received.
+    pub http_bytes: u64,
+    /// Time from the beginning of an HTTP request to the end of its answer, in milliseconds.
+    pub http_time: u64,
+    /// Bytes of keys and values kept for the plugin on this host.
+    pub kv_bytes: u64,
 }
 
 /// How a limit is written.
@@ -95,25 +105,56 @@ const fn defaults(kind: ContractKind) -> Limits {
             // Less than the time on the clock, so that a program that hangs is a typed error
             // and not the end of the call.
             process_time: 9_000,
+            http_requests: 8,
+            http_concurrency: 4,
+            http_bytes: MIB,
+            http_time: 9_000,
+            kv_bytes: 64 * KIB,
+        },
+        // Records of up to 1 MiB, in pages and transactions of several, all of it copied twice.
+        ContractKind::StorageBackend => Limits {
+            memory: 128 * MIB,
+            tables: 20_000,
+            instances: 32,
+            wall: 30_000,
+            cpu: 2_000,
+            output: 64 * MIB,
+            log_lines: 1_000,
+            log_line: KIB,
+            log_rate: 20,
+            handles: 1_000,
+            host_call: 64 * MIB,
+            process_output: 64 * KIB,
+            process_time: 9_000,
+            http_requests: 64,
+            http_concurrency: 64,
+            http_bytes: 256 * MIB,
+            http_time: 30_000,
+            kv_bytes: 64 * KIB,
         },
     }
 }
 
 #[rustfmt::skip]
-const TABLE: [Row; 13] = [
+const TABLE: [Row; 18] = [
     row("memory", Unit::Bytes, MEMORY_CEILING, "linear memory of one call, all memories together", |l| &mut l.memory),
     row("tables", Unit::Count, 20_000, "table elements of one call, all tables together", |l| &mut l.tables),
     row("instances", Unit::Count, 64, "core instances one component may be made of", |l| &mut l.instances),
     row("wall", Unit::Time, 15 * MINUTE, "time on the clock of one call", |l| &mut l.wall),
     row("cpu", Unit::Time, MINUTE, "processor time of one call", |l| &mut l.cpu),
-    row("output", Unit::Bytes, MIB, "bytes of the answer", |l| &mut l.output),
+    row("output", Unit::Bytes, 64 * MIB, "bytes of the answer", |l| &mut l.output),
     row("log_lines", Unit::Count, 10_000, "log lines of one call", |l| &mut l.log_lines),
     row("log_line", Unit::Bytes, 64 * KIB, "bytes of one log line", |l| &mut l.log_line),
     row("log_rate", Unit::Count, 1_000, "log lines per second, all calls together", |l| &mut l.log_rate),
     row("handles", Unit::Count, 10_000, "handles held at one time", |l| &mut l.handles),
-    row("host_call", Unit::Bytes, 8 * MIB, "bytes passed to the host in one host call", |l| &mut l.host_call),
+    row("host_call", Unit::Bytes, 64 * MIB, "bytes passed to the host in one host call", |l| &mut l.host_call),
     row("process_output", Unit::Bytes, 8 * MIB, "bytes read of each stream of a program it runs", |l| &mut l.process_output),
     row("process_time", Unit::Time, 15 * MINUTE, "time a program it runs may take", |l| &mut l.process_time),
+    row("http_requests", Unit::Count, 10_000, "HTTP requests of one call", |l| &mut l.http_requests),
+    row("http_concurrency", Unit::Count, 256, "HTTP requests at one time, all calls together", |l| &mut l.http_concurrency),
+    row("http_bytes", Unit::Bytes, 1024 * MIB, "bytes of all HTTP bodies of one call", |l| &mut l.http_bytes),
+    row("http_time", Unit::Time, 15 * MINUTE, "time one HTTP request may take", |l| &mut l.http_time),
+    row("kv_bytes", Unit::Bytes, 16 * MIB, "bytes kept for the plugin from call to call", |l| &mut l.kv_bytes),
 ];
 
 const fn row(
@@ -128,7 +169,7 @@ const fn row(
 
 /// The table, for documents and for whoever lists it.
 pub fn table() -> &'static [Row] {
-    static ROWS: [Row; 13] = TABLE;
+    static ROWS: [Row; 18] = TABLE;
     &ROWS
 }
 
@@ -146,6 +187,11 @@ impl Limits {
     /// Processor time.
     pub fn cpu(&self) -> Duration {
         Duration::from_millis(self.cpu)
+    }
+
+    /// Time an HTTP request may take.
+    pub fn http_time(&self) -> Duration {
+        Duration::from_millis(self.http_time)
     }
 
     /// Time a program may take.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Argv, Contract, PluginName};
+use super::configuration::{Schema, SchemaError};
+use super::destination::Destination;
+use super::{Argv, Capability, Contract, PluginName, SecretLabel};
 use crate::printable::is_printable;
 
 /// The custom section of the component that holds the manifest.
@@ -45,6 +47,8 @@ pub struct Manifest {
     pub needs: Vec<Need>,
     /// Limits it would like other than the default, as written.
     pub limits: Wishes,
+    /// What it reads of its own configuration, by key.
+    pub config: Schema,
 }
 
 /// Limits by key, as written: read by [`super::limit::resolve`].
@@ -59,6 +63,12 @@ pub struct Need {
     /// For `process`: the one command it runs. Left out, the operator names the commands.
     #[serde(default)]
     pub argv: Option<Argv>,
+    /// For `http`: where it sends requests. Left out, the operator names the places.
+    #[serde(default)]
+    pub hosts: Vec<Destination>,
+    /// For `secret` and `secret_reveal`: the label it opens the secret by.
+    #[serde(default)]
+    pub label: Option<SecretLabel>,
     /// Why, for the operator who decides.
     pub reason: String,
 }
@@ -81,6 +91,17 @@ pub enum ManifestError {
     /// Longer than anyone reads.
     #[error("needs has more than {NEEDS_MAX} entries")]
     Needs,
+    /// A detail of another capability, or one too few.
+    #[error("a need of {capability} takes {wanted}")]
+    Need {
+        /// The capability.
+        capability: Capability,
+        /// What it takes.
+        wanted: &'static str,
+    },
+    /// What it reads of its configuration cannot be so.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
 }
 
 /// The manifest as it is written, before its texts are checked.
@@ -97,13 +118,15 @@ struct Written {
     needs: Vec<Need>,
     #[serde(default)]
     limits: BTreeMap<String, Wish>,
+    #[serde(default)]
+    config: Schema,
 }
 
 impl TryFrom<Written> for Manifest {
     type Error = ManifestError;
 
     fn try_from(written: Written) -> Result<Self, ManifestError> {
-        let Written { name, version, contract, description, homepage, needs, limits } = written;
+        let Written { name, version, contract, description, homepage, needs, limits, config } = written;
         if version.is_empty() || version.len() > 64 || !version.bytes().all(is_version_byte) {
             return Err(ManifestError::Version(version));
         }
@@ -120,10 +143,27 @@ impl TryFrom<Written> for Manifest {
         for need in &needs {
             check_text("capability", &need.capability)?;
             check_text("reason", &need.reason)?;
+            check_need(need)?;
         }
+        config.check()?;
         let limits = limits.into_iter().map(|(key, Wish(text))| (key, text)).collect();
-        Ok(Self { name, version, contract, description, homepage, needs, limits })
+        Ok(Self { name, version, contract, description, homepage, needs, limits, config })
     }
+}
+
+/// Each capability has details of its own. One that is not known is named later, with the others.
+fn check_need(need: &Need) -> Result<(), ManifestError> {
+    let Some(capability) = Capability::parse(&need.capability) else { return Ok(()) };
+    let has = (need.argv.is_some(), !need.hosts.is_empty(), need.label.is_some());
+    let (fits, wanted) = match capability {
+        Capability::Process => (!has.1 && !has.2, "at most `argv` beside its reason"),
+        Capability::Http => (!has.0 && !has.2, "at most `hosts` beside its reason"),
+        Capability::Secret | Capability::SecretReveal => {
+            (!has.0 && !has.1 && has.2, "the `label` of the secret beside its reason")
+        }
+        Capability::Kv => (has == (false, false, false), "nothing beside its reason"),
+    };
+    if fits { Ok(()) } else { Err(ManifestError::Need { capability, wanted }) }
 }
 
 fn is_version_byte(byte: u8) -> bool {
@@ -219,6 +259,18 @@ mod tests {
                 "needs has more",
             ),
             (with("limits", json!({ "memory": true })), "a limit, written like"),
+            (
+                with("needs", json!([{ "capability": "kv", "argv": ["x"], "reason": "x" }])),
+                "a need of kv takes nothing",
+            ),
+            (
+                with("needs", json!([{ "capability": "secret", "reason": "x" }])),
+                "a need of secret takes the `label`",
+            ),
+            (
+                with("needs", json!([{ "capability": "http", "hosts": ["https://*.com"], "reason": "x" }])),
+                "two labels is needed",
+            ),
             (with("world", json!("x")), "unknown field `world`"),
         ];
         for (manifest, expected) in cases {

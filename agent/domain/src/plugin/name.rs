@@ -37,6 +37,52 @@ impl PluginName {
     }
 }
 
+/// The label by which a plugin opens a secret: lower-case letters, digits, hyphens and underscores,
+/// beginning with a letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct SecretLabel(String);
+
+/// Why a text cannot label a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} cannot label a secret: use lower-case letters, digits, hyphens and underscores, \
+     beginning with a letter, at most {NAME_MAX} of them"
+)]
+pub struct LabelError(pub String);
+
+impl SecretLabel {
+    /// Checks a label.
+    ///
+    /// # Errors
+    /// [`LabelError`] with the rule.
+    pub fn new(label: impl Into<String>) -> Result<Self, LabelError> {
+        let label = label.into();
+        let byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        let fits = label.len() <= NAME_MAX
+            && label.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            && label.bytes().all(byte);
+        if fits { Ok(Self(label)) } else { Err(LabelError(label)) }
+    }
+
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretLabel {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 pub(super) fn is_fit(name: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

@@ -1,7 +1,9 @@
 //! What came of a call, for callers, logs and metrics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Timestamp;
 use domain::plugin::PluginName;
 
 /// The kinds of outcome that are counted.
@@ -21,12 +23,27 @@ pub enum Outcome {
     Guest,
     /// The host could not serve it.
     Host,
+    /// It was not called, because it failed too often.
+    Quarantined,
 }
 
 impl Outcome {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Denied, Self::Trap, Self::Timeout, Self::Memory, Self::Guest, Self::Host];
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Denied,
+        Self::Trap,
+        Self::Timeout,
+        Self::Memory,
+        Self::Guest,
+        Self::Host,
+        Self::Quarantined,
+    ];
+
+    /// Whether a plugin that goes on so is better left alone.
+    pub(crate) fn is_strike(self) -> bool {
+        matches!(self, Self::Trap | Self::Timeout | Self::Memory)
+    }
 
     /// Its name in logs and metrics.
     pub fn key(self) -> &'static str {
@@ -38,6 +55,7 @@ impl Outcome {
             Self::Memory => "memory",
             Self::Guest => "guest",
             Self::Host => "host",
+            Self::Quarantined => "quarantined",
         }
     }
 }
@@ -117,6 +135,26 @@ pub enum CallError {
         /// Calls that run at one time.
         concurrency: u32,
     },
+    /// It failed too often, and is left alone for a while.
+    #[error("plugin {plugin} is quarantined until {until:.0} after {failures} failures, the last: {last}")]
+    Quarantined {
+        /// The plugin.
+        plugin: PluginName,
+        /// When it is tried again.
+        until: Timestamp,
+        /// How often it failed.
+        failures: u32,
+        /// The last failure.
+        last: Arc<str>,
+    },
+    /// It is a plugin of another kind than is wanted.
+    #[error("plugin {plugin} is no {wanted}; name one that is")]
+    OtherKind {
+        /// The plugin.
+        plugin: PluginName,
+        /// The kind that is wanted.
+        wanted: &'static str,
+    },
     /// The host itself failed.
     #[error("the host could not run plugin {plugin}")]
     Host {
@@ -137,7 +175,8 @@ impl CallError {
             Self::Wall { .. } | Self::Cpu { .. } => Outcome::Timeout,
             Self::Memory { .. } => Outcome::Memory,
             Self::Output { .. } | Self::Guest(_) => Outcome::Guest,
-            Self::Busy { .. } | Self::Host { .. } => Outcome::Host,
+            Self::Busy { .. } | Self::OtherKind { .. } | Self::Host { .. } => Outcome::Host,
+            Self::Quarantined { .. } => Outcome::Quarantined,
         }
     }
 }

@@ -20,33 +20,40 @@ const TABLE_FULL: &str = "resource table has no free keys";
 /// What a call came to, in time or not.
 type Ended = Result<wasmtime::Result<Result<String, NoValue>>, Elapsed>;
 
-/// The verdict on a call.
-pub(super) fn of(
-    plugin: &Identity,
-    limits: &Limits,
-    state: &CallState,
-    ended: Ended,
-) -> Result<String, CallError> {
-    match ended {
-        Err(Elapsed { .. }) => {
-            Err(CallError::Wall { plugin: plugin.name.clone(), limit: written("wall", limits) })
-        }
-        Ok(Err(error)) => Err(stopped(plugin, limits, state, error)),
-        Ok(Ok(Err(failure))) => Err(no_value(state, &failure)),
-        Ok(Ok(Ok(value))) => {
-            let (size, limit) = (value.len(), limits.output);
+/// The verdict on a call that computes a label.
+pub(super) fn of(state: &CallState, ended: Ended) -> Result<String, CallError> {
+    match settled(state, ended)? {
+        Err(failure) => Err(no_value(state, &failure)),
+        Ok(value) => {
+            let (size, limit) = (value.len(), state.provisions.limits.output);
             if size as u64 > limit {
-                return Err(CallError::Output { plugin: plugin.name.clone(), size, limit });
+                let plugin = state.provisions.identity.name.clone();
+                return Err(CallError::Output { plugin, size, limit });
             }
             Ok(value)
         }
     }
 }
 
+/// What a call of any kind answered.
+///
+/// # Errors
+/// [`CallError`] when it did not answer: it trapped, or was stopped.
+pub(crate) fn settled<T>(state: &CallState, ended: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
+    let (plugin, limits) = (&*state.provisions.identity, &state.provisions.limits);
+    match ended {
+        Err(Elapsed { .. }) => {
+            Err(CallError::Wall { plugin: plugin.name.clone(), limit: written("wall", limits) })
+        }
+        Ok(Err(error)) => Err(stopped(plugin, limits, state, error)),
+        Ok(Ok(answer)) => Ok(answer),
+    }
+}
+
 /// The plugin answered, and has no value. When it was refused something in this call, the operator
 /// is told of that and not of what the plugin made of it.
 fn no_value(state: &CallState, failure: &NoValue) -> CallError {
-    match state.process.denied() {
+    match state.denied() {
         Some(denied) => CallError::Denied(denied.to_owned()),
         // Denied by its own account only: there is no line to add, so it is the plugin's word.
         None if failure.denied => CallError::Guest(format!("denied: {}", clean(&failure.text))),

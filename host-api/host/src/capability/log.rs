@@ -98,6 +98,13 @@ impl Sink {
         Self { plugin, rate, line_max, state: Mutex::new(state) }
     }
 
+    /// Begins the next call of an instance that is kept.
+    pub(crate) fn renew(&self, limits: &Limits) {
+        let mut lines = self.state.lock();
+        (lines.left, lines.written, lines.dropped) = (limits.log_lines, 0, 0);
+        lines.last_errors.clear();
+    }
+
     /// Writes one line, if it may be written.
     pub(crate) fn line(&self, level: Level, text: &str) {
         let mut lines = self.state.lock();

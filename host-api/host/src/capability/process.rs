@@ -57,6 +57,11 @@ impl Access {
         Self { plugin, effective, configured, environment, output_max, time, denied: None }
     }
 
+    /// Begins the next call of an instance that is kept.
+    pub(crate) fn renew(&mut self) {
+        self.denied = None;
+    }
+
     /// What was refused in this call, if anything was: the text the plugin got.
     pub(crate) fn denied(&self) -> Option<&str> {
         self.denied.as_deref()
@@ -102,8 +107,15 @@ mod tests {
             contract: Contract::parse("teleport:label-provider@1.0.0").unwrap(),
             description: "x".to_owned(),
             homepage: None,
-            needs: vec![Need { capability: "process".to_owned(), argv: None, reason: "x".to_owned() }],
+            needs: vec![Need {
+                capability: "process".to_owned(),
+                argv: None,
+                hosts: Vec::new(),
+                label: None,
+                reason: "x".to_owned(),
+            }],
             limits: BTreeMap::new(),
+            config: domain::plugin::configuration::Schema::default(),
         };
         let effective = Arc::new(effective(&manifest, grants).unwrap());
         let limits = Limits::of(ContractKind::LabelProvider);

@@ -50,6 +50,18 @@ impl Wasi {
     }
 }
 
+impl Wasi {
+    /// The handles the instance holds.
+    pub(crate) fn table(&self) -> &ResourceTable {
+        &self.table
+    }
+
+    /// The handles the instance holds, to add or remove.
+    pub(crate) fn table_mut(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi.context, table: &mut self.wasi.table }

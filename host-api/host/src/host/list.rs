@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::plugin::{Contract, Digest, PluginName};
 
-use super::{Core, PluginHost};
+use super::{Core, PluginHost, refusal};
 use crate::carried;
-use crate::load::{Source, WASM_FILE};
-use crate::registry::Entry;
+use crate::load::{Plugin, WASM_FILE};
+use crate::registry::{Refused, State};
 
 /// One plugin in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub struct PluginListing {
 pub enum PluginState {
     /// It has been loaded and can be called.
     Ready,
+    /// It can be called as it was loaded, but what is in its folder by now is something else that is
+    /// not served, and why.
+    Behind(String),
+    /// It is loaded, and not called for a while because it failed too often; until when, and the last
+    /// failure.
+    Quarantined(String),
     /// Nobody has called for it yet.
     NotLoaded,
     /// The operator switched it off.
@@ -79,26 +85,31 @@ impl Core {
 
     fn listing(&self, name: &PluginName) -> PluginListing {
         let disabled = self.settings.plugins.get(name).is_some_and(|written| !written.enabled);
-        let (state, loaded) = match self.registry.entry(name) {
+        let (state, loaded) = match self.registry.entry(name).map(|entry| entry.state) {
             _ if disabled => (PluginState::Disabled, None),
             None => (PluginState::NotLoaded, None),
-            Some(Entry::Refused { reason, .. }) => (PluginState::Refused(reason.to_string()), None),
-            Some(Entry::Ready(plugin)) => {
+            Some(State::Refused { reason, .. }) => (PluginState::Refused(reason.to_string()), None),
+            Some(State::Ready { plugin, refused }) => {
                 let loaded = LoadedListing {
                     version: plugin.manifest.version.clone(),
                     description: plugin.manifest.description.clone(),
                     contract: plugin.manifest.contract.clone(),
                     digest: plugin.digest,
                     publisher: plugin.publisher.as_ref().map(ToString::to_string),
-                    source: match &plugin.source {
-                        Source::Carried => "this program".to_owned(),
-                        Source::File(path) => path.display().to_string(),
-                    },
-                    grants: plugin.callable.effective.lines(),
+                    source: plugin.source.to_string(),
+                    grants: plugin.callable.provisions.effective.lines(),
                 };
-                (PluginState::Ready, Some(loaded))
+                (state(&plugin, refused), Some(loaded))
             }
         };
         PluginListing { name: name.clone(), state, loaded }
     }
+}
+
+/// How a loaded plugin is. That it is not called at all goes before what is in its folder.
+fn state(plugin: &Plugin, refused: Option<Refused>) -> PluginState {
+    if let Some(quarantine) = plugin.conduct.quarantine() {
+        return PluginState::Quarantined(refusal(&plugin.manifest.name, quarantine).to_string());
+    }
+    refused.map_or(PluginState::Ready, |refused| PluginState::Behind(refused.reason.to_string()))
 }

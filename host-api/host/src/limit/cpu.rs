@@ -39,6 +39,11 @@ impl Meter {
         .await
     }
 
+    /// Begins to count anew, for the next call of an instance that is kept.
+    pub(crate) fn restart(&self) {
+        self.spent.store(0, Ordering::Relaxed);
+    }
+
     /// The time of the finished slices.
     pub(crate) fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent.load(Ordering::Relaxed))

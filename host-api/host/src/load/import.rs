@@ -2,19 +2,20 @@
 //! layer.
 //!
 //! The list is closed: what is not on it is refused by name, before anything is compiled. Sockets,
-//! HTTP and everything a later WASI may add are not on it.
+//! answering HTTP requests and everything a later WASI may add are not on it. Sending requests is, for a
+//! plugin whose manifest asks for it.
 
 use domain::plugin::contract::{ContractError, Version};
-use domain::plugin::{Contract, ContractKind, PluginName};
+use domain::plugin::{Capability, Contract, ContractKind, Manifest, PluginName};
 
-use crate::capability::wasi;
+use crate::capability::{http, wasi};
 use crate::compile::Inspection;
 use crate::error::LoadError;
 
 /// The interfaces of the host's own package.
 const HOST: &str = "teleport:host";
 const HOST_VERSION: Version = Version { major: 1, minor: 0, patch: 0 };
-const HOST_INTERFACES: [&str; 2] = ["log", "process"];
+const HOST_INTERFACES: [&str; 6] = ["log", "config", "process", "secrets", "secret-reveal", "kv"];
 
 /// `namespace:package/interface@version`, taken apart.
 struct Name<'a> {
@@ -61,11 +62,30 @@ pub(super) fn check(name: &PluginName, inspection: &Inspection) -> Result<(), Lo
     for import in &inspection.imports {
         match parse(import) {
             Some(host) if host.package == HOST => check_host(name, import, &host)?,
-            Some(wasi) if is_wasi(&wasi) => {}
+            Some(wasi) if is_wasi(&wasi) || is_http(&wasi) => {}
             _ => return Err(refused(name, import)),
         }
     }
     Ok(())
+}
+
+/// Checks that a component which sends requests asks for that in its manifest.
+///
+/// # Errors
+/// [`LoadError::HttpNotAsked`] with what to write.
+pub(super) fn check_http(
+    name: &PluginName,
+    inspection: &Inspection,
+    manifest: &Manifest,
+) -> Result<(), LoadError> {
+    let asks = manifest.needs.iter().any(|need| need.capability == Capability::Http.key());
+    let sends = |import: &&String| parse(import).is_some_and(|name| is_http(&name));
+    match inspection.imports.iter().find(sends) {
+        Some(import) if !asks => {
+            Err(LoadError::HttpNotAsked { name: name.clone(), import: import.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_host(name: &PluginName, import: &str, host: &Name<'_>) -> Result<(), LoadError> {
@@ -84,11 +104,20 @@ fn is_wasi(name: &Name<'_>) -> bool {
     wasi::PACKAGES.contains(&name.package) && name.version.major == 0 && name.version.minor == 2
 }
 
+/// What requests are sent with, of the same version.
+fn is_http(name: &Name<'_>) -> bool {
+    name.package == http::PACKAGE
+        && http::INTERFACES.contains(&name.interface)
+        && name.version.major == 0
+        && name.version.minor == 2
+}
+
 fn refused(name: &PluginName, import: &str) -> LoadError {
     let host = HOST_INTERFACES.map(|interface| format!("{HOST}/{interface}@{HOST_VERSION}"));
     let wasi = wasi::PACKAGES.map(|package| format!("{package} 0.2"));
+    let http = http::INTERFACES.map(|interface| format!("{}/{interface} 0.2", http::PACKAGE));
     let import = domain::printable::escape(domain::printable::clip(import, 256)).into_owned();
-    LoadError::Import { name: name.clone(), import, offered: list(host.into_iter().chain(wasi)) }
+    LoadError::Import { name: name.clone(), import, offered: list(host.into_iter().chain(wasi).chain(http)) }
 }
 
 fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
@@ -123,6 +152,8 @@ mod tests {
             "wasi:clocks/wall-clock@0.2.3",
             "wasi:filesystem/types@0.2.6",
             "wasi:random/random@0.2.6",
+            "wasi:http/types@0.2.6",
+            "wasi:http/outgoing-handler@0.2.0",
         ];
         assert!(check(&name(), &inspection(&good, &[])).is_ok());
     }
@@ -131,7 +162,8 @@ mod tests {
     fn anything_else_is_refused_by_name() {
         let bad = [
             "wasi:sockets/tcp@0.2.6",
-            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:http/incoming-handler@0.2.6",
+            "wasi:http/outgoing-handler@0.3.0",
             "wasi:cli/run@0.3.0",
             "wasi:cli/stderr",
             "wasi:clocks/wall-clock@1.0.0",

@@ -10,7 +10,8 @@ fn argv(words: &[&str]) -> Argv {
 }
 
 fn need(capability: &str, command: Option<&[&str]>) -> Need {
-    Need { capability: capability.to_owned(), argv: command.map(argv), reason: "reads the load".to_owned() }
+    let (capability, reason) = (capability.to_owned(), "reads the load".to_owned());
+    Need { capability, argv: command.map(argv), hosts: Vec::new(), label: None, reason }
 }
 
 fn manifest(needs: Vec<Need>) -> Manifest {
@@ -22,6 +23,7 @@ fn manifest(needs: Vec<Need>) -> Manifest {
         homepage: None,
         needs,
         limits: Default::default(),
+        config: Default::default(),
     }
 }
 
@@ -52,7 +54,7 @@ fn granted_but_not_asked_says_what_is_asked() {
     let error = effective(&manifest(vec![]), &grants).unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"plugin label-load is granted process ["reboot"] and does not ask for it; it asks for nothing; remove the grant from teleport.yaml under teleport.plugins.load.label-load.grants"#
+        r#"plugin label-load is granted process ["reboot"] and does not ask for it; it asks for nothing; remove it from teleport.yaml under teleport.plugins.load.label-load"#
     );
     let asks = manifest(vec![need("process", Some(&["uptime"]))]);
     let both = [Grant::process(argv(&["uptime"])), Grant::process(argv(&["reboot"]))];
@@ -99,6 +101,82 @@ fn a_command_that_cannot_run_is_no_grant() {
     assert!(matches!(error, GrantError::Argv { source: ArgvError::Empty, .. }));
 }
 
+fn http(hosts: &[&str]) -> Need {
+    let hosts = hosts.iter().map(|host| Destination::parse(host).unwrap()).collect();
+    Need { hosts, ..need("http", None) }
+}
+
+fn to(destination: &str, private: bool) -> Grant {
+    Grant::http(Destination::parse(destination).unwrap(), private)
+}
+
+fn target(host: &str) -> crate::plugin::Target {
+    crate::plugin::Target::parse("https", host).unwrap()
+}
+
+#[test]
+fn requests_go_where_both_say() {
+    let asks = manifest(vec![http(&["https://*.example.com"])]);
+    let narrow = effective(&asks, &[to("https://a.example.com", false)]).unwrap();
+    assert!(narrow.may_ask(&target("a.example.com")) && !narrow.may_ask(&target("b.example.com")));
+    let asks = manifest(vec![http(&["https://a.example.com"])]);
+    let narrow = effective(&asks, &[to("https://*.example.com", false)]).unwrap();
+    assert!(narrow.may_ask(&target("a.example.com")) && !narrow.may_ask(&target("b.example.com")));
+    assert_eq!(narrow.lines(), ["http to https://a.example.com"]);
+    let error = effective(&asks, &[to("https://evil.com", false)]).unwrap_err();
+    assert!(matches!(error, GrantError::NotAsked { .. }));
+}
+
+#[test]
+fn every_place_asked_for_needs_a_grant() {
+    let asks = manifest(vec![http(&["https://a.example.com", "https://b.example.com"])]);
+    let error = effective(&asks, &[to("https://a.example.com", false)]).unwrap_err().to_string();
+    assert!(error.contains(r#"grants: http: ["https://a.example.com", "https://b.example.com"]"#), "{error}");
+    let open = manifest(vec![http(&[])]);
+    let error = effective(&open, &[]).unwrap_err().to_string();
+    assert!(error.contains("asks for http to places of your choice"), "{error}");
+    assert!(effective(&open, &[to("https://c.example.com", true)]).is_ok());
+}
+
+#[test]
+fn addresses_are_judged_after_the_name() {
+    let asks = manifest(vec![http(&["https://a.example.com"])]);
+    let public = effective(&asks, &[to("https://a.example.com", false)]).unwrap();
+    let private = effective(&asks, &[to("https://a.example.com", true)]).unwrap();
+    let reach =
+        |effective: &Effective, ip: &str| effective.may_reach(&target("a.example.com"), ip.parse().unwrap());
+    for ip in ["10.0.0.1", "127.0.0.1", "::1", "::ffff:192.168.0.1", "fd12::1"] {
+        assert!(!reach(&public, ip) && reach(&private, ip), "{ip}");
+    }
+    for ip in ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"] {
+        assert!(!reach(&public, ip) && !reach(&private, ip), "{ip}");
+    }
+    assert!(reach(&public, "8.8.8.8"));
+    assert!(!public.may_reach(&target("b.example.com"), "8.8.8.8".parse().unwrap()), "another name");
+}
+
+#[test]
+fn secrets_and_bytes_are_granted_one_by_one() {
+    let label = |text: &str| SecretLabel::new(text).unwrap();
+    let of = |capability: &str, text: &str| Need { label: Some(label(text)), ..need(capability, None) };
+    let asks = manifest(vec![of("secret", "token"), of("secret_reveal", "token"), need("kv", None)]);
+    let all = [Grant::secret(label("token")), Grant::secret_reveal(label("token")), Grant::kv()];
+    let effective_all = effective(&asks, &all).unwrap();
+    assert!(effective_all.may_use(&label("token")) && !effective_all.may_use(&label("other")));
+    assert!(effective_all.may_reveal(&label("token")) && effective_all.may_keep());
+    assert_eq!(effective_all.lines(), ["secret token", "secret_reveal token", "kv"]);
+    for (left_out, line) in
+        [(0, "secrets: token: { file: /PATH"), (1, "grants: secret_reveal: [token]"), (2, "grants: kv: yes")]
+    {
+        let grants: Vec<_> =
+            all.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, g)| g.clone()).collect();
+        let error = effective(&asks, &grants).unwrap_err().to_string();
+        assert!(error.contains(line), "{error}");
+    }
+    let error = effective(&manifest(vec![]), &[Grant::secret(label("x"))]).unwrap_err().to_string();
+    assert!(error.contains("is granted secret x and does not ask for it"), "{error}");
+}
+
 proptest! {
     /// Whatever is asked and granted, nothing may run that was not granted word for word.
     #[test]
@@ -107,7 +185,7 @@ proptest! {
         granted in proptest::collection::vec(proptest::collection::vec("[ab]{1,2}", 1..3), 0..3),
         tried in proptest::collection::vec("[ab]{1,2}", 0..3),
     ) {
-        let asks = manifest(vec![Need { capability: "process".into(), argv: asked.clone(), reason: "x".into() }]);
+        let asks = manifest(vec![Need { argv: asked.clone(), ..need("process", None) }]);
         let grants: Vec<Grant> = granted.iter().cloned().map(Grant::process).collect();
         if let Ok(effective) = effective(&asks, &grants)
             && effective.may_run(&tried, &[])

@@ -1,0 +1,118 @@
+//! What a plugin has: for as long as it is loaded ([`Provisions`]), and for as long as one of its
+//! instances lives ([`CallState`], the data of a store).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::plugin::{Effective, Limits, PluginName};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::capability::http::{Http, Sender};
+use crate::capability::kv::Kept;
+use crate::capability::log::{Rate, Sink};
+use crate::capability::process::Access;
+use crate::capability::secrets::{Given, Opened};
+use crate::capability::wasi::Wasi;
+use crate::engine::Engine;
+use crate::limit::{CpuSpent, Holdings, Meter};
+
+/// Who a plugin is, for logs and errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its name.
+    pub(crate) name: PluginName,
+    /// Its own version.
+    pub(crate) version: String,
+}
+
+/// What all instances of a loaded plugin share.
+pub(crate) struct Provisions {
+    /// Who it is.
+    pub(crate) identity: Arc<Identity>,
+    /// What it may do.
+    pub(crate) effective: Arc<Effective>,
+    /// How much it may use.
+    pub(crate) limits: Limits,
+    /// What the operator wrote for it.
+    pub(crate) config: BTreeMap<String, String>,
+    /// The secrets the operator gave it.
+    pub(crate) secrets: Given,
+    /// What it sends requests with.
+    pub(crate) http: Sender,
+    /// What it keeps from call to call.
+    pub(crate) kept: Kept,
+    /// The environment of programs it runs.
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
+    /// Its log lines per second, over all calls.
+    pub(crate) log_rate: Arc<Rate>,
+}
+
+/// What belongs to one instance: the data of its store.
+pub(crate) struct CallState {
+    pub(crate) wasi: Wasi,
+    pub(crate) log: Arc<Sink>,
+    pub(crate) process: Access,
+    pub(crate) secrets: Opened,
+    pub(crate) http: Http,
+    pub(crate) provisions: Arc<Provisions>,
+    pub(super) holdings: Holdings,
+}
+
+impl CallState {
+    /// Begins the next call of an instance that is kept.
+    pub(crate) fn renew(&mut self) {
+        self.log.renew(&self.provisions.limits);
+        self.process.renew();
+        self.secrets.renew();
+        self.http.renew();
+    }
+
+    /// What was refused in this call, if anything was: the text the plugin got.
+    pub(crate) fn denied(&self) -> Option<&str> {
+        self.process.denied().or(self.secrets.denied()).or(self.http.denied())
+    }
+}
+
+impl Provisions {
+    /// A store for one instance, under every limit. `configured` is the command beside the label being
+    /// computed, where there is one.
+    pub(crate) fn store(
+        self: &Arc<Self>,
+        engine: &Engine,
+        configured: Vec<String>,
+        meter: &Arc<Meter>,
+    ) -> Store<CallState> {
+        let limits = &self.limits;
+        let log = Arc::new(Sink::new(Arc::clone(&self.identity), Arc::clone(&self.log_rate), limits));
+        let secrets = Opened::default();
+        let state = CallState {
+            wasi: Wasi::new(&log, limits),
+            http: Http::new(self, secrets.stand_ins.clone(), &log),
+            log,
+            process: Access::new(
+                self.identity.name.clone(),
+                Arc::clone(&self.effective),
+                configured,
+                Arc::clone(&self.environment),
+                limits,
+            ),
+            secrets,
+            provisions: Arc::clone(self),
+            holdings: Holdings::new(limits),
+        };
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| &mut state.holdings);
+        store.set_hostcall_fuel(usize::try_from(limits.host_call).unwrap_or(usize::MAX));
+        store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        let (meter, cpu) = (Arc::clone(meter), limits.cpu());
+        store.epoch_deadline_callback(move |_| {
+            if meter.spent_within() >= cpu {
+                return Err(CpuSpent.into());
+            }
+            // Lets the clock on the wall and other calls have their turn.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+}

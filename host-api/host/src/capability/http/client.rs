@@ -1,0 +1,231 @@
+//! Connections of one plugin: a client per target, each with connections that are kept for a while.
+//!
+//! A client goes to one target only, so that nothing one place learns (a certificate shown, an address
+//! checked, a session resumed) is of use at another.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::plugin::destination::{Host, Target};
+use domain::plugin::{Effective, Limits, PluginName};
+use parking_lot::Mutex;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
+use wasmtime_wasi_http::Error;
+
+use super::failure::Failure;
+use super::proxy::Proxies;
+use super::resolve::{self, Checked, Plain, Resolver};
+use super::tls::{PlaceSettings, Stamp, Trust};
+use super::{HEADERS_MAX, HttpError};
+use crate::error::chain;
+use crate::settings::Settings;
+
+/// Clients kept; the one that was used longest ago makes room.
+const CLIENTS_MAX: usize = 32;
+
+/// Connections to one target that are kept without a request, and for how long.
+const IDLE_MAX: usize = 16;
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long connecting may take, in steps, so that plugins that count the time they have left do not get
+/// a client for every millisecond.
+const CONNECT_STEPS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// How connections that are read for a long time are noticed to be dead.
+const ALIVE: Duration = Duration::from_secs(15);
+const ALIVE_ANSWER: Duration = Duration::from_secs(5);
+
+/// What an HTTP/2 server may send ahead of the guest's reading: for one answer and for all of a connection.
+const AHEAD_STREAM: u32 = 256 * 1024;
+const AHEAD_CONNECTION: u32 = 1024 * 1024;
+
+/// What all instances of a plugin send with.
+pub(crate) struct Sender {
+    plugin: PluginName,
+    effective: Arc<Effective>,
+    resolver: Resolver,
+    proxies: Proxies,
+    trust: Trust,
+    /// Requests under way.
+    pub(super) turns: Arc<Semaphore>,
+    /// The one used last at the end.
+    clients: Mutex<VecDeque<Kept>>,
+    /// What was said last of each target that failed.
+    failing: Mutex<VecDeque<(Target, String)>>,
+}
+
+struct Kept {
+    target: Target,
+    connect: Duration,
+    stamp: Stamp,
+    /// Files that looked like this did not work; said once.
+    spoilt: Option<Stamp>,
+    client: Client,
+}
+
+impl Sender {
+    /// For one plugin, and what the operator says of places it may send requests to. Connects nowhere yet.
+    ///
+    /// # Errors
+    /// [`HttpError`] for a proxy or files that cannot be used.
+    pub(crate) fn new(
+        plugin: &PluginName,
+        effective: &Arc<Effective>,
+        limits: &Limits,
+        places: Vec<PlaceSettings>,
+        settings: &Settings,
+    ) -> Result<Self, HttpError> {
+        let proxies = Proxies::new(&settings.proxies)?;
+        // A plugin without requests has no use for files that only requests need.
+        let places = if effective.may_send() { places } else { Vec::new() };
+        let turns = usize::try_from(limits.http_concurrency).unwrap_or(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            plugin: plugin.clone(),
+            effective: Arc::clone(effective),
+            resolver: settings.resolver.clone().unwrap_or_else(resolve::system),
+            proxies,
+            trust: Trust::new(places)?,
+            turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
+            clients: Mutex::default(),
+            failing: Mutex::default(),
+        })
+    }
+
+    /// The client for a target. Its files are looked at each time, so that what replaced them counts for the
+    /// next connection.
+    ///
+    /// # Errors
+    /// [`Failure`] when the target is an address the plugin may not reach, or there is no TLS to be had.
+    pub(super) fn client(&self, target: &Target, connect: Option<Duration>) -> Result<Client, Failure> {
+        if let Host::Address(ip) = target.host
+            && !self.effective.may_reach(target, ip)
+        {
+            let text = resolve::refusal(&self.plugin, target, &[ip]);
+            return Err(Failure::denied(Error::DestinationIpProhibited, text));
+        }
+        let connect = step(connect);
+        let place = self.trust.place(target);
+        let stamp = place.map(PlaceSettings::stamp).unwrap_or_default();
+        let kept = {
+            let mut clients = self.clients.lock();
+            let at = clients.iter().position(|kept| kept.target == *target && kept.connect == connect);
+            at.and_then(|at| clients.remove(at))
+        };
+        let mut kept = match kept {
+            Some(kept) if kept.stamp == stamp => kept,
+            // Certificate and key arrive one after the other: what works goes on until they fit.
+            Some(mut kept) => {
+                match self.make(target, connect) {
+                    Ok(client) => (kept.client, kept.stamp, kept.spoilt) = (client, stamp, None),
+                    Err(failure) if kept.spoilt.as_ref() != Some(&stamp) => {
+                        tracing::warn!(plugin = %self.plugin, reason = failure.text, "changed certificates are not used, those from before are");
+                        kept.spoilt = Some(stamp);
+                    }
+                    Err(_) => {}
+                }
+                kept
+            }
+            None => {
+                let client = self.make(target, connect)?;
+                Kept { target: target.clone(), connect, stamp, spoilt: None, client }
+            }
+        };
+        let client = kept.client.clone();
+        kept.connect = connect;
+        let mut clients = self.clients.lock();
+        if clients.len() >= CLIENTS_MAX {
+            clients.pop_front();
+        }
+        clients.push_back(kept);
+        Ok(client)
+    }
+
+    fn make(&self, target: &Target, connect: Duration) -> Result<Client, Failure> {
+        let failed = |reason: String| {
+            Failure::of(Error::ConfigurationError, format!("requests to {target} cannot be sent: {reason}"))
+        };
+        let tls = block_in_place(|| self.trust.config(self.trust.place(target)));
+        let builder = self.builder(target).connect_timeout(connect);
+        let builder = match (tls, target.scheme) {
+            (Ok(tls), _) => builder.tls_backend_preconfigured(tls),
+            (Err(error), domain::plugin::destination::Scheme::Https) => return Err(failed(chain(&error))),
+            // Without TLS nobody needs authorities.
+            (Err(_), domain::plugin::destination::Scheme::Http) => builder,
+        };
+        builder.build().map_err(|error| failed(chain(&error)))
+    }
+
+    fn builder(&self, target: &Target) -> ClientBuilder {
+        let builder = Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .pool_max_idle_per_host(IDLE_MAX)
+            .pool_idle_timeout(IDLE_TIME)
+            .tcp_keepalive(ALIVE)
+            .tcp_keepalive_interval(ALIVE_ANSWER)
+            .tcp_keepalive_retries(3)
+            .http2_initial_stream_window_size(AHEAD_STREAM)
+            .http2_initial_connection_window_size(AHEAD_CONNECTION)
+            .http2_max_header_list_size(u32::try_from(HEADERS_MAX).unwrap_or(u32::MAX))
+            .http2_keep_alive_interval(ALIVE)
+            .http2_keep_alive_timeout(ALIVE_ANSWER);
+        match self.proxies.of(target) {
+            Some(proxy) => builder.proxy(proxy).dns_resolver(Arc::new(Plain(Arc::clone(&self.resolver)))),
+            None => builder.no_proxy().dns_resolver(Arc::new(Checked {
+                plugin: self.plugin.clone(),
+                target: target.clone(),
+                effective: Arc::clone(&self.effective),
+                resolver: Arc::clone(&self.resolver),
+            })),
+        }
+    }
+
+    /// Whether a failure is news: not the same as the last of this target.
+    pub(super) fn is_news(&self, target: &Target, text: &str) -> bool {
+        let mut failing = self.failing.lock();
+        if failing.iter().any(|(failed, said)| failed == target && said == text) {
+            return false;
+        }
+        failing.retain(|(failed, _)| failed != target);
+        if failing.len() >= CLIENTS_MAX {
+            failing.pop_front();
+        }
+        failing.push_back((target.clone(), text.to_owned()));
+        true
+    }
+
+    /// The target answers.
+    pub(super) fn works(&self, target: &Target) {
+        self.failing.lock().retain(|(failed, _)| failed != target);
+    }
+}
+
+/// The time for connecting that is nearest above what the guest asked for.
+fn step(asked: Option<Duration>) -> Duration {
+    let [.., usual, most] = CONNECT_STEPS;
+    let Some(asked) = asked else { return usual };
+    CONNECT_STEPS.into_iter().find(|step| *step >= asked).unwrap_or(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_for_connecting_is_given_in_steps() {
+        assert_eq!(step(None), Duration::from_secs(10));
+        assert_eq!(step(Some(Duration::from_millis(1))), Duration::from_secs(1));
+        assert_eq!(step(Some(Duration::from_secs(3))), Duration::from_secs(5));
+        assert_eq!(step(Some(Duration::from_secs(3600))), Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a request has no answer: a code for the guest, and a sentence for the operator.
+
+use std::error::Error as StdError;
+use std::io;
+
+use domain::printable;
+use wasmtime_wasi_http::Error;
+
+use super::resolve::LookupError;
+
+/// A request that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What the guest is told.
+    pub(super) code: Error,
+    /// What the operator is told.
+    pub(super) text: String,
+    /// Whether a rule of the operator's stood in its way.
+    pub(super) denied: bool,
+}
+
+impl Failure {
+    /// The operator has not allowed it.
+    pub(super) fn denied(code: Error, text: String) -> Self {
+        Self { code, text, denied: true }
+    }
+
+    /// It did not work.
+    pub(super) fn of(code: Error, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), denied: false }
+    }
+}
+
+/// The first error of this type among an error and its causes.
+pub(super) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // What an I/O error was made from is not its source, that one's source is.
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = within.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
+    }
+    None
+}
+
+/// What a guest is told of an error of the client.
+pub(super) fn code(error: &reqwest::Error) -> Error {
+    if let Some(lookup) = find::<LookupError>(error) {
+        return lookup.code();
+    }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return match tls {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Error::TlsCertificateError
+            }
+            rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+                alert_id: Some(u8::from(*alert)),
+                alert_message: Some(format!("{alert:?}")),
+            },
+            _ => Error::TlsProtocolError,
+        };
+    }
+    if let Some(hyper) = find::<hyper::Error>(error) {
+        if hyper.is_parse_too_large() {
+            return Error::HttpResponseHeaderSectionSize(None);
+        }
+        if hyper.is_parse() {
+            return Error::HttpProtocolError;
+        }
+        if hyper.is_incomplete_message() {
+            return Error::HttpResponseIncomplete;
+        }
+    }
+    if error.is_timeout() {
+        return Error::ConnectionTimeout;
+    }
+    match find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => Error::ConnectionRefused,
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            Error::DestinationIpUnroutable
+        }
+        Some(io::ErrorKind::TimedOut) => Error::ConnectionTimeout,
+        Some(_) => Error::ConnectionTerminated,
+        None if error.is_body() || error.is_decode() => Error::HttpResponseIncomplete,
+        None if error.is_connect() => Error::DestinationUnavailable,
+        None => Error::HttpProtocolError,
+    }
+}
+
+/// The causes of an error of the client, in one line and without the URL, which may hold secrets.
+pub(super) fn words(error: &reqwest::Error) -> String {
+    // The client's own word is that it could not send the request.
+    let text = error.source().map_or_else(|| "it could not be made".to_owned(), |cause| crate::error::chain(cause));
+    printable::escape(printable::clip(&text, 512)).into_owned()
+}

@@ -1,0 +1,157 @@
+//! From a name to the addresses a connection may go to.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use domain::address::{Place, place};
+use domain::plugin::destination::{Host, Target};
+use domain::plugin::{Effective, PluginName};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use wasmtime_wasi_http::Error;
+
+/// Addresses of one name that are looked at; nobody needs more.
+const ADDRESSES_MAX: usize = 64;
+
+/// Looks up the addresses of a name.
+pub type Resolver = Arc<dyn Fn(String) -> Lookup + Send + Sync>;
+
+/// A look-up under way.
+pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+/// The machine's own way.
+pub(super) fn system() -> Resolver {
+    Arc::new(|name| {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    })
+}
+
+/// Why there is no address to connect to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookupError {
+    /// The name has none.
+    #[error("the name {name} has no address")]
+    Nothing {
+        /// The name.
+        name: String,
+    },
+    /// It could not be found out.
+    #[error("the name {name} could not be looked up")]
+    Failed {
+        /// The name.
+        name: String,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The operator has not granted any of them.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl LookupError {
+    /// What the guest is told.
+    pub(super) fn code(&self) -> Error {
+        match self {
+            Self::Nothing { .. } | Self::Failed { .. } => {
+                Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
+            }
+            Self::Refused(_) => Error::DestinationIpProhibited,
+        }
+    }
+}
+
+/// Looks up one target's name and drops what the plugin may not reach.
+pub(super) struct Checked {
+    pub(super) plugin: PluginName,
+    pub(super) target: Target,
+    pub(super) effective: Arc<Effective>,
+    pub(super) resolver: Resolver,
+}
+
+impl Resolve for Checked {
+    fn resolve(&self, _name: Name) -> Resolving {
+        // Always the target's own: a client is made for one target and follows nobody elsewhere.
+        let Host::Name(name) = self.target.host.clone() else {
+            return Box::pin(async { Err("an address is not looked up".into()) });
+        };
+        let (plugin, target, effective) = (self.plugin.clone(), self.target.clone(), Arc::clone(&self.effective));
+        let lookup = (self.resolver)(name.clone());
+        Box::pin(async move {
+            let found = look_up(&name, lookup).await?;
+            let (kept, refused): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|ip| effective.may_reach(&target, *ip));
+            if kept.is_empty() {
+                return Err(LookupError::Refused(refusal(&plugin, &target, &refused)).into());
+            }
+            Ok(addresses(kept))
+        })
+    }
+}
+
+/// Looks up a proxy, which is the operator's own choice.
+pub(super) struct Plain(pub(super) Resolver);
+
+impl Resolve for Plain {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        let lookup = (self.0)(name.clone());
+        Box::pin(async move { Ok(addresses(look_up(&name, lookup).await?)) })
+    }
+}
+
+async fn look_up(name: &str, lookup: Lookup) -> Result<Vec<IpAddr>, LookupError> {
+    let name = || name.to_owned();
+    let found = lookup.await.map_err(|source| LookupError::Failed { name: name(), source })?;
+    // The form in which they are judged is the form in which they are used.
+    let found: Vec<_> = found.into_iter().take(ADDRESSES_MAX).map(|ip| ip.to_canonical()).collect();
+    if found.is_empty() { Err(LookupError::Nothing { name: name() }) } else { Ok(found) }
+}
+
+/// Without a port, so that the URL's is taken.
+fn addresses(ips: Vec<IpAddr>) -> Addrs {
+    Box::new(ips.into_iter().map(|ip| SocketAddr::new(ip, 0)))
+}
+
+/// Why none of a target's addresses is connected to, and what to write if it may be.
+pub(super) fn refusal(plugin: &PluginName, target: &Target, refused: &[IpAddr]) -> String {
+    let list: Vec<_> = refused.iter().take(4).map(|ip| format!("{ip} ({})", place(*ip))).collect();
+    let list = list.join(", ");
+    let stands = match &target.host {
+        Host::Name(name) => format!(", which {name} stands for"),
+        Host::Address(_) => String::new(),
+    };
+    let never = refused.iter().all(|ip| place(*ip) == Place::Forbidden);
+    let remedy = if never {
+        "no plugin may".to_owned()
+    } else {
+        format!(
+            "if it may, write under teleport.plugins.load.{plugin}.grants: http: [{{ url: \"{target}\", private: yes }}]"
+        )
+    };
+    format!("plugin {plugin} may not connect to {list}{stands}; {remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_addresses_and_the_line_to_add() {
+        let plugin = PluginName::new("storage-x").unwrap();
+        let target = Target::parse("https", "db.example.com:2379").unwrap();
+        let text = refusal(&plugin, &target, &["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()]);
+        assert_eq!(
+            text,
+            "plugin storage-x may not connect to 10.0.0.1 (private), ::1 (loopback), which db.example.com stands for; if it may, write under teleport.plugins.load.storage-x.grants: http: [{ url: \"https://db.example.com:2379\", private: yes }]"
+        );
+        let target = Target::parse("http", "169.254.169.254").unwrap();
+        let text = refusal(&plugin, &target, &["169.254.169.254".parse().unwrap()]);
+        assert!(text.ends_with("unspecified or reserved); no plugin may"), "{text}");
+    }
+}

@@ -1,0 +1,3 @@
+//! `teleport:storage-backend`: plugins that keep the cluster's records.
+
+pub(crate) mod v1;

@@ -1,0 +1,135 @@
+//! `teleport:storage-backend@1`, every minor version of it: the calls, in the store port's own words.
+
+use std::time::Duration;
+
+use port::backend::{About, BackendPage, Batch};
+use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::call::CallState;
+
+mod convert;
+
+#[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
+#[allow(clippy::all, reason = "generated")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host", "../../wit/storage-backend"],
+        world: "teleport:storage-backend/storage-backend",
+        exports: { default: async },
+        with: { "teleport:host": crate::capability::v1::teleport::host },
+    });
+}
+
+use bindings::{StorageBackend, StorageBackendPre};
+
+/// What a call came to: wasmtime's error when the plugin trapped or was stopped, its own otherwise.
+type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
+
+/// A linked backend.
+pub(crate) struct Linked(StorageBackendPre<CallState>);
+
+/// An instance of it.
+pub(crate) struct Instance(StorageBackend);
+
+impl Linked {
+    /// Looks up the contract's exports once.
+    ///
+    /// # Errors
+    /// wasmtime's, when an export is missing or of another type.
+    pub(crate) fn new(pre: InstancePre<CallState>) -> wasmtime::Result<Self> {
+        StorageBackendPre::new(pre).map(Self)
+    }
+
+    /// A new instance in this store.
+    ///
+    /// # Errors
+    /// wasmtime's, when there is no room or its start trapped.
+    pub(crate) async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
+        self.0.instantiate_async(store).await.map(Instance)
+    }
+}
+
+impl Instance {
+    /// Reaches the backend.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn open(&self, store: &mut Store<CallState>) -> Answer<About> {
+        let answer = self.0.teleport_storage_backend_open().call_open(store).await?;
+        Ok(answer.map(convert::about).map_err(convert::failure))
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn get(&self, store: &mut Store<CallState>, key: &Key) -> Answer<Option<Item>> {
+        let answer = self.0.teleport_storage_backend_records().call_get(store, key.as_str()).await?;
+        Ok(answer.map_err(convert::failure).and_then(|item| item.map(convert::item).transpose()))
+    }
+
+    /// Items below a prefix.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn range(
+        &self,
+        store: &mut Store<CallState>,
+        prefix: &Prefix,
+        from: Option<&Key>,
+        limit: u32,
+    ) -> Answer<BackendPage> {
+        let records = self.0.teleport_storage_backend_records();
+        let answer = records.call_range(store, prefix.as_str(), from.map(Key::as_str), limit).await?;
+        Ok(answer.map_err(convert::failure).and_then(|page| {
+            let items = page.items.into_iter().map(convert::item).collect::<Result<_, _>>()?;
+            Ok(BackendPage { items, more: page.more, revision: Revision(page.revision) })
+        }))
+    }
+
+    /// A transaction.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn write(
+        &self,
+        store: &mut Store<CallState>,
+        transaction: &Transaction,
+    ) -> Answer<Revision> {
+        let (conditions, operations) = convert::transaction(transaction);
+        let records = self.0.teleport_storage_backend_records();
+        let answer = records.call_write(store, &conditions, &operations).await?;
+        Ok(answer.map(Revision).map_err(|failure| convert::write_failure(failure, transaction)))
+    }
+
+    /// The store's revision now.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn current(&self, store: &mut Store<CallState>) -> Answer<Revision> {
+        let answer = self.0.teleport_storage_backend_watch().call_current(store).await?;
+        Ok(answer.map(Revision).map_err(convert::failure))
+    }
+
+    /// The changes after a revision.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn next(
+        &self,
+        store: &mut Store<CallState>,
+        after: Revision,
+        limit: u32,
+        wait: Duration,
+    ) -> Answer<Batch> {
+        let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let answer = self.0.teleport_storage_backend_watch().call_next(store, after.0, limit, wait).await?;
+        let failed = |failure| convert::watch_failure(failure, after);
+        Ok(answer.map_err(failed).and_then(|batch| {
+            let events = batch.events.into_iter().map(convert::event).collect::<Result<_, _>>()?;
+            Ok(Batch { events, up_to: Revision(batch.up_to) })
+        }))
+    }
+}

@@ -1,0 +1,185 @@
+//! Taking up what changes in the plugin directory while plugins are called.
+//!
+//! The new bytes go through the same gate as at first, beside the running plugin; only what has come
+//! all the way takes its place. Whatever is wrong with them, the loaded one goes on. Plugins that
+//! nobody has called for are not looked at: they are loaded by the first call.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::plugin::PluginName;
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Core;
+use crate::carried;
+use crate::change::{ChangeKind, Facts};
+use crate::error::{LoadError, chain};
+use crate::load::{Plugin, Source};
+use crate::registry::{Entry, LEAVE_ALONE, Refused, State, TRY_AGAIN};
+use crate::seen::Seen;
+use crate::watch::Watch;
+
+impl Core {
+    /// Watches the plugin directory, until the host is stopped.
+    pub(super) async fn watch(&self, directory: &Path) {
+        let stirred = Arc::clone(&self.stirred);
+        let mut watch = Watch::new(self.settings.watching, directory.to_owned(), stirred);
+        let mut stopping = self.stopping.subscribe();
+        let work = async {
+            loop {
+                let names = self.registry.names();
+                let folders = names.iter().map(|name| directory.join(name.as_str()));
+                block_in_place(|| watch.follow(folders));
+                for name in &names {
+                    self.look(name).await;
+                }
+                watch.next().await;
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+
+    /// How a plugin's files look now.
+    pub(super) fn see(&self, name: &PluginName) -> Seen {
+        block_in_place(|| Seen::of(self.settings.directory.as_deref(), name))
+    }
+
+    /// Looks at a plugin's files, and takes them up if they are not what they were.
+    async fn look(&self, name: &PluginName) {
+        let changed = || {
+            let (entry, seen) = (self.registry.entry(name)?, self.see(name));
+            (entry.seen != seen || due(&entry.state)).then_some((entry, seen))
+        };
+        if changed().is_none() {
+            return;
+        }
+        let _one_at_a_time = self.loading.lock().await;
+        // Somebody who called for it may have been quicker.
+        let Some((entry, seen)) = changed() else { return };
+        match entry.state {
+            State::Refused { again: None, .. } if seen.folder_removed() => {}
+            State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason)).await),
+            State::Ready { plugin, refused } => {
+                let state = self.renewed(name, &seen, &plugin, refused).await;
+                self.registry.put(name, &Entry { seen, state });
+            }
+        }
+    }
+
+    /// Loads a plugin that is not loaded. `before` is why it was not until now. Called under the
+    /// loading lock only.
+    ///
+    /// # Errors
+    /// Why it is not loaded still.
+    pub(super) async fn take_up(
+        &self,
+        name: &PluginName,
+        seen: Seen,
+        before: Option<&Arc<str>>,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let (loaded, facts) = self.load(name, None).await;
+        // There is nothing loaded whose bytes they could be.
+        let loaded = loaded.and_then(|plugin| plugin.ok_or_else(|| LoadError::Stopped(name.clone())));
+        let state = match &loaded {
+            Ok(plugin) => {
+                let plugin = Arc::clone(plugin);
+                info!(plugin = %name, version = %plugin.manifest.version, digest = %plugin.digest, from = %plugin.source, publisher = plugin.facts.publisher, "plugin loaded");
+                self.changed(name, facts, ChangeKind::Loaded);
+                State::Ready { plugin, refused: None }
+            }
+            Err(error) => {
+                let reason: Arc<str> = chain(error).into();
+                if before != Some(&reason) {
+                    warn!(plugin = %name, %reason, "plugin refused");
+                    self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
+                }
+                State::Refused { reason, again: Some(Instant::now() + LEAVE_ALONE) }
+            }
+        };
+        self.registry.put(name, &Entry { seen, state });
+        // Its folder is to be watched from now on.
+        self.stirred.notify_one();
+        loaded
+    }
+
+    /// What becomes of a loaded plugin whose files are not what they were.
+    async fn renewed(
+        &self,
+        name: &PluginName,
+        seen: &Seen,
+        plugin: &Arc<Plugin>,
+        refused: Option<Refused>,
+    ) -> State {
+        if let Source::File(path) = &plugin.source {
+            if seen.folder_removed() {
+                return self.unload(name, plugin, path);
+            }
+            if seen.no_component() {
+                let error = LoadError::FileRemoved { name: name.clone(), path: path.clone() };
+                return self.keep(name, plugin, refused, &error, None);
+            }
+        }
+        let (loaded, facts) = self.load(name, Some(plugin)).await;
+        match loaded {
+            Ok(Some(new)) => {
+                let (from, to) = (&plugin.facts, &facts);
+                info!(plugin = %name, %from, %to, "plugin replaced while it was served");
+                self.changed(name, facts, ChangeKind::Reloaded(plugin.facts.clone()));
+                State::Ready { plugin: new, refused: None }
+            }
+            Ok(None) => {
+                if refused.is_some() {
+                    info!(plugin = %name, "the files of the plugin are those that are loaded");
+                }
+                State::Ready { plugin: Arc::clone(plugin), refused: None }
+            }
+            Err(error) => self.keep(name, plugin, refused, &error, Some(facts)),
+        }
+    }
+
+    /// The loaded plugin goes on; `before` is why it did until now. With facts, what was refused is
+    /// another version, and others are told.
+    fn keep(
+        &self,
+        name: &PluginName,
+        plugin: &Arc<Plugin>,
+        before: Option<Refused>,
+        error: &LoadError,
+        other: Option<Facts>,
+    ) -> State {
+        let reason: Arc<str> = chain(error).into();
+        if before.is_none_or(|before| before.reason != reason) {
+            warn!(plugin = %name, serving = %plugin.facts, %reason, "what is in the plugin's folder is not served, the loaded version goes on");
+            if let Some(facts) = other {
+                self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
+            }
+        }
+        let refused = Some(Refused { reason, again: Instant::now() + TRY_AGAIN });
+        State::Ready { plugin: Arc::clone(plugin), refused }
+    }
+
+    /// The plugin is gone with its folder. One that is carried under the same name is another plugin,
+    /// with other grants, and does not slip into its place.
+    fn unload(&self, name: &PluginName, plugin: &Plugin, path: &Path) -> State {
+        let folder = path.parent().unwrap_or(path).to_owned();
+        let carried = match carried::find(name.as_str()) {
+            Some(_) => ", or restart to use the one of that name that this program carries",
+            None => "",
+        };
+        let reason: Arc<str> = chain(&LoadError::Removed { name: name.clone(), folder, carried }).into();
+        warn!(plugin = %name, %reason, "plugin unloaded");
+        self.changed(name, plugin.facts.clone(), ChangeKind::Rejected(reason.to_string()));
+        State::Refused { reason, again: None }
+    }
+}
+
+/// Whether refused files are to be tried again though they are still the same. A plugin that is not
+/// loaded at all is tried by whoever calls for it.
+fn due(state: &State) -> bool {
+    matches!(state, State::Ready { refused: Some(refused), .. } if refused.again <= Instant::now())
+}

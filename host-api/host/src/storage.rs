@@ -1,0 +1,186 @@
+//! A storage plugin as the store room sees it: [`port::backend::Backend`].
+//!
+//! Every question runs on the plugins' own thread, in an instance that is kept ([`crate::warm`]); each
+//! tail has one of its own. A plugin that was replaced meanwhile answers the next question in its new
+//! version, and its tails end so that they are made anew. Quarantine is not for storage: a cluster without
+//! its records is worse off than one whose records fail now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::plugin::PluginName;
+use port::backend::{About, Backend, BackendPage, Batch, Tail};
+use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
+use tokio::time::Instant;
+
+use crate::call::CallError;
+use crate::error::{LoadError, chain};
+use crate::host::{Core, PluginHost};
+use crate::load::Plugin;
+use crate::warm::{Ask, Warm};
+
+/// A storage backend that a plugin keeps.
+pub struct StoragePlugin {
+    host: Arc<PluginHost>,
+    name: PluginName,
+}
+
+/// Why there was no answer.
+enum NoAnswer {
+    Load(LoadError),
+    Call(CallError),
+    Stopped,
+}
+
+impl From<NoAnswer> for StoreError {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Load(LoadError::Stopped(_) | LoadError::Again { .. }) | NoAnswer::Stopped => {
+                Self::Unavailable("the plugin host does not serve the plugin now".to_owned())
+            }
+            NoAnswer::Load(error) => Self::Refused(chain(&error)),
+            NoAnswer::Call(error @ CallError::OtherKind { .. }) => Self::Refused(chain(&error)),
+            NoAnswer::Call(error) => Self::Unavailable(chain(&error)),
+        }
+    }
+}
+
+impl PluginHost {
+    /// The records that the plugin of this name keeps. Nothing is loaded yet.
+    pub fn storage(self: &Arc<Self>, name: PluginName) -> StoragePlugin {
+        StoragePlugin { host: Arc::clone(self), name }
+    }
+}
+
+impl StoragePlugin {
+    async fn ask<T: Send + 'static>(&self, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+        let name = self.name.clone();
+        let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
+        self.host.on_thread(work).await.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))
+    }
+}
+
+impl Core {
+    /// Asks an instance that is kept, or a new one.
+    async fn ask<T>(&self, name: &PluginName, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
+        let answer = self.ask_plugin(&plugin, ask).await;
+        self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
+        answer.map_err(NoAnswer::Call)?
+    }
+
+    async fn ask_plugin<T>(&self, plugin: &Plugin, ask: Ask<T>) -> Result<Result<T, StoreError>, CallError> {
+        let (callable, pool) = (&plugin.callable, &plugin.warm);
+        let name = || plugin.manifest.name.clone();
+        let wall = callable.provisions.limits.wall();
+        let began = Instant::now();
+        let Some(_turn) = pool.turn(wall).await else {
+            let concurrency = crate::warm::INSTANCES;
+            return Err(CallError::Busy { plugin: name(), waited: began.elapsed(), concurrency });
+        };
+        let engine = self.engine(&name())?;
+        let warm = match pool.take() {
+            Some(warm) => warm,
+            None => Warm::start(callable, engine).await?,
+        };
+        let (warm, answer) = warm.ask(engine, Duration::ZERO, ask).await?;
+        pool.put(warm);
+        Ok(answer)
+    }
+
+    async fn begin_tail(&self, name: &PluginName) -> Result<(Arc<Plugin>, Warm), StoreError> {
+        let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
+        let engine = self.engine(name).map_err(NoAnswer::Call)?;
+        let warm = Warm::start(&plugin.callable, engine).await.map_err(NoAnswer::Call)?;
+        Ok((plugin, warm))
+    }
+
+    /// Whether the plugin is the one that serves now.
+    fn serves(&self, plugin: &Arc<Plugin>) -> bool {
+        let serving = self.registry.find(&plugin.manifest.name).ok().flatten();
+        serving.is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
+    }
+}
+
+#[async_trait]
+impl Backend for StoragePlugin {
+    async fn open(&self) -> Result<About, StoreError> {
+        self.ask("open", Box::new(|instance, store| Box::pin(instance.open(store)))).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let key = key.clone();
+        let ask: Ask<_> =
+            Box::new(move |instance, store| Box::pin(async move { instance.get(store, &key).await }));
+        self.ask("get", ask).await
+    }
+
+    async fn range(
+        &self,
+        prefix: &Prefix,
+        from: Option<&Key>,
+        limit: u32,
+    ) -> Result<BackendPage, StoreError> {
+        let (prefix, from) = (prefix.clone(), from.cloned());
+        let ask: Ask<_> = Box::new(move |instance, store| {
+            Box::pin(async move { instance.range(store, &prefix, from.as_ref(), limit).await })
+        });
+        self.ask("range", ask).await
+    }
+
+    async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
+        let transaction = transaction.clone();
+        let ask: Ask<_> =
+            Box::new(move |instance, store| Box::pin(async move { instance.write(store, &transaction).await }));
+        self.ask("write", ask).await
+    }
+
+    async fn current(&self) -> Result<Revision, StoreError> {
+        self.ask("current", Box::new(|instance, store| Box::pin(instance.current(store)))).await
+    }
+
+    async fn tail(&self, after: Revision) -> Result<Box<dyn Tail>, StoreError> {
+        let name = self.name.clone();
+        let work = move |core: Arc<Core>| async move { core.begin_tail(&name).await };
+        let begun = self.host.on_thread(work).await;
+        let (plugin, warm) = begun.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))?;
+        Ok(Box::new(Following { host: Arc::clone(&self.host), plugin, warm: Some(warm), after }))
+    }
+}
+
+/// An instance that follows the changes.
+struct Following {
+    host: Arc<PluginHost>,
+    plugin: Arc<Plugin>,
+    /// Gone after an error.
+    warm: Option<Warm>,
+    after: Revision,
+}
+
+#[async_trait]
+impl Tail for Following {
+    async fn next(&mut self, limit: u32, wait: Duration) -> Result<Batch, StoreError> {
+        let ended = || StoreError::Unavailable("the instance that followed the changes has ended".to_owned());
+        let warm = self.warm.take().ok_or_else(ended)?;
+        let (plugin, after) = (Arc::clone(&self.plugin), self.after);
+        let work = move |core: Arc<Core>| async move {
+            if !core.serves(&plugin) {
+                return Err(StoreError::Unavailable("the plugin was replaced; following goes on anew".to_owned()));
+            }
+            let began = Instant::now();
+            let ask: Ask<_> =
+                Box::new(move |instance, store| Box::pin(instance.next(store, after, limit, wait)));
+            let engine = core.engine(&plugin.manifest.name).map_err(NoAnswer::Call)?;
+            let answer = warm.ask(engine, wait, ask).await;
+            core.tell_storage(&plugin, "next", began.elapsed(), answer.as_ref().err());
+            let (warm, batch) = answer.map_err(NoAnswer::Call)?;
+            batch.map(|batch| (warm, batch))
+        };
+        let (warm, batch) = self.host.on_thread(work).await.ok_or_else(ended)??;
+        self.warm = Some(warm);
+        self.after = batch.up_to;
+        Ok(batch)
+    }
+}

@@ -1,0 +1,138 @@
+//! Instances of storage backends that are kept from call to call: making one anew for each read would
+//! cost more than the read.
+//!
+//! An instance serves one call at a time. One that failed, whatever the reason, is never used again; nor
+//! is one that has served very many calls, or that nobody has needed for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use port::store::StoreError;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
+use wasmtime::Store;
+
+use crate::call::{CallError, CallState, Callable, settled};
+use crate::contract::Linked;
+use crate::contract::storage_backend::v1::Instance;
+use crate::engine::Engine;
+use crate::limit::Meter;
+
+/// Instances that answer at one time; more calls wait.
+pub(crate) const INSTANCES: u32 = 8;
+
+/// Calls one instance serves in its life.
+const CALLS_MAX: u32 = 10_000;
+
+/// How long an instance is kept that nobody needs.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What a backend is asked: a call of one of its functions.
+pub(crate) type Ask<T> = Box<
+    dyn for<'a> FnOnce(
+            &'a Instance,
+            &'a mut Store<CallState>,
+        ) -> BoxFuture<'a, wasmtime::Result<Result<T, StoreError>>>
+        + Send,
+>;
+
+/// An instance that is kept.
+pub(crate) struct Warm {
+    store: Store<CallState>,
+    instance: Instance,
+    meter: Arc<Meter>,
+    calls: u32,
+    used: Instant,
+}
+
+/// The instances of one plugin that have nothing to do.
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Warm>>,
+    turns: Semaphore,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let turns = Semaphore::new(usize::try_from(INSTANCES).unwrap_or(1));
+        Self { idle: Mutex::default(), turns }
+    }
+}
+
+impl Pool {
+    /// A turn, when there is one in time.
+    pub(crate) async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
+        timeout(wait, self.turns.acquire()).await.ok()?.ok()
+    }
+
+    /// The instance that was used last, if any is fit for another call.
+    pub(crate) fn take(&self) -> Option<Warm> {
+        let mut idle = self.idle.lock();
+        idle.retain(|warm| warm.used.elapsed() < IDLE);
+        idle.pop()
+    }
+
+    /// Takes back an instance that has answered.
+    pub(crate) fn put(&self, warm: Warm) {
+        if warm.calls < CALLS_MAX {
+            self.idle.lock().push(warm);
+        }
+    }
+}
+
+impl Warm {
+    /// A new instance of a storage backend.
+    ///
+    /// # Errors
+    /// [`CallError`] when it does not start, or is a plugin of another kind.
+    pub(crate) async fn start(callable: &Callable, engine: &Engine) -> Result<Self, CallError> {
+        let provisions = &callable.provisions;
+        let Linked::StorageBackendV1(linked) = &*callable.linked else {
+            return Err(CallError::OtherKind {
+                plugin: provisions.identity.name.clone(),
+                wanted: domain::plugin::ContractKind::StorageBackend.package(),
+            });
+        };
+        let _clock = engine.running();
+        let meter = Arc::new(Meter::default());
+        let mut store = provisions.store(engine, Vec::new(), &meter);
+        let starting = meter.count(linked.instantiate(&mut store));
+        let ended = timeout(provisions.limits.wall(), starting).await;
+        let instance = settled(store.data(), ended)?;
+        Ok(Self { store, instance, meter, calls: 0, used: Instant::now() })
+    }
+
+    /// Asks the instance something. `wait` is how long it was asked to wait, beside its limit.
+    ///
+    /// Dropped when it does not answer: what is given back may be used again.
+    ///
+    /// # Errors
+    /// [`CallError`] when it trapped or was stopped.
+    pub(crate) async fn ask<T>(
+        mut self,
+        engine: &Engine,
+        wait: Duration,
+        ask: Ask<T>,
+    ) -> Result<(Self, Result<T, StoreError>), CallError> {
+        let _clock = engine.running();
+        self.calls += 1;
+        self.meter.restart();
+        self.store.data_mut().renew();
+        self.store.set_epoch_deadline(1);
+        let wall = self.store.data().provisions.limits.wall() + wait;
+        let asking = self.meter.count(ask(&self.instance, &mut self.store));
+        let ended = timeout(wall, asking).await;
+        self.store.data().log.finish();
+        let answer = settled(self.store.data(), ended)?;
+        self.used = Instant::now();
+        // Where the host refused something, the operator is told of that.
+        let answer = match (answer, self.store.data().denied()) {
+            (Err(StoreError::Unavailable(_) | StoreError::Refused(_)), Some(denied)) => {
+                Err(StoreError::Refused(denied.to_owned()))
+            }
+            (answer, _) => answer,
+        };
+        Ok((self, answer))
+    }
+}
