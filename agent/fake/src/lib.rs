@@ -6,9 +6,11 @@
 //! contains them.
 //!
 //! The store has no twin here: `storage` has one in memory that keeps every promise of the port.
-//! [`FaultyStore`] wraps it, or any other store, and breaks what it is told to.
+//! [`FaultyStore`] wraps it, or any other store, and breaks what it is told to; [`FakeBackend`] is a
+//! storage backend over it that can break and lie.
 
 mod audit;
+mod backend;
 mod clock;
 mod cluster;
 mod dial;
@@ -19,6 +21,7 @@ mod random;
 mod store;
 
 pub use audit::FakeAudit;
+pub use backend::FakeBackend;
 pub use clock::FakeClock;
 pub use cluster::FakeView;
 pub use dial::{Dialled, FakeDial, Refusal};

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why the SQLite store cannot be opened. Nothing was changed in a file that is not ours.
+use port::store::StoreError;
+
+/// Why a store cannot be opened. Nothing was changed in a file that is not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder is not there and cannot be made.
@@ -106,5 +108,16 @@ pub enum OpenError {
     Interrupted {
         /// Which.
         path: PathBuf,
+    },
+    /// A backend that somebody else keeps does not open.
+    #[error(
+        "cannot {step} the storage backend; check its servers, and under `storage` in teleport.yaml their addresses and credentials"
+    )]
+    Backend {
+        /// Which step.
+        step: &'static str,
+        /// What it said.
+        #[source]
+        source: StoreError,
     },
 }

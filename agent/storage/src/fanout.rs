@@ -15,9 +15,12 @@ pub(crate) struct Fanout {
     watchers: HashMap<String, Vec<Watcher>>,
 }
 
-#[derive(Debug)]
-struct Watcher {
+/// The sending end of a watch.
+#[derive(Debug, Clone)]
+pub(crate) struct Watcher {
     sender: mpsc::Sender<Result<WatchEvent, StoreError>>,
+    /// It is told nothing of this revision or before.
+    after: Revision,
 }
 
 impl Fanout {
@@ -38,13 +41,16 @@ impl Fanout {
         if let Some(first) = missed.first().filter(|_| missed.len() > WATCH_QUEUE) {
             return Err(StoreError::Compacted(first.revision));
         }
-        // One place more than is used, for the last word to a watcher that fell behind.
-        let (sender, receiver) = mpsc::channel(WATCH_QUEUE + 1);
-        let watcher = Watcher { sender };
+        let (watcher, watch) = Watcher::after(Revision(0));
+        self.add(prefix, watcher, &missed);
+        Ok(watch)
+    }
+
+    /// Adds a watcher that exists already and has missed `missed`, unless that is too much for it.
+    pub(crate) fn add(&mut self, prefix: &Prefix, watcher: Watcher, missed: &[WatchEvent]) {
         if missed.iter().all(|event| watcher.tell(event)) {
             self.watchers.entry(prefix.as_str().to_owned()).or_default().push(watcher);
         }
-        Ok(Watch::new(receiver))
     }
 
     /// Tells a change to everyone it concerns.
@@ -77,8 +83,28 @@ impl Fanout {
 }
 
 impl Watcher {
+    /// A watcher of what follows a revision, and the watch it feeds.
+    pub(crate) fn after(after: Revision) -> (Self, Watch) {
+        // One place more than is used, for the last word to a watcher that fell behind.
+        let (sender, receiver) = mpsc::channel(WATCH_QUEUE + 1);
+        (Self { sender, after }, Watch::new(receiver))
+    }
+
+    /// From now on the watcher is told nothing of this revision or before.
+    pub(crate) fn skip_to(&mut self, after: Revision) {
+        self.after = after;
+    }
+
+    /// Waits until nobody listens any more.
+    pub(crate) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
     /// Queues a change; false when the watcher has gone or has just been let go.
-    fn tell(&self, event: &WatchEvent) -> bool {
+    pub(crate) fn tell(&self, event: &WatchEvent) -> bool {
+        if event.revision <= self.after {
+            return true;
+        }
         // Only the fan-out sends, so a place that is free now is free on the next line.
         if self.sender.capacity() > 1 {
             return self.sender.try_send(Ok(event.clone())).is_ok();
@@ -87,7 +113,8 @@ impl Watcher {
         false
     }
 
-    fn end(&self, revision: Revision) {
+    /// Tells the watcher to start over.
+    pub(crate) fn end(&self, revision: Revision) {
         // A watcher that has gone needs no last word.
         let _ = self.sender.try_send(Err(StoreError::Compacted(revision)));
     }
@@ -157,6 +184,17 @@ mod tests {
         let missed = vec![event(1, &["a"]); WATCH_QUEUE + 1];
         let refused = fanout.subscribe(&Prefix::all(), missed).err();
         assert_eq!(refused, Some(StoreError::Compacted(Revision(1))));
+    }
+
+    #[tokio::test]
+    async fn a_watcher_hears_nothing_from_before_it_began() {
+        let mut fanout = Fanout::default();
+        let (watcher, mut watch) = Watcher::after(Revision(2));
+        fanout.add(&Prefix::all(), watcher, &[]);
+        for revision in 1..=3 {
+            fanout.publish(&event(revision, &["a"]));
+        }
+        assert_eq!(revisions(&mut watch, 1).await, [3]);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! For tests and small tools. It answers at once and uses no thread, so it works on a paused clock;
 //! expired items are swept by a task on tokio's time and by the clock it was given.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
@@ -12,8 +12,8 @@ use domain::Timestamp;
 use parking_lot::Mutex;
 use port::clock::Clock;
 use port::store::{
-    Change, Condition, Item, Key, Operation, Page, Prefix, Revision, Store, StoreError, Transaction,
-    WATCH_QUEUE, Watch, WatchEvent, check_limits,
+    Change, Condition, Item, Key, Operation, Page, Prefix, Revision, Store, StoreError, Transaction, Watch,
+    WatchEvent, check_limits,
 };
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Settings;
 use crate::expiry::{Micros, is_past, rounded, to_micros};
 use crate::fanout::Fanout;
-use crate::history::{Due, Kept, Limits, size};
+use crate::ring::Ring;
 
 /// A store in memory. Dropping it ends its watches.
 pub struct MemoryStore {
@@ -37,11 +37,7 @@ struct Shared {
 struct State {
     items: BTreeMap<Key, Item>,
     revision: u64,
-    past: VecDeque<(Micros, WatchEvent)>,
-    /// Changes up to this revision are forgotten.
-    compacted: u64,
-    due: Due,
-    limits: Limits,
+    ring: Ring,
     fanout: Fanout,
 }
 
@@ -116,10 +112,7 @@ impl State {
         Self {
             items: BTreeMap::new(),
             revision: 0,
-            past: VecDeque::new(),
-            compacted: 0,
-            due: Due::default(),
-            limits: Limits::new(settings),
+            ring: Ring::new(settings, Revision(0)),
             fanout: Fanout::default(),
         }
     }
@@ -195,37 +188,20 @@ impl State {
 
     /// Remembers the changes and tells the watchers.
     fn tell(&mut self, events: Vec<WatchEvent>, now: Micros) {
-        self.due.count(&events);
-        for event in events {
-            self.fanout.publish(&event);
-            self.past.push_back((now, event));
+        for event in &events {
+            self.fanout.publish(event);
         }
-        if self.due.take(&self.limits) {
-            self.forget(now);
-        }
-    }
-
-    fn forget(&mut self, now: Micros) {
-        let newest_first = self.past.iter().rev().map(|(time, event)| Kept {
-            revision: event.revision,
-            bytes: size(event),
-            time: *time,
-        });
-        let Some(cutoff) = self.limits.cutoff(newest_first, now) else { return };
-        while self.past.pop_front_if(|(_, event)| event.revision <= cutoff).is_some() {}
-        self.compacted = self.compacted.max(cutoff.0);
+        self.ring.push(events, now);
     }
 
     fn watch(&mut self, prefix: &Prefix, from: Option<Revision>) -> Result<Watch, StoreError> {
         self.fanout.prune();
         let Some(from) = from else { return self.fanout.subscribe(prefix, Vec::new()) };
         // A revision still to come is one of another history: before this store was made anew.
-        if from.0 < self.compacted || from.0 > self.revision {
+        if from < self.ring.floor() || from.0 > self.revision {
             return Err(StoreError::Compacted(from));
         }
-        let missed = self.past.iter().map(|(_, event)| event);
-        let missed = missed.filter(|event| event.revision > from && prefix.contains(event.change.key()));
-        let missed = missed.take(WATCH_QUEUE + 1).cloned().collect();
+        let missed = self.ring.after(from, prefix);
         self.fanout.subscribe(prefix, missed)
     }
 
@@ -239,8 +215,6 @@ impl State {
             // Without conditions there is nothing that could fail.
             let _ = self.write(Transaction { conditions: Vec::new(), operations }, now);
         }
-        if self.past.front().is_some_and(|(time, _)| self.limits.is_stale(*time, now)) {
-            self.forget(now);
-        }
+        self.ring.forget_stale(now);
     }
 }

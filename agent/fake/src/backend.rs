@@ -1,0 +1,362 @@
+//! A storage backend that breaks, and lies, when told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use port::backend::{About, Backend, BackendPage, Batch, Tail};
+use port::store::{
+    Item, Key, Prefix, Revision, Store, StoreError, Transaction, VALUE_MAX, Watch, WatchEvent,
+};
+use tokio::sync::watch;
+
+use crate::fault::Fault;
+
+/// Changes an answer before it is given.
+type Lie<T> = Mutex<Option<Box<dyn Fn(&mut T) + Send>>>;
+
+/// The contract of storage backends over any store, one that keeps its promises until told otherwise.
+///
+/// Clones are the same backend.
+#[derive(Clone)]
+pub struct FakeBackend {
+    inner: Arc<dyn Store>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    about: Mutex<About>,
+    calls: Fault<StoreError>,
+    tails: Fault<StoreError>,
+    /// While set, no call answers.
+    hang: watch::Sender<bool>,
+    /// How often tails were told to break, and how.
+    cut: watch::Sender<Option<StoreError>>,
+    /// Acknowledges writes it does not do.
+    forgets: AtomicBool,
+    /// Revisions of other people's keys, which no tail tells.
+    foreign: Mutex<u64>,
+    pages: Lie<BackendPage>,
+    batches: Lie<Batch>,
+    writes: Lie<Revision>,
+    currents: Lie<Revision>,
+    /// How far each living tail's caller has come back for more.
+    positions: watch::Sender<BTreeMap<usize, Revision>>,
+    /// How many revisions a writer may be ahead of them.
+    lead: Mutex<Option<u64>>,
+    opened: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl FakeBackend {
+    /// A backend over this store.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        let about = About { description: "a fake backend".to_owned(), value_max: VALUE_MAX };
+        let shared = Shared {
+            about: Mutex::new(about),
+            calls: Fault::default(),
+            tails: Fault::default(),
+            hang: watch::Sender::new(false),
+            cut: watch::Sender::new(None),
+            forgets: AtomicBool::new(false),
+            foreign: Mutex::new(0),
+            pages: Mutex::default(),
+            batches: Mutex::default(),
+            writes: Mutex::default(),
+            currents: Mutex::default(),
+            positions: watch::Sender::new(BTreeMap::new()),
+            lead: Mutex::new(None),
+            opened: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        };
+        Self { inner, shared: Arc::new(shared) }
+    }
+
+    /// What it says it is from now on.
+    pub fn be(&self, about: About) {
+        *self.shared.about.lock() = about;
+    }
+
+    /// The next `times` calls of any kind, but of tails, fail with `error` and change nothing.
+    pub fn fail_calls(&self, times: usize, error: StoreError) {
+        self.shared.calls.set(times, error);
+    }
+
+    /// The next `times` tails fail to begin, at their first question, with `error`.
+    pub fn fail_tails(&self, times: usize, error: StoreError) {
+        self.shared.tails.set(times, error);
+    }
+
+    /// Every tail there is fails with `error`; later ones live.
+    pub fn cut_tails(&self, error: StoreError) {
+        self.shared.cut.send_replace(Some(error));
+    }
+
+    /// While set, no call and no tail answers.
+    pub fn hang(&self, hang: bool) {
+        self.shared.hang.send_replace(hang);
+    }
+
+    /// While set, writes are acknowledged with a revision and not done.
+    pub fn forget_writes(&self, forget: bool) {
+        self.shared.forgets.store(forget, Ordering::SeqCst);
+    }
+
+    /// Moves the revision as the keys of other programs do: tails hear nothing of it.
+    ///
+    /// Only what is asked for from then on knows; items keep the revisions they have, so this is for
+    /// tests in which nothing is written afterwards.
+    pub fn move_revision(&self, by: u64) {
+        *self.shared.foreign.lock() += by;
+    }
+
+    /// Changes every page from now on.
+    pub fn lie_in_pages(&self, lie: impl Fn(&mut BackendPage) + Send + 'static) {
+        *self.shared.pages.lock() = Some(Box::new(lie));
+    }
+
+    /// Changes every batch from now on.
+    pub fn lie_in_batches(&self, lie: impl Fn(&mut Batch) + Send + 'static) {
+        *self.shared.batches.lock() = Some(Box::new(lie));
+    }
+
+    /// Changes the revision of every write from now on.
+    pub fn lie_in_writes(&self, lie: impl Fn(&mut Revision) + Send + 'static) {
+        *self.shared.writes.lock() = Some(Box::new(lie));
+    }
+
+    /// Changes what is said to be the revision from now on.
+    pub fn lie_in_current(&self, lie: impl Fn(&mut Revision) + Send + 'static) {
+        *self.shared.currents.lock() = Some(Box::new(lie));
+    }
+
+    /// Tells the truth from now on, and works.
+    pub fn recover(&self) {
+        let shared = &self.shared;
+        shared.calls.clear();
+        shared.tails.clear();
+        self.hang(false);
+        self.forget_writes(false);
+        *shared.pages.lock() = None;
+        *shared.batches.lock() = None;
+        *shared.writes.lock() = None;
+        *shared.currents.lock() = None;
+    }
+
+    /// Writers wait when they are so many revisions ahead of a tail, so that no tail falls behind, however
+    /// busy the machine is.
+    pub fn keep_tails_close(&self, revisions: u64) {
+        *self.shared.lead.lock() = Some(revisions);
+    }
+
+    /// How many tails there are.
+    pub fn tails(&self) -> usize {
+        self.shared.positions.borrow().len()
+    }
+
+    /// How many tails there have been at one time, at most.
+    pub fn most_tails(&self) -> usize {
+        self.shared.most.load(Ordering::SeqCst)
+    }
+
+    /// How many tails were ever begun.
+    pub fn tails_begun(&self) -> usize {
+        self.shared.opened.load(Ordering::SeqCst)
+    }
+
+    async fn answer(&self) -> Result<(), StoreError> {
+        self.shared.unless_hanging().await;
+        self.shared.calls.take().map_or(Ok(()), Err)
+    }
+
+    fn shifted(&self, revision: Revision) -> Revision {
+        Revision(revision.0 + *self.shared.foreign.lock())
+    }
+
+    async fn stored_revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.inner.range(&Prefix::all(), None, 0).await?.revision)
+    }
+
+    async fn let_tails_come_up(&self, revision: Revision) {
+        let Some(lead) = *self.shared.lead.lock() else { return };
+        let wanted = Revision(revision.0.saturating_sub(lead));
+        let mut positions = self.shared.positions.subscribe();
+        // The sender lives as long as this backend.
+        let _ = positions.wait_for(|all| all.values().all(|position| *position >= wanted)).await;
+    }
+}
+
+impl Shared {
+    async fn unless_hanging(&self) {
+        // The sender lives as long as this backend.
+        let _ = self.hang.subscribe().wait_for(|hang| !hang).await;
+    }
+}
+
+fn lied<T>(lie: &Lie<T>, mut truth: T) -> T {
+    if let Some(lie) = &*lie.lock() {
+        lie(&mut truth);
+    }
+    truth
+}
+
+#[async_trait]
+impl Backend for FakeBackend {
+    async fn open(&self) -> Result<About, StoreError> {
+        self.answer().await?;
+        Ok(self.shared.about.lock().clone())
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.answer().await?;
+        self.inner.get(key).await
+    }
+
+    async fn range(
+        &self,
+        prefix: &Prefix,
+        from: Option<&Key>,
+        limit: u32,
+    ) -> Result<BackendPage, StoreError> {
+        self.answer().await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let page = self.inner.range(prefix, from, limit).await?;
+        let revision = self.shifted(page.revision);
+        let page = BackendPage { items: page.items, more: page.next.is_some(), revision };
+        Ok(lied(&self.shared.pages, page))
+    }
+
+    async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
+        self.answer().await?;
+        let transaction = if self.shared.forgets.load(Ordering::SeqCst) {
+            Transaction { conditions: transaction.conditions.clone(), operations: Vec::new() }
+        } else {
+            transaction.clone()
+        };
+        let revision = self.inner.write(transaction).await?;
+        self.let_tails_come_up(revision).await;
+        Ok(lied(&self.shared.writes, self.shifted(revision)))
+    }
+
+    async fn current(&self) -> Result<Revision, StoreError> {
+        self.answer().await?;
+        let revision = self.shifted(self.stored_revision().await?);
+        Ok(lied(&self.shared.currents, revision))
+    }
+
+    async fn tail(&self, after: Revision) -> Result<Box<dyn Tail>, StoreError> {
+        let number = self.shared.opened.fetch_add(1, Ordering::SeqCst);
+        self.shared.positions.send_modify(|positions| {
+            positions.insert(number, after);
+            self.shared.most.fetch_max(positions.len(), Ordering::SeqCst);
+        });
+        let mut cut = self.shared.cut.subscribe();
+        cut.mark_unchanged();
+        let backend = self.clone();
+        Ok(Box::new(FakeTail { backend, number, after, cut, watch: None, queue: VecDeque::new() }))
+    }
+}
+
+struct FakeTail {
+    backend: FakeBackend,
+    number: usize,
+    after: Revision,
+    cut: watch::Receiver<Option<StoreError>>,
+    watch: Option<Watch>,
+    /// Heard and not told yet.
+    queue: VecDeque<WatchEvent>,
+}
+
+impl Drop for FakeTail {
+    fn drop(&mut self) {
+        self.backend.shared.positions.send_modify(|positions| {
+            positions.remove(&self.number);
+        });
+    }
+}
+
+#[async_trait]
+impl Tail for FakeTail {
+    async fn next(&mut self, limit: u32, wait: Duration) -> Result<Batch, StoreError> {
+        self.backend.shared.unless_hanging().await;
+        let (number, after) = (self.number, self.after);
+        self.backend.shared.positions.send_modify(|positions| {
+            positions.insert(number, after);
+        });
+        if self.watch.is_none() {
+            self.begin().await?;
+        }
+        let mut cut = self.cut.clone();
+        tokio::select! {
+            biased;
+            _ = cut.changed() => Err(cut.borrow().clone().unwrap_or_else(stopped)),
+            batch = self.gather(limit, wait) => {
+                // What began to hang while this waited does not answer.
+                self.backend.shared.unless_hanging().await;
+                Ok(lied(&self.backend.shared.batches, batch?))
+            }
+        }
+    }
+}
+
+impl FakeTail {
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = self.backend.shared.tails.take() {
+            return Err(error);
+        }
+        let stored = self.backend.stored_revision().await?;
+        if self.after > self.backend.shifted(stored) {
+            return Err(StoreError::Compacted(self.after));
+        }
+        let from = self.after.min(stored);
+        self.watch = Some(self.backend.inner.watch(Prefix::all(), Some(from)).await?);
+        Ok(())
+    }
+
+    async fn gather(&mut self, limit: u32, wait: Duration) -> Result<Batch, StoreError> {
+        let watch = self.watch.as_mut().ok_or_else(stopped)?;
+        if self.queue.is_empty() {
+            match tokio::time::timeout(wait, watch.next()).await {
+                Ok(event) => self.queue.push_back(event.ok_or_else(stopped)??),
+                Err(_) => return Ok(Batch { events: Vec::new(), up_to: self.after }),
+            }
+        }
+        // The store queues the changes of a write before it tells its revision, so that whatever is
+        // not after this one is here to be had.
+        let whole = self.backend.stored_revision().await?;
+        while let Some(event) = at_once(watch) {
+            self.queue.push_back(event?);
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut events: Vec<WatchEvent> = Vec::new();
+        while let Some(event) = self.queue.front() {
+            let splits = events.last().is_some_and(|last| last.revision == event.revision);
+            if event.revision > whole || (events.len() >= limit && !splits) {
+                break;
+            }
+            events.extend(self.queue.pop_front());
+        }
+        // As careful as a backend may be: no further than the last change told.
+        self.after = events.last().map_or(self.after, |last| last.revision);
+        Ok(Batch { events, up_to: self.after })
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the fake backend's store has stopped".to_owned())
+}
+
+/// What the watch has to say without waiting.
+fn at_once(watch: &mut Watch) -> Option<Result<WatchEvent, StoreError>> {
+    // Without a budget: a queue that says "later" though it is not empty would end the story early.
+    let next = pin!(tokio::task::unconstrained(watch.next()));
+    match next.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(event) => event,
+        Poll::Pending => None,
+    }
+}
