@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use certs::bundle::Bundle;
 use domain::identity::SystemRole;
 use domain::name::HostId;
-use net::gate::Gate;
+use net::gate::{Gate, Stranger};
 use net::listen::{Accepted, Listener};
 use port::stream::{BoxedStream, Origin, Serve};
 use russh::keys::Certificate;
@@ -59,11 +59,13 @@ impl LinkServer {
                 accepted = listener.accept() => accepted,
                 () = shutdown.cancelled() => return,
             };
+            // Here, so that the oldest is the one that came first.
+            let stranger = self.gate.enter(accepted.peer.ip());
             let (server, shutdown) = (Arc::clone(&self), shutdown.clone());
             tokio::spawn(async move {
                 let Accepted { stream, peer, place, .. } = accepted;
                 tokio::select! {
-                    () = server.link(Box::new(stream), peer) => {}
+                    () = server.link(Box::new(stream), peer, stranger) => {}
                     () = shutdown.cancelled() => {}
                 }
                 drop(place);
@@ -83,7 +85,7 @@ impl LinkServer {
         config
     }
 
-    async fn link(&self, stream: BoxedStream, peer: SocketAddr) {
+    async fn link(&self, stream: BoxedStream, peer: SocketAddr, stranger: Stranger) {
         let known = Known::default();
         let handler = LinkHandler {
             check: self.check.clone(),
@@ -93,7 +95,6 @@ impl LinkServer {
             admitted: None,
             registered: None,
         };
-        let stranger = self.gate.enter(peer.ip());
         match serve(self.config(), stream, handler, stranger, known).await {
             End::Closed => tracing::debug!(%peer, "link closed"),
             End::TurnedOut(why) => tracing::debug!(%peer, ?why, "turned out a stranger on the tunnel port"),
@@ -105,7 +106,7 @@ impl LinkServer {
 #[async_trait]
 impl Serve for LinkServer {
     async fn serve(&self, stream: BoxedStream, origin: Origin) {
-        self.link(stream, origin.peer).await;
+        self.link(stream, origin.peer, self.gate.enter(origin.peer.ip())).await;
     }
 }
 

@@ -63,20 +63,21 @@ impl WebService {
                 accepted = listener.accept() => accepted,
                 () = shutdown.cancelled() => return,
             };
+            // Here, so that the oldest is the one that came first.
+            let stranger = self.gate.enter(accepted.peer.ip());
             let (service, shutdown) = (Arc::clone(&self), shutdown.clone());
             tokio::spawn(async move {
                 let ended = shutdown.clone();
                 tokio::select! {
-                    () = service.connection(accepted, shutdown) => {}
+                    () = service.connection(accepted, stranger, shutdown) => {}
                     () = ended.cancelled() => {}
                 }
             });
         }
     }
 
-    async fn connection(&self, accepted: Accepted, shutdown: CancellationToken) {
+    async fn connection(&self, accepted: Accepted, stranger: Stranger, shutdown: CancellationToken) {
         let Accepted { mut stream, peer, local, place } = accepted;
-        let stranger = self.gate.enter(peer.ip());
         // Another proxy may take this one for the auth server. What it says of its callers is not
         // believed here.
         let is_sound = tokio::select! {
