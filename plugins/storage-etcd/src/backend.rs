@@ -1,0 +1,148 @@
+//! One instance of the plugin: its members, leases and watch, over whatever world is outside.
+
+use teleport_plugin_sdk::storage_backend::{About, Failure, Revision, VALUE_MAX};
+
+use crate::envelope;
+use crate::key::{Keyspace, text};
+use crate::lease::Leases;
+use crate::members::{Call, Members, Repeat};
+use crate::outside::Outside;
+use crate::records::Pace;
+use crate::refusal::Problem;
+use crate::settings::Settings;
+use crate::tail::Tail;
+use crate::wire::{self, Range, Status};
+
+/// Bytes of an answer in which no value is.
+pub(crate) const SMALL: usize = 256 * 1024;
+
+/// The oldest etcd that has everything used here, `/v3/` and fragmented watches included.
+const OLDEST: (u64, u64) = (3, 4);
+
+/// An instance.
+#[derive(Debug)]
+pub struct Backend<O: Outside> {
+    pub(crate) outside: O,
+    pub(crate) members: Members,
+    pub(crate) space: Keyspace,
+    pub(crate) leases: Leases,
+    pub(crate) pace: Pace,
+    pub(crate) tail: Option<Tail<O::Stream>>,
+}
+
+impl<O: Outside> Backend<O> {
+    /// An instance that has reached nothing yet.
+    pub fn new(outside: O, settings: &Settings) -> Self {
+        Self {
+            outside,
+            members: Members::new(settings),
+            space: Keyspace::new(&settings.prefix),
+            leases: Leases::default(),
+            pace: Pace::default(),
+            tail: None,
+        }
+    }
+
+    /// Reaches etcd, and makes sure that it is new enough, has a majority and takes values as large as
+    /// there may be.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] when it cannot be used as it is, [`Failure::Unavailable`] when it cannot be
+    /// reached.
+    pub fn open(&mut self) -> Result<About, Failure> {
+        let body = self.call("/v3/maintenance/status", "{}", Repeat::Freely, SMALL).map_err(plain)?;
+        let Status { version } = wire::read(&body)?;
+        let member = self.members.good().to_owned();
+        if !is_new_enough(&version) {
+            return Err(Failure::Invalid(format!(
+                "etcd at {member} is version {version:?}; 3.4 or newer is needed: upgrade it"
+            )));
+        }
+        self.current()?;
+        let value_max = self.value_max()?;
+        let others = match self.members.count() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let prefix = String::from_utf8_lossy(&self.space.full("/")).into_owned();
+        Ok(About {
+            description: format!("etcd {version} at {member}{others}, keys below {prefix}"),
+            value_max,
+        })
+    }
+
+    /// The store's revision now, as a majority has it.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] and others.
+    pub fn current(&mut self) -> Result<Revision, Failure> {
+        self.revision_at(0).map_err(plain)
+    }
+
+    /// The store's revision now, if `at` is one that is still kept; zero is none in particular.
+    pub(crate) fn revision_at(&mut self, at: Revision) -> Result<Revision, Problem> {
+        let body = format!(r#"{{"key":"{}","revision":"{at}","keys_only":true}}"#, text(&self.space.own()));
+        let body = self.call("/v3/kv/range", &body, Repeat::Freely, SMALL)?;
+        Ok(wire::revision(wire::read::<Range<'_>>(&body)?.header)?)
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        path: &str,
+        body: &str,
+        repeat: Repeat,
+        answer_max: usize,
+    ) -> Result<Vec<u8>, Problem> {
+        self.members.call(&mut self.outside, Call { path, body, repeat, answer_max })
+    }
+
+    /// How large a value may be: etcd refuses requests by their size before it looks at them, so one is
+    /// sent that changes nothing because no version is negative.
+    fn value_max(&mut self) -> Result<u64, Failure> {
+        let own = text(&self.space.own());
+        let mut size = VALUE_MAX;
+        while size > 0 {
+            let value = text(&envelope::seal(Some(0), &vec![0; size]));
+            let body = format!(
+                r#"{{"compare":[{{"target":"VERSION","result":"LESS","key":"{own}","version":"0"}}],"success":[{{"request_put":{{"key":"{own}","value":"{value}"}}}}]}}"#
+            );
+            match self.call("/v3/kv/txn", &body, Repeat::Freely, SMALL) {
+                Ok(_) => return Ok(size as u64),
+                Err(Problem::Fail(Failure::TooLarge(_))) => size /= 2,
+                Err(problem) => return Err(plain(problem)),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// A problem where none of the special ones can be.
+pub(crate) fn plain(problem: Problem) -> Failure {
+    match problem {
+        Problem::Fail(failure) => failure,
+        Problem::TooMuch => wire::corrupt("an answer that is too large"),
+        Problem::Compacted | Problem::ToCome | Problem::LeaseOver => {
+            wire::corrupt("a refusal that does not fit what was asked")
+        }
+    }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|part| part.parse::<u64>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= OLDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers_not_texts() {
+        for new in ["3.4.0", "3.4.23", "3.10.1", "4.0.0-rc.1", "3.5"] {
+            assert!(is_new_enough(new), "{new}");
+        }
+        for old in ["3.3.27", "2.9", "", "x.y", "3"] {
+            assert!(!is_new_enough(old), "{old}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading and writing.
+
+use std::collections::BTreeMap;
+
+use teleport_plugin_sdk::storage_backend::{
+    Condition, Failure, Item, KEY_MAX, OPERATIONS_MAX, Operation, Page, Revision, VALUE_MAX,
+};
+
+use crate::backend::{Backend, SMALL, plain};
+use crate::condition::{self, State, States};
+use crate::envelope::Envelope;
+use crate::key::text;
+use crate::lease::Wanted;
+use crate::members::Repeat;
+use crate::outside::Outside;
+use crate::plan::{self, Plan};
+use crate::refusal::Problem;
+use crate::transaction::Transaction;
+use crate::wire::{self, Grant, Outcome, Range};
+
+/// Bytes of an answer with one value in it: a mebibyte in base64, a key, and room.
+const ONE: usize = 4 * 1024 * 1024;
+
+/// Bytes of an answer with a page in it.
+const PAGE: usize = 8 * 1024 * 1024;
+
+/// The most items asked for at once.
+const ITEMS_MAX: u32 = 1000;
+
+/// How often a write is tried whose records change meanwhile.
+const TRIES: usize = 16;
+
+/// How many records a condition is about are read with their values, beside each other.
+const VALUES_MAX: usize = 4;
+
+/// How many items to ask for at once, learned from the answers: etcd bounds their number, not their size.
+#[derive(Debug)]
+pub struct Pace(u32);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(ITEMS_MAX)
+    }
+}
+
+impl<O: Outside> Backend<O> {
+    /// One item, as of now.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] and others.
+    pub fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
+        let body = format!(r#"{{"key":"{}"}}"#, self.space.json(key));
+        let body = self.call("/v3/kv/range", &body, Repeat::Freely, ONE).map_err(plain)?;
+        let range: Range<'_> = wire::read(&body)?;
+        let item = range.kvs.first().map(|pair| pair.item(&self.space)).transpose()?;
+        let now = self.outside.now();
+        Ok(item.filter(|item| is_there(item, now)))
+    }
+
+    /// Items whose keys start with `prefix`, not before `start`, all of one moment.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] and others.
+    pub fn range(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        for _ in 0..TRIES {
+            match self.page(prefix, start, limit.max(1)) {
+                Ok(page) => return Ok(page),
+                // The moment of the first part is gone: once more, from its beginning.
+                Err(Problem::Compacted) => {}
+                Err(problem) => return Err(plain(problem)),
+            }
+        }
+        Err(Failure::Unavailable("etcd is compacted faster than a page can be read; try again".to_owned()))
+    }
+
+    /// One page: usually one answer, more only where all of it had expired.
+    fn page(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Problem> {
+        let mut span = self.space.below(prefix);
+        if let Some(start) = start {
+            span.start = span.start.max(self.space.full(start));
+        }
+        let now = self.outside.now();
+        let mut revision = 0;
+        loop {
+            let ask = limit.min(self.pace.0);
+            let body = format!(r#"{{{},"limit":"{ask}","revision":"{revision}"}}"#, span.json());
+            let body = match self.call("/v3/kv/range", &body, Repeat::Freely, PAGE) {
+                Err(Problem::TooMuch) if ask > 1 => {
+                    self.pace.0 = (ask / 8).max(1);
+                    continue;
+                }
+                other => other?,
+            };
+            if body.len() < PAGE / 8 {
+                self.pace.0 = (self.pace.0.saturating_mul(2)).min(ITEMS_MAX);
+            }
+            let range: Range<'_> = wire::read(&body)?;
+            if revision == 0 {
+                revision = wire::revision(range.header)?;
+            }
+            let mut items = Vec::with_capacity(range.kvs.len());
+            for pair in &range.kvs {
+                let item = pair.item(&self.space)?;
+                if is_there(&item, now) {
+                    items.push(item);
+                }
+            }
+            match range.kvs.last() {
+                Some(last) if items.is_empty() && range.more => {
+                    span.start = [last.key()?.as_slice(), b"\0"].concat()
+                }
+                _ => return Ok(Page { more: range.more && !items.is_empty(), items, revision }),
+            }
+        }
+    }
+
+    /// All operations in their order, if all conditions hold.
+    ///
+    /// # Errors
+    /// [`Failure::Conflict`] with the first condition that does not hold, [`Failure::TooLarge`]: nothing
+    /// was changed. After [`Failure::Unavailable`] it is not known whether it happened.
+    pub fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
+        check(conditions, operations)?;
+        let plan = Plan::new(conditions, operations, &self.space);
+        let keys = condition::keys(conditions);
+        let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, keys.len() > VALUES_MAX)).collect();
+        let mut comparisons = condition::timeless(conditions, &self.space);
+        let mut lease_was_over = false;
+        for _ in 0..TRIES {
+            let leases = self.leases_of(operations)?;
+            let actions = plan::json(&plan, operations, &leases, &self.space);
+            let transaction = Transaction::new(&comparisons, actions, &reads);
+            let answer = match self.call("/v3/kv/txn", &transaction.json, Repeat::Never, PAGE) {
+                Err(Problem::LeaseOver) if !lease_was_over => {
+                    self.leases.forget();
+                    lease_was_over = true;
+                    continue;
+                }
+                Err(Problem::LeaseOver) => {
+                    let text = "etcd forgets leases at once; look at its log, and try again";
+                    return Err(Failure::Unavailable(text.to_owned()));
+                }
+                other => other.map_err(plain)?,
+            };
+            let outcome: Outcome<'_> = wire::read(&answer)?;
+            let revision = wire::revision(outcome.header)?;
+            let Some(ranges) = transaction.refused(outcome) else { return Ok(revision) };
+            let states = self.states(&ranges)?;
+            if let Some(index) = condition::broken(conditions, &states, self.outside.now()) {
+                return Err(Failure::Conflict(index));
+            }
+            comparisons = condition::exact(conditions, &states, &self.space);
+        }
+        Err(Failure::Unavailable(format!(
+            "the records a write depends on changed {TRIES} times while it was tried; nothing was changed, try again"
+        )))
+    }
+
+    /// The lease of each put that has an end, by the number of the operation.
+    fn leases_of(&mut self, operations: &[Operation]) -> Result<BTreeMap<usize, u64>, Failure> {
+        let mut leases = BTreeMap::new();
+        for (index, operation) in operations.iter().enumerate() {
+            let Operation::Put { expires: Some(expires), .. } = operation else { continue };
+            let (now, monotonic) = (self.outside.now(), self.outside.monotonic());
+            let lease = match self.leases.of(*expires, now, monotonic) {
+                Ok(lease) => lease,
+                Err(wanted) => self.grant(wanted)?,
+            };
+            leases.insert(index, lease);
+        }
+        Ok(leases)
+    }
+
+    /// A new lease. One whose answer was lost ends by itself, so it may be asked for again.
+    fn grant(&mut self, wanted: Wanted) -> Result<u64, Failure> {
+        let asked = self.outside.monotonic();
+        let body = format!(r#"{{"TTL":"{}"}}"#, wanted.seconds);
+        let body = self.call("/v3/lease/grant", &body, Repeat::Freely, SMALL).map_err(plain)?;
+        let grant: Grant = wire::read(&body)?;
+        if grant.id.0 == 0 || grant.ttl.0 < wanted.seconds {
+            return Err(wire::corrupt("a lease shorter than was asked for"));
+        }
+        self.leases.keep(wanted, grant.id.0, asked);
+        Ok(grant.id.0)
+    }
+
+    fn read_of(&self, key: &str, keys_only: bool) -> String {
+        format!(r#"{{"request_range":{{"key":"{}","keys_only":{keys_only}}}}}"#, self.space.json(key))
+    }
+
+    /// What was read, with the ends of all that has one. An end is in the value; what was read without is
+    /// read again, a few at a time.
+    fn states(&mut self, ranges: &[Range<'_>]) -> Result<States, Failure> {
+        let (mut states, mut again) = (States::new(), Vec::new());
+        for pair in ranges.iter().flat_map(|range| &range.kvs) {
+            let value = pair.value()?;
+            let full = pair.key()?;
+            let key = self.space.ours(&full).ok_or_else(|| wire::corrupt("a key that was not asked for"))?;
+            let revision = pair.mod_revision.0;
+            if pair.lease.0 != 0 && value.is_empty() {
+                again.push(key);
+                continue;
+            }
+            let expires = if pair.lease.0 == 0 { None } else { Envelope::open(value)?.expires };
+            states.insert(key, State { revision, expires });
+        }
+        for keys in again.chunks(VALUES_MAX) {
+            let reads = keys.iter().map(|key| self.read_of(key, false)).collect();
+            let transaction = Transaction::new(&[], reads, &[]);
+            let body = self.call("/v3/kv/txn", &transaction.json, Repeat::Freely, PAGE).map_err(plain)?;
+            let outcome: Outcome<'_> = wire::read(&body)?;
+            let ranges = outcome.responses.into_iter().filter_map(|response| response.response_range);
+            for pair in ranges.flat_map(|range| range.kvs) {
+                let item = pair.item(&self.space)?;
+                states.insert(item.key, State { revision: item.revision, expires: item.expires });
+            }
+        }
+        Ok(states)
+    }
+}
+
+fn is_there(item: &Item, now: u64) -> bool {
+    item.expires.is_none_or(|end| end > now)
+}
+
+/// The contract's limits. The host keeps them; a request that is larger than etcd takes is refused by
+/// etcd.
+fn check(conditions: &[Condition], operations: &[Operation]) -> Result<(), Failure> {
+    let too_large = |what: &str| Err(Failure::TooLarge(what.to_owned()));
+    if conditions.len() > OPERATIONS_MAX || operations.len() > OPERATIONS_MAX {
+        return too_large("a write has at most 128 conditions and 128 operations");
+    }
+    for operation in operations {
+        match operation {
+            Operation::Put { key, .. } if key.len() > KEY_MAX => {
+                return too_large("a key has at most 1024 bytes");
+            }
+            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
+                return too_large("a value has at most 1 MiB");
+            }
+            Operation::DeleteRange(prefix) if !prefix.ends_with('/') => {
+                return Err(Failure::Invalid(format!(
+                    "the prefix {:?} does not end with a slash",
+                    text(prefix.as_bytes())
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
