@@ -11,7 +11,9 @@ use domain::plugin::capability::check_argv;
 use domain::plugin::limit::{self, Row, Unit};
 use domain::plugin::manifest::Wishes;
 use domain::plugin::publisher::PublicKey;
-use domain::plugin::{Capability, Digest, Grant, PluginName, Publisher, PublisherName};
+use domain::plugin::{
+    Capability, Destination, Digest, Grant, PluginName, Publisher, PublisherName, SecretLabel,
+};
 
 use crate::field::Field;
 use crate::section::{Section, unknown};
@@ -128,6 +130,12 @@ fn grants(section: &mut Section<'_>) -> Vec<Grant> {
     for (key, at, field) in section.pairs() {
         match Capability::parse(key) {
             Some(Capability::Process) => grants.extend(process(&field)),
+            Some(Capability::Http) => grants.extend(http(&field)),
+            Some(Capability::SecretReveal) => grants.extend(reveal(&field)),
+            Some(Capability::Kv) => grants.extend(field.flag().filter(|given| *given).map(|_| Grant::kv())),
+            Some(Capability::Secret) => {
+                field.problem("is granted by giving it: write it under `secrets` beside `grants`")
+            }
             None => section.report().problem(Some(at), field.key(), unknown(key, &names)),
         }
     }
@@ -138,6 +146,19 @@ fn grants(section: &mut Section<'_>) -> Vec<Grant> {
 fn process(field: &Field<'_>) -> Vec<Grant> {
     let commands = field.list().unwrap_or_default();
     commands.iter().filter_map(argv).map(Grant::process).collect()
+}
+
+/// A list of places, each a text.
+fn http(field: &Field<'_>) -> Vec<Grant> {
+    let place = |field: &Field<'_>| field.checked(Destination::parse(field.text()?));
+    let places = field.list().unwrap_or_default();
+    places.iter().filter_map(place).map(|destination| Grant::http(destination, false)).collect()
+}
+
+/// A list of labels.
+fn reveal(field: &Field<'_>) -> Vec<Grant> {
+    let label = |field: &Field<'_>| field.checked(SecretLabel::new(field.text()?));
+    field.list().unwrap_or_default().iter().filter_map(label).map(Grant::secret_reveal).collect()
 }
 
 /// A program and its arguments. No shell is involved, so one long text would not work.
