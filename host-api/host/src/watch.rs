@@ -228,7 +228,7 @@ mod tests {
 
     /// Waits for the kernel, which nobody can hurry.
     async fn told(watch: &Watch) {
-        tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("it is told");
+        timeout(Duration::from_secs(60), watch.next()).await.expect("it is told");
     }
 
     #[tokio::test]

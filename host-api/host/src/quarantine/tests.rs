@@ -131,7 +131,7 @@ fn without_a_number_of_strikes_there_is_no_quarantine() {
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {
-    Pass(u64),
+    Pass(u32),
     Admit,
     Strike(usize),
     Answer(usize),
@@ -140,7 +140,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0u64..40).prop_map(Step::Pass),
+        (0u32..40).prop_map(Step::Pass),
         Just(Step::Admit),
         Just(Step::Admit),
         any::<usize>().prop_map(Step::Strike),
