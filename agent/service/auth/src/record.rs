@@ -114,7 +114,7 @@ impl AuthService {
         let name = request.name;
         let is_there = self.deps.store.get(&key).await?.is_some();
         // A node that has fallen silent is listed no more, but still has its UUID.
-        if !is_there && !(kind == Kind::Node && self.is_held(&name).await?) {
+        if !(is_there || kind == Kind::Node && self.is_held(&name).await?) {
             return Err(AuthError::NotFound { kind, name });
         }
         let mut transaction = Transaction::default().then(Operation::Delete(key.clone()));
