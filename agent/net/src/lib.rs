@@ -15,6 +15,7 @@ pub mod hello;
 pub mod listen;
 pub mod preface;
 pub mod prompt;
+pub mod renewed;
 pub mod severable;
 pub mod splice;
 mod through;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use certs::bundle::Bundle;
 use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::Listener;
 use net::prompt::Prompt;
+use net::renewed::Renewed;
 use port::audit::Recorder;
 use port::clock::Clock;
 use port::cluster::ClusterView;
@@ -65,7 +65,7 @@ pub struct NodeService {
     pub(crate) door: Arc<Door>,
     pub(crate) labels: watch::Sender<LabelState>,
     pub(crate) announced: watch::Sender<Announced>,
-    config: ArcSwapOption<(u64, Arc<Config>)>,
+    config: Renewed<Arc<Config>>,
     gate: Arc<Gate>,
     kill: CancellationToken,
 }
@@ -86,12 +86,12 @@ impl NodeService {
         };
         let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
         Arc::new(Self {
+            config: Renewed::new(deps.identity.clone()),
             settings,
             deps,
             door,
             labels: watch::Sender::default(),
             announced: watch::Sender::new(Announced::NotYet),
-            config: ArcSwapOption::empty(),
             gate: Gate::new(),
             kill,
         })
@@ -164,20 +164,14 @@ impl NodeService {
         }
     }
 
-    /// The configuration for the identity of this moment; made anew when the identity was renewed.
     fn config(&self) -> Arc<Config> {
-        let bundle = Arc::clone(&self.deps.identity.borrow());
-        let serial = bundle.ssh_certificate.serial();
-        if let Some(current) = self.config.load_full().filter(|current| current.0 == serial) {
-            return Arc::clone(&current.1);
-        }
-        let settings = ServerSettings {
-            algorithms: self.settings.algorithms.clone(),
-            keep_alive: self.settings.keep_alive,
-        };
-        let config = ssh::server_config(&bundle, &settings);
-        self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
-        config
+        self.config.now(|bundle| {
+            let settings = ServerSettings {
+                algorithms: self.settings.algorithms.clone(),
+                keep_alive: self.settings.keep_alive,
+            };
+            ssh::server_config(bundle, &settings)
+        })
     }
 }
 

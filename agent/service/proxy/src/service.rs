@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use certs::bundle::Bundle;
 use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::{Accepted, Listener};
 use net::prompt::Prompt;
+use net::renewed::Renewed;
 use port::audit::Recorder;
 use port::clock::Clock;
 use port::cluster::ClusterView;
@@ -45,7 +45,7 @@ pub struct ProxyService {
     pub(crate) settings: Settings,
     pub(crate) deps: Deps,
     pub(crate) door: Arc<Door>,
-    config: ArcSwapOption<(u64, Arc<Config>)>,
+    config: Renewed<Arc<Config>>,
     gate: Arc<Gate>,
 }
 
@@ -61,7 +61,8 @@ impl ProxyService {
             ..Context::default()
         };
         let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
-        Arc::new(Self { settings, deps, door, config: ArcSwapOption::empty(), gate: Gate::new() })
+        let config = Renewed::new(deps.identity.clone());
+        Arc::new(Self { settings, deps, door, config, gate: Gate::new() })
     }
 
     /// Serves a listener until told to stop accepting; connections go on until `kill`.
@@ -107,19 +108,13 @@ impl ProxyService {
         }
     }
 
-    /// The configuration for the identity of this moment; made anew when the identity was renewed.
     fn config(&self) -> Arc<Config> {
-        let bundle = Arc::clone(&self.deps.identity.borrow());
-        let serial = bundle.ssh_certificate.serial();
-        if let Some(current) = self.config.load_full().filter(|current| current.0 == serial) {
-            return Arc::clone(&current.1);
-        }
-        let settings = ServerSettings {
-            algorithms: self.settings.algorithms.clone(),
-            keep_alive: self.settings.keep_alive,
-        };
-        let config = ssh::server_config(&bundle, &settings);
-        self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
-        config
+        self.config.now(|bundle| {
+            let settings = ServerSettings {
+                algorithms: self.settings.algorithms.clone(),
+                keep_alive: self.settings.keep_alive,
+            };
+            ssh::server_config(bundle, &settings)
+        })
     }
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use certs::bundle::Bundle;
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use net::gate::{Gate, Stranger};
 use net::listen::{Accepted, Listener};
+use net::renewed::Renewed;
 use port::stream::{BoxedStream, Origin, Serve};
 use russh::keys::Certificate;
 use russh::server::{Auth, Config, Handle, Session};
@@ -26,9 +26,8 @@ use crate::settings::LinkSettings;
 pub struct LinkServer {
     check: HostCheck,
     registry: Arc<Registry>,
-    identity: watch::Receiver<Arc<Bundle>>,
     settings: ServerSettings,
-    config: ArcSwapOption<(u64, Arc<Config>)>,
+    config: Renewed<Arc<Config>>,
     gate: Arc<Gate>,
 }
 
@@ -42,14 +41,7 @@ impl LinkServer {
         identity: watch::Receiver<Arc<Bundle>>,
     ) -> Arc<Self> {
         let settings = ServerSettings { algorithms: settings.algorithms, keep_alive: settings.keep_alive };
-        Arc::new(Self {
-            check,
-            registry,
-            identity,
-            settings,
-            config: ArcSwapOption::empty(),
-            gate: Gate::new(),
-        })
+        Arc::new(Self { check, registry, settings, config: Renewed::new(identity), gate: Gate::new() })
     }
 
     /// Serves a listener until told to stop; links end with it.
@@ -73,16 +65,8 @@ impl LinkServer {
         }
     }
 
-    /// The configuration for the identity of this moment; made anew when the identity was renewed.
     fn config(&self) -> Arc<Config> {
-        let bundle = Arc::clone(&self.identity.borrow());
-        let serial = bundle.ssh_certificate.serial();
-        if let Some(current) = self.config.load_full().filter(|current| current.0 == serial) {
-            return Arc::clone(&current.1);
-        }
-        let config = ssh::tunnel_server_config(&bundle, &self.settings);
-        self.config.store(Some(Arc::new((serial, Arc::clone(&config)))));
-        config
+        self.config.now(|bundle| ssh::tunnel_server_config(bundle, &self.settings))
     }
 
     async fn link(&self, stream: BoxedStream, peer: SocketAddr, stranger: Stranger) {

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use axum::Router;
 use certs::bundle::Bundle;
 use net::gate::{Gate, Stranger};
 use net::hello::{self, Rewound};
 use net::listen::{Accepted, Listener};
+use net::renewed::Renewed;
 use port::stream::{BoxedStream, Origin, Serve};
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
@@ -38,7 +38,7 @@ pub struct WebService {
     deps: Deps,
     router: Router,
     browsers: Arc<ServerConfig>,
-    agents: ArcSwapOption<(u64, Arc<ServerConfig>)>,
+    agents: Renewed<Arc<ServerConfig>>,
     gate: Arc<Gate>,
     pub(crate) turn: Turn,
 }
@@ -52,7 +52,7 @@ impl WebService {
         let browsers = net::tls::web_server(&settings.certificates)?;
         let settings = Arc::new(settings);
         let router = crate::webapi::router(Arc::clone(&settings));
-        let (agents, gate, turn) = (ArcSwapOption::empty(), Gate::new(), Turn::default());
+        let (agents, gate, turn) = (Renewed::new(deps.identity.clone()), Gate::new(), Turn::default());
         Ok(Arc::new(Self { settings, deps, router, browsers, agents, gate, turn }))
     }
 
@@ -162,16 +162,8 @@ impl WebService {
         }
     }
 
-    /// The configuration for the identity of this moment; made anew when the identity was renewed.
     fn agent_config(&self) -> Result<Arc<ServerConfig>, WebError> {
-        let bundle = Arc::clone(&self.deps.identity.borrow());
-        let serial = bundle.ssh_certificate.serial();
-        if let Some(current) = self.agents.load_full().filter(|current| current.0 == serial) {
-            return Ok(Arc::clone(&current.1));
-        }
-        let config = net::tls::server(&bundle, &[net::alpn::TUNNEL])?;
-        self.agents.store(Some(Arc::new((serial, Arc::clone(&config)))));
-        Ok(config)
+        self.agents.get(|bundle| Ok(net::tls::server(bundle, &[net::alpn::TUNNEL])?))
     }
 
     /// Plain HTTP where it is wanted; elsewhere an answer a person can read.
