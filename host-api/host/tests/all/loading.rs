@@ -7,19 +7,10 @@ use domain::plugin::Digest;
 use plugin_host::{LoadError, PlaceError, PluginHost, PluginState};
 use port::label::LabelProvider as _;
 
-use crate::bed::{Bed, guest, label, manifest, manifest_with_process, no_call, refusal};
+use crate::bed::{Bed, guest, label, manifest, manifest_with_process, no_call, refusal, released};
 
 fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// The component with a manifest in it, as plugins are released.
-fn released(wasm: &[u8], manifest: &str) -> Vec<u8> {
-    // Padded numbers are as good as short ones (WebAssembly core specification 5.2.2).
-    let number = |n: usize| [(n & 0x7f) as u8 | 0x80, (n >> 7) as u8];
-    let name = b"teleport:manifest";
-    let body = [&number(name.len()), &name[..], manifest.as_bytes()].concat();
-    [wasm, &[0], &number(body.len()), &body].concat()
 }
 
 #[tokio::test]

@@ -15,5 +15,7 @@ mod compiler;
 mod hostile;
 mod isolation;
 mod loading;
+mod quarantine;
+mod reload;
 mod signature;
 mod tutorial;
