@@ -211,9 +211,10 @@ impl Running {
             if let Some(spool) = spool.take() {
                 deliver(spool, &member, &tokens, &mut self.agents);
             }
-            let plugins = plugin::host(&host, data, &settings.plugins)?;
+            let (member, watchdog) = (&member, &self.watchdog);
+            let plugins = plugin::Starting { host: &host, data, settings, member, watchdog };
+            let plugins = plugins.start(&node.dynamic_labels, &tokens, &mut self.agents)?;
             self.plugins = Some(Arc::clone(&plugins));
-            plugin::check(&plugins, &node.dynamic_labels).await;
             let proxies = proxies(settings, &membership.servers).await;
             let listener = self.bind_node(node, &proxies, bound.max).await?;
             let server = membership.servers.first().map(String::as_str).unwrap_or_default();
