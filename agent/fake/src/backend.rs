@@ -25,11 +25,11 @@ type Lie<T> = Mutex<Option<Box<dyn Fn(&mut T) + Send>>>;
 /// Clones are the same backend.
 #[derive(Clone)]
 pub struct FakeBackend {
-    inner: Arc<dyn Store>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    inner: Mutex<Arc<dyn Store>>,
     about: Mutex<About>,
     calls: Fault<StoreError>,
     tails: Fault<StoreError>,
@@ -39,8 +39,6 @@ struct Shared {
     cut: watch::Sender<Option<StoreError>>,
     /// Acknowledges writes it does not do.
     forgets: AtomicBool,
-    /// Revisions of other people's keys, which no tail tells.
-    foreign: Mutex<u64>,
     pages: Lie<BackendPage>,
     batches: Lie<Batch>,
     writes: Lie<Revision>,
@@ -58,13 +56,13 @@ impl FakeBackend {
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let about = About { description: "a fake backend".to_owned(), value_max: VALUE_MAX };
         let shared = Shared {
+            inner: Mutex::new(inner),
             about: Mutex::new(about),
             calls: Fault::default(),
             tails: Fault::default(),
             hang: watch::Sender::new(false),
             cut: watch::Sender::new(None),
             forgets: AtomicBool::new(false),
-            foreign: Mutex::new(0),
             pages: Mutex::default(),
             batches: Mutex::default(),
             writes: Mutex::default(),
@@ -74,7 +72,7 @@ impl FakeBackend {
             opened: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         };
-        Self { inner, shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared) }
     }
 
     /// What it says it is from now on.
@@ -109,10 +107,20 @@ impl FakeBackend {
 
     /// Moves the revision as the keys of other programs do: tails hear nothing of it.
     ///
-    /// Only what is asked for from then on knows; items keep the revisions they have, so this is for
-    /// tests in which nothing is written afterwards.
-    pub fn move_revision(&self, by: u64) {
-        *self.shared.foreign.lock() += by;
+    /// # Errors
+    /// Those of the store below.
+    pub async fn move_revision(&self, by: u64) -> Result<(), StoreError> {
+        for _ in 0..by {
+            self.inner().write(Transaction::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps its records in another store from now on, as after a backup was restored. Tails there are
+    /// find that their revision is none of this history.
+    pub fn restore(&self, inner: Arc<dyn Store>) {
+        *self.shared.inner.lock() = inner;
+        self.cut_tails(StoreError::Compacted(Revision(0)));
     }
 
     /// Changes every page from now on.
@@ -174,12 +182,12 @@ impl FakeBackend {
         self.shared.calls.take().map_or(Ok(()), Err)
     }
 
-    fn shifted(&self, revision: Revision) -> Revision {
-        Revision(revision.0 + *self.shared.foreign.lock())
+    fn inner(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.shared.inner.lock())
     }
 
     async fn stored_revision(&self) -> Result<Revision, StoreError> {
-        Ok(self.inner.range(&Prefix::all(), None, 0).await?.revision)
+        Ok(self.inner().range(&Prefix::all(), None, 0).await?.revision)
     }
 
     async fn let_tails_come_up(&self, revision: Revision) {
@@ -214,7 +222,7 @@ impl Backend for FakeBackend {
 
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         self.answer().await?;
-        self.inner.get(key).await
+        self.inner().get(key).await
     }
 
     async fn range(
@@ -225,8 +233,8 @@ impl Backend for FakeBackend {
     ) -> Result<BackendPage, StoreError> {
         self.answer().await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let page = self.inner.range(prefix, from, limit).await?;
-        let revision = self.shifted(page.revision);
+        let page = self.inner().range(prefix, from, limit).await?;
+        let revision = page.revision;
         let page = BackendPage { items: page.items, more: page.next.is_some(), revision };
         Ok(lied(&self.shared.pages, page))
     }
@@ -238,14 +246,14 @@ impl Backend for FakeBackend {
         } else {
             transaction.clone()
         };
-        let revision = self.inner.write(transaction).await?;
+        let revision = self.inner().write(transaction).await?;
         self.let_tails_come_up(revision).await;
-        Ok(lied(&self.shared.writes, self.shifted(revision)))
+        Ok(lied(&self.shared.writes, revision))
     }
 
     async fn current(&self) -> Result<Revision, StoreError> {
         self.answer().await?;
-        let revision = self.shifted(self.stored_revision().await?);
+        let revision = self.stored_revision().await?;
         Ok(lied(&self.shared.currents, revision))
     }
 
@@ -309,12 +317,7 @@ impl FakeTail {
         if let Some(error) = self.backend.shared.tails.take() {
             return Err(error);
         }
-        let stored = self.backend.stored_revision().await?;
-        if self.after > self.backend.shifted(stored) {
-            return Err(StoreError::Compacted(self.after));
-        }
-        let from = self.after.min(stored);
-        self.watch = Some(self.backend.inner.watch(Prefix::all(), Some(from)).await?);
+        self.watch = Some(self.backend.inner().watch(Prefix::all(), Some(self.after)).await?);
         Ok(())
     }
 

@@ -49,7 +49,9 @@ pub struct Subject {
     pub clock: Arc<dyn Clock>,
     /// Moves that clock forward, or waits when it cannot be moved.
     pub advance: Box<dyn Fn(Duration) + Send + Sync>,
-    /// After so many further changes the store no longer keeps a revision.
+    /// After so many further changes the store no longer keeps a revision. For a store over a backend:
+    /// once its ring has forgotten the revision and either the backend has as well, or more has happened
+    /// since than a watcher's queue holds. Its tail must have come that far, so writers must not outrun it.
     pub forgets_after: usize,
     /// Kept until the case is over: a folder, a server.
     pub keep: Box<dyn Any + Send + Sync>,

@@ -12,7 +12,7 @@ use teleport_storage::{MemoryStore, RemoteSettings, RemoteStore, Settings};
 
 async fn open() -> Subject {
     let clock = FakeClock::new();
-    let kept = Settings { history: 4096, sweep: Duration::from_millis(20), ..Settings::default() };
+    let kept = Settings { history: 4 * WATCH_QUEUE, sweep: Duration::from_millis(20), ..Settings::default() };
     let backend = FakeBackend::new(Arc::new(MemoryStore::with(Arc::new(clock.clone()), kept)));
     // The ring must have forgotten as well when the suite thinks so, on however busy a machine.
     backend.keep_tails_close(4);
@@ -24,8 +24,8 @@ async fn open() -> Subject {
         store: Arc::new(store),
         clock: Arc::new(clock),
         advance: Box::new(move |by| told.advance(by)),
-        // Once it is out of the ring, and out of the backend's own past or out of what a watcher is read.
-        forgets_after: WATCH_QUEUE,
+        // Out of the ring, and more than a watcher is read: the backend itself keeps it all.
+        forgets_after: WATCH_QUEUE + 2 * 1024,
         keep: Box::new(()),
     }
 }

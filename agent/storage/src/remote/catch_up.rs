@@ -26,7 +26,8 @@ const IDLE_MIN: Duration = Duration::from_millis(20);
 /// Begins a watch from a revision that has been, but that the ring does not reach back to.
 ///
 /// # Errors
-/// [`StoreError::Compacted`] when the backend no longer keeps it, or when too many are catching up.
+/// [`StoreError::Compacted`] when the backend no longer keeps it, when more has happened since than a
+/// watcher's queue holds, or when too many are catching up.
 pub(super) async fn begin(shared: &Arc<Shared>, prefix: Prefix, from: Revision) -> Result<Watch, StoreError> {
     let permit = Arc::clone(&shared.catch_ups).acquire_owned();
     let Ok(Ok(permit)) = tokio::time::timeout(FIRST_WAIT, permit).await else {
@@ -39,9 +40,18 @@ pub(super) async fn begin(shared: &Arc<Shared>, prefix: Prefix, from: Revision) 
     let tail = shared.caller.tail(from).await.map_err(as_asked)?;
     let (watcher, watch) = Watcher::after(from);
     let mut late = Late { prefix, tail, left: WATCH_QUEUE, _permit: permit };
-    // The first answer says whether the backend still keeps what is asked for.
-    let still_late = late.step(shared, watcher, FIRST_WAIT).await.map_err(as_asked)?;
-    if let Some(watcher) = still_late {
+    // The first answer says whether the backend still keeps what is asked for. More of them follow
+    // while there is more to read, so that who has missed too much is told here rather than later.
+    let began = Instant::now();
+    let mut waiting = Some(watcher);
+    while let Some(watcher) = waiting.take() {
+        let behind = late.tail.after;
+        waiting = late.step(shared, watcher, FIRST_WAIT).await.map_err(as_asked)?;
+        if late.tail.after == behind || began.elapsed() > shared.settings.patience {
+            break;
+        }
+    }
+    if let Some(watcher) = waiting {
         shared.spawn(late.go_on(Arc::clone(shared), watcher));
     }
     Ok(watch)

@@ -41,6 +41,9 @@ async fn run(shared: &Shared, backoff: &mut Backoff, lost: &mut bool) -> Result<
         start_over(shared).await?;
         *lost = false;
     }
+    // A backup that was restored may know the revision we are at and yet tell another story of it. The
+    // servers were down for that, so it is enough to look before each tail: damage here means start over.
+    shared.caller.current().await?;
     let after = shared.state.lock().told();
     let mut tail = shared.caller.tail(after).await?;
     loop {
