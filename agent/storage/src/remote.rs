@@ -15,6 +15,7 @@
 //! be reached: on a shared etcd it is moved by other people's keys as well.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -78,7 +79,8 @@ impl Shared {
 }
 
 impl RemoteStore {
-    /// Opens the backend and begins to follow its changes. Must be called inside tokio.
+    /// Opens the backend and begins to follow its changes: when this returns, it has agreed to tell them.
+    /// Must be called inside tokio.
     ///
     /// # Errors
     /// [`OpenError::Backend`]: its source is [`StoreError::Refused`] when only a change of the
@@ -92,6 +94,9 @@ impl RemoteStore {
         let failed = |step| move |source| OpenError::Backend { step, source };
         let about = caller.open().await.map_err(failed("open"))?;
         let told = caller.current().await.map_err(failed("read the revision of"))?;
+        // Whoever could only read and write would be found out by stale caches: so watching is tried too.
+        let mut tail = caller.tail(told).await.map_err(failed("follow the changes of"))?;
+        let first = tail.next(Duration::ZERO).await.map_err(failed("follow the changes of"))?;
         tracing::info!(backend = %about.description, "the store is open");
         if about.value_max < VALUE_MAX {
             let largest = about.value_max;
@@ -107,7 +112,8 @@ impl RemoteStore {
             opened: Instant::now(),
             tasks: Mutex::new(JoinSet::new()),
         });
-        shared.spawn(follow::follow(Arc::clone(&shared), random));
+        shared.state.lock().tell(first, tail.after, shared.now());
+        shared.spawn(follow::follow(Arc::clone(&shared), random, tail));
         Ok(Self { shared, about })
     }
 

@@ -173,6 +173,9 @@ async fn restores_a_backup(heard_first: bool) {
         assert_eq!(store.told(), later);
     }
     backend.restore(memory(100));
+    if !heard_first {
+        backend.cut_tails(broken());
+    }
     let early = store.put(key("x"), "1".into(), None).await;
     assert!(matches!(early, Err(StoreError::Corrupt(_))), "until the tail has noticed");
     assert!(is_told_to_start_over(&mut watch).await);
@@ -326,6 +329,9 @@ async fn opening_says_why_it_failed() {
     backend.fail_calls(1, refused.clone());
     let error = try_open(&backend, RemoteSettings::default()).await.err().unwrap();
     assert_eq!(source(error), refused);
+    backend.fail_tails(1, refused.clone());
+    let error = try_open(&backend, RemoteSettings::default()).await.err().unwrap();
+    assert_eq!(source(error), refused, "who cannot watch is no store");
     backend.hang(true);
     let began = Instant::now();
     let error = try_open(&backend, RemoteSettings::default()).await.err().unwrap();

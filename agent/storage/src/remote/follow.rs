@@ -4,7 +4,6 @@
 //! backend no longer keeps that revision, or what it told makes no sense, watchers are told to start
 //! over: hearing of a change twice is nothing, missing one is not allowed.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,46 +13,46 @@ use port::store::StoreError;
 use tokio::time::Instant;
 
 use crate::remote::Shared;
+use crate::remote::caller::Followed;
 
 /// The least time between two questions when the first brought nothing: a backend that does not wait
 /// must not keep a core busy.
 const IDLE_MIN: Duration = Duration::from_millis(20);
 
-/// Follows the backend; never ends by itself.
-pub(super) async fn follow(shared: Arc<Shared>, random: Arc<dyn Random>) {
+/// Follows the backend, first with this tail; never ends by itself.
+pub(super) async fn follow(shared: Arc<Shared>, random: Arc<dyn Random>, first: Followed) {
     let settings = &shared.settings;
     let mut backoff = Backoff::new(settings.retry_first, settings.retry_max);
-    let mut lost = false;
+    let mut next = Ok(first);
     loop {
-        let Err(error) = run(&shared, &mut backoff, &mut lost).await;
-        lost |= matches!(error, StoreError::Compacted(_) | StoreError::Corrupt(_));
-        let wait = backoff.failed(random.uniform());
+        let error = match next {
+            Ok(tail) => run(&shared, &mut backoff, tail).await,
+            Err(error) => error,
+        };
+        let lost = matches!(error, StoreError::Compacted(_) | StoreError::Corrupt(_));
         if shared.caller.pulse.tail(Some(error.clone())) {
             tracing::warn!(%error, "watchers of the store hear nothing new; it keeps trying");
         }
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(backoff.failed(random.uniform())).await;
+        next = match lost {
+            true => start_over(&shared, error).await,
+            false => go_on(&shared).await,
+        };
     }
 }
 
-/// One tail, until it fails. `lost` says that the last one left a gap.
-async fn run(shared: &Shared, backoff: &mut Backoff, lost: &mut bool) -> Result<Infallible, StoreError> {
-    if *lost {
-        start_over(shared).await?;
-        *lost = false;
-    }
-    // A backup that was restored may know the revision we are at and yet tell another story of it. The
-    // servers were down for that, so it is enough to look before each tail: damage here means start over.
-    shared.caller.current().await?;
-    let after = shared.state.lock().told();
-    let mut tail = shared.caller.tail(after).await?;
+/// Brings in what the tail tells until it fails, and says why.
+async fn run(shared: &Shared, backoff: &mut Backoff, mut tail: Followed) -> StoreError {
     loop {
         let asked = Instant::now();
         let mark = shared.caller.seen.mark();
-        let events = tail.next(shared.settings.wait).await?;
-        let (told, nothing) = (tail.after, events.is_empty());
-        // Others may have seen more by now, so only its own word counts here.
-        shared.caller.seen.told(mark, told);
-        shared.state.lock().tell(events, told, shared.now());
+        let events = match tail.next(shared.settings.wait).await {
+            Ok(events) => events,
+            Err(error) => return error,
+        };
+        let nothing = events.is_empty();
+        shared.caller.seen.told(mark, tail.after);
+        shared.state.lock().tell(events, tail.after, shared.now());
         backoff.succeeded();
         if shared.caller.pulse.tail(None) {
             tracing::info!("watchers of the store hear of changes again");
@@ -64,13 +63,23 @@ async fn run(shared: &Shared, backoff: &mut Backoff, lost: &mut bool) -> Result<
     }
 }
 
-/// Takes the backend as it is now and tells all watchers to list again.
-async fn start_over(shared: &Shared) -> Result<(), StoreError> {
+/// A tail from where the last one stopped.
+async fn go_on(shared: &Shared) -> Result<Followed, StoreError> {
+    // A backup that was restored may know the revision we are at and yet tell another story of it. The
+    // servers were down for that, so it is enough to look before each tail: damage here means start over.
+    shared.caller.current().await?;
+    let after = shared.state.lock().told();
+    shared.caller.tail(after).await
+}
+
+/// Takes the backend as it is now and tells all watchers to list again, because of `gap`. While the
+/// backend does not answer, the gap stays what is wrong.
+async fn start_over(shared: &Shared, gap: StoreError) -> Result<Followed, StoreError> {
     let before = shared.caller.seen.revision();
-    let revision = shared.caller.begin_again().await?;
+    let Ok(revision) = shared.caller.begin_again().await else { return Err(gap) };
     if revision < before {
         tracing::warn!(%before, %revision, "the store's backend went back in time; was a backup restored?");
     }
     shared.state.lock().restart(revision);
-    Ok(())
+    shared.caller.tail(revision).await
 }
