@@ -1,5 +1,6 @@
 //! Plugins from a folder: which load, and that the daemon lives on whatever they do.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Build;
@@ -29,33 +30,51 @@ fn guest() -> Vec<u8> {
 struct Place {
     directory: PathBuf,
     digest: String,
+    wasm: Vec<u8>,
 }
 
 impl Place {
     fn new(world: &World) -> Self {
         let (directory, wasm) = (world.folder().join("plugins"), guest());
-        let folder = directory.join("hostile");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("plugin.wasm"), &wasm).unwrap();
-        let manifest = "name = \"hostile\"\nversion = \"0.0.1\"\ncontract = \"teleport:label-provider@1.0.0\"\n\
-                        description = \"for tests\"\n[[needs]]\ncapability = \"process\"\nreason = \"runs things\"\n";
-        std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
         let digest = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { directory, digest: format!("sha256:{digest}") }
+        let place = Self { directory, digest: format!("sha256:{digest}"), wasm };
+        place.install("hostile");
+        place
     }
 
-    /// A node with one label per deed; the lines say what the operator says of the plugin.
+    /// Puts the guest there under a name.
+    fn install(&self, name: &str) {
+        let folder = self.directory.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("plugin.wasm"), &self.wasm).unwrap();
+        let manifest = format!(
+            "name = \"{name}\"\nversion = \"0.0.1\"\ncontract = \"teleport:label-provider@1.0.0\"\n\
+             description = \"for tests\"\n[[needs]]\ncapability = \"process\"\nreason = \"runs things\"\n"
+        );
+        std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+    }
+
+    /// A node with one label per deed, all by the plugin `hostile`; the lines say what the operator says
+    /// of it.
     fn spawn(&self, world: &World, says: &str, deeds: &[(&str, &str)]) -> Daemon {
+        let deeds: Vec<_> = deeds.iter().map(|(name, deed)| (*name, *deed, "hostile")).collect();
+        self.spawn_each(world, says, &deeds)
+    }
+
+    /// The same with a plugin for each label; the operator says the same of all.
+    fn spawn_each(&self, world: &World, says: &str, deeds: &[(&str, &str, &str)]) -> Daemon {
         let labels: String = deeds
             .iter()
-            .map(|(name, deed)| {
-                format!("  - name: {name}\n    plugin: hostile\n    command: [{deed}]\n    period: 1s\n")
+            .map(|(name, deed, plugin)| {
+                format!("  - name: {name}\n    plugin: {plugin}\n    command: [{deed}]\n    period: 1s\n")
             })
             .collect();
         let more =
             format!("  commands:\n  - name: plain\n    command: [echo, fine]\n    period: 1s\n{labels}");
         let says: String = says.lines().map(|line| format!("        {line}\n")).collect();
-        let head = format!("teleport:\n  plugins:\n    load:\n      hostile:\n{says}");
+        let plugins: BTreeSet<_> = deeds.iter().map(|(_, _, plugin)| *plugin).chain(["hostile"]).collect();
+        let said: String = plugins.iter().map(|plugin| format!("      {plugin}:\n{says}")).collect();
+        let head = format!("teleport:\n  plugins:\n    load:\n{said}");
         let yaml = world.node_yaml("web-1", &more).replacen("teleport:\n", &head, 1);
         let config = world.folder().join("web-1.yaml");
         std::fs::write(&config, yaml).unwrap();
@@ -149,14 +168,20 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
         ("dives", "recurse", "crashed: "),
         ("leaves", "exit", "exit"),
         ("sleeps", "sleep", "within 1s"),
-        ("chatters", "log-for-ever", "hostile"),
-        ("lies", "answer-no-text", "hostile"),
-        ("swells", "answer-much, \"10000000\"", "hostile"),
+        ("chatters", "log-for-ever", "chatters"),
+        ("lies", "answer-no-text", "lies"),
+        ("swells", "answer-much, \"10000000\"", "swells"),
         ("grabs", "run, id", "not granted"),
     ];
-    let labels: Vec<_> =
-        deeds.iter().map(|(name, deed, _)| (*name, *deed)).chain([("good", "echo, well")]).collect();
-    let mut node = place.spawn(&world, &says, &labels);
+    // Each under a name of its own, since all of what one does counts against it: what keeps failing is
+    // not called for a while, and its error then quotes the last failure.
+    let labels: Vec<_> = deeds
+        .iter()
+        .map(|(name, deed, _)| (*name, *deed, *name))
+        .chain([("good", "echo, well", "good")])
+        .collect();
+    labels.iter().for_each(|(_, _, plugin)| place.install(plugin));
+    let mut node = place.spawn_each(&world, &says, &labels);
     node.ready().await;
     let home = world.user("joe", "root").await;
     let nodes = world
@@ -186,5 +211,50 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
     assert!(memory < 400 << 20, "{memory} bytes");
     assert!(!node.log().contains("line 1000"), "a plugin's lines are few");
     assert!(node.log().len() < 1 << 20, "the log is not flooded: {} bytes", node.log().len());
+    assert_eq!(node.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_replaced_while_the_daemon_runs_and_the_audit_log_tells_of_it() {
+    let world = World::start().await;
+    let place = Place::new(&world);
+    // The same with a section that nobody reads (WebAssembly core specification 5.5.3): other bytes.
+    let next = [&place.wasm[..], &[0, 2, 1, b'x']].concat();
+    let digest =
+        |wasm: &[u8]| Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let says = format!(
+        "digest: [{}, 'sha256:{}']\ngrants:\n  process: [[echo, granted]]\n",
+        place.digest,
+        digest(&next)
+    );
+    let mut node = place.spawn(&world, &says, &[("word", "echo, hello")]);
+    node.ready().await;
+    let found = |code: &'static str| {
+        move |event: &serde_json::Value| event["code"] == code && event["plugin"] == "hostile"
+    };
+    let loaded = world.event("it was loaded", found("TPL00I")).await;
+    assert_eq!((&loaded["event"], &loaded["digest"]), (&"plugin.load".into(), &place.digest.clone().into()));
+    assert_eq!((&loaded["server_hostname"], &loaded["version"]), (&"web-1".into(), &"0.0.1".into()));
+    let wasm = place.directory.join("hostile/plugin.wasm");
+    let put = |bytes: &[u8]| {
+        std::fs::write(wasm.with_extension("new"), bytes).unwrap();
+        std::fs::rename(wasm.with_extension("new"), &wasm).unwrap();
+    };
+    put(b"nonsense");
+    let refused = world.event("nonsense was refused", found("TPL02W")).await;
+    assert!(refused["reason"].as_str().unwrap().contains("is not the file that is pinned"), "{refused}");
+    put(&next);
+    let replaced = world.event("it was replaced", found("TPL01I")).await;
+    assert_eq!(replaced["digest"], format!("sha256:{}", digest(&next)));
+    assert_eq!(replaced["previous_digest"], place.digest);
+    for counter in ["loads", "rejects", "reloads"] {
+        let name = format!("plugin_{counter}_total{{plugin=\"hostile\"}}");
+        assert_eq!(node.metric(&name).await, Some(1.0), "{name}");
+    }
+    let spec = listed(&world, "web-1").await["spec"].clone();
+    assert_eq!(
+        (&spec["cmd_labels"]["word"], &spec["cmd_label_errors"]["word"]),
+        (&"hello".into(), &serde_json::Value::Null)
+    );
     assert_eq!(node.stop().await.code(), Some(0));
 }
