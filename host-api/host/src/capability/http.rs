@@ -30,6 +30,7 @@ mod outgoing;
 mod proxy;
 mod resolve;
 mod tls;
+mod turn;
 
 pub(crate) use client::Sender;
 pub use proxy::{ProxyError, ProxySettings};

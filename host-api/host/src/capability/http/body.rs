@@ -87,14 +87,14 @@ pub(super) struct Answer {
     pub(super) between: Option<Duration>,
     pub(super) pause: Option<Pin<Box<Sleep>>>,
     pub(super) complain: Complain,
-    pub(super) ended: bool,
-    pub(super) _turn: OwnedSemaphorePermit,
+    /// Until the end.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer {
     fn end(&mut self, code: Error, text: String) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         (self.complain)(&code, text);
-        self.ended = true;
+        self.turn = None;
         // Nothing more is received for it.
         self.body = reqwest::Body::default();
         Poll::Ready(Some(Err(code)))
@@ -117,7 +117,7 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let answer = &mut *self;
-        if answer.ended {
+        if answer.turn.is_none() {
             return Poll::Ready(None);
         }
         let Poll::Ready(frame) = Pin::new(&mut answer.body).poll_frame(cx) else {
@@ -140,14 +140,14 @@ impl Body for Answer {
             }
             Some(Err(error)) => answer.end(failure::code(&error), failure::words(&error)),
             None => {
-                answer.ended = true;
+                answer.turn = None;
                 Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
+        self.turn.is_none() || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Answer, Complain, gather};
 use super::failure::{self, Failure};
+use super::turn::Turn;
 use super::{Denied, HEADERS_MAX, Spent};
 use crate::call::Provisions;
 use crate::capability::log::Sink;
@@ -43,8 +44,9 @@ impl Exchange {
         &self,
         target: &Target,
         request: Request<WasiBody>,
+        turn: Turn,
     ) -> Result<Response<WasiBody>, Error> {
-        match self.send(target, request).await {
+        match self.send(target, request, turn).await {
             Ok(answer) => {
                 self.provisions.http.works(target);
                 Ok(answer)
@@ -72,7 +74,12 @@ impl Exchange {
         failure.code
     }
 
-    async fn send(&self, target: &Target, request: Request<WasiBody>) -> Result<Response<WasiBody>, Failure> {
+    async fn send(
+        &self,
+        target: &Target,
+        request: Request<WasiBody>,
+        turn: Turn,
+    ) -> Result<Response<WasiBody>, Failure> {
         let limits = &self.provisions.limits;
         let deadline = Instant::now() + limits.http_time();
         let late = |code, what: &str| {
@@ -83,8 +90,7 @@ impl Exchange {
         let body = timeout_at(deadline, gather(body, &self.spent)).await;
         let body = body.map_err(|_| late(Error::ConnectionWriteTimeout, "the plugin did not finish it"))?;
         let body = body.map_err(|code| self.too_large(target, code))?;
-        let turn = timeout_at(deadline, Arc::clone(&self.provisions.http.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
+        let Ok(Some(turn)) = timeout_at(deadline, turn.taken()).await else {
             return Err(late(Error::ConnectionLimitReached, "others of the plugin were under way, it had no turn"));
         };
         let client = self.provisions.http.client(target, self.options.connect_timeout)?;
@@ -175,8 +181,7 @@ impl Exchange {
             between: self.options.between_bytes_timeout,
             pause: None,
             complain: self.complain(target),
-            ended: false,
-            _turn: turn,
+            turn: Some(turn),
         };
         Ok(Response::from_parts(head, answer.boxed_unsync()))
     }

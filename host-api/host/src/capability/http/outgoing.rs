@@ -10,6 +10,7 @@ use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
 
 use super::exchange::Exchange;
 use super::failure::Failure;
+use super::turn::Turn;
 use super::{Denied, Spent};
 use crate::call::Provisions;
 use crate::capability::log::Sink;
@@ -120,7 +121,8 @@ impl WasiHttpHooks for Outgoing {
         // Tells of answers that were read to their end, which nobody here waits for.
         _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Answered> + Send> {
-        let admitted = self.admit(&request);
+        let admitted =
+            self.admit(&request).map(|target| (target, Turn::queue(&self.provisions.http.turns)));
         let exchange = Exchange {
             provisions: Arc::clone(&self.provisions),
             stand_ins: self.stand_ins.clone(),
@@ -131,7 +133,7 @@ impl WasiHttpHooks for Outgoing {
         };
         Box::new(async move {
             let answer = match admitted {
-                Ok(target) => exchange.run(&target, request).await,
+                Ok((target, turn)) => exchange.run(&target, request, turn).await,
                 Err(failure) => Err(exchange.report(failure)),
             }?;
             let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
