@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use teleport_plugin_sdk::storage_backend::{Condition, Microseconds, Revision};
 
-use crate::key::Keyspace;
+use crate::key::{Keyspace, text};
+use crate::transaction::OPERATIONS_MAX;
 
 /// What was read of a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,8 +31,20 @@ pub fn keys(conditions: &[Condition]) -> Vec<&str> {
     keys
 }
 
-/// Comparisons that hold only if the conditions do, whatever the time is.
-pub fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
+/// What to compare at the first try: what holds only if the conditions do, whatever the time is. Where
+/// that is more than etcd takes, something that never holds, so that everything is read first.
+pub fn first(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
+    let mut all = timeless(conditions, space);
+    all.sort_unstable();
+    all.dedup();
+    if all.len() <= OPERATIONS_MAX {
+        return all;
+    }
+    vec![format!(r#"{{"target":"VERSION","result":"LESS","key":"{}","version":"0"}}"#, text(&space.own()))]
+}
+
+/// Comparisons that hold only if the conditions do.
+fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
     let mut all = Vec::with_capacity(2 * conditions.len());
     for condition in conditions {
         let key = space.json(condition.key());
@@ -130,8 +143,10 @@ mod tests {
         assert_eq!(exact.len(), 2, "each key once");
         assert!(exact.iter().any(|compare| compare.contains(r#""mod_revision":"6""#)));
         assert!(exact.iter().any(|compare| compare.contains(r#""mod_revision":"0""#)));
-        for compare in timeless(&conditions, &space) {
+        for compare in first(&conditions, &space) {
             serde_json::from_str::<serde_json::Value>(&compare).unwrap();
         }
+        let many: Vec<_> = (0..128).map(|number| Condition::Present(format!("/{number}"))).collect();
+        assert_eq!(first(&many, &space).len(), 1, "more than etcd compares at once");
     }
 }

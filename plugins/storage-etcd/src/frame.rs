@@ -1,9 +1,10 @@
 //! The lines of a stream that comes in pieces.
 
-use teleport_plugin_sdk::storage_backend::Failure;
+use crate::refusal::Problem;
 
-/// The longest line. etcd cuts what a watch tells at the size of its largest request, 1.5 MiB unless the
-/// operator raised it; base64 adds a third.
+/// The longest line that can be held. etcd cuts what a watch tells at the size of its largest request,
+/// 1.5 MiB unless the operator raised it, and base64 adds a third. Who meets a longer one lists again, in
+/// pages.
 const LINE_MAX: usize = 16 * 1024 * 1024;
 
 /// Lines in the making; what is whole is iterated over, without its end and without empty ones.
@@ -20,16 +21,14 @@ impl Lines {
     /// Adds what came.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`] when a line does not end.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// [`Problem::Compacted`] when a line does not end.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.buffer.drain(..self.taken);
         self.searched = self.searched.saturating_sub(self.taken);
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() > LINE_MAX + bytes.len() && !bytes.contains(&b'\n') {
-            return Err(Failure::Unavailable(format!(
-                "etcd told a change in a line of more than {LINE_MAX} bytes; start it with a lower --max-request-bytes"
-            )));
+            return Err(Problem::Compacted);
         }
         Ok(())
     }

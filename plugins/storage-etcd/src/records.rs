@@ -15,7 +15,7 @@ use crate::members::Repeat;
 use crate::outside::Outside;
 use crate::plan::{self, Plan};
 use crate::refusal::Problem;
-use crate::transaction::Transaction;
+use crate::transaction;
 use crate::wire::{self, Grant, Outcome, Range};
 
 /// Bytes of an answer with one value in it: a mebibyte in base64, a key, and room.
@@ -124,13 +124,13 @@ impl<O: Outside> Backend<O> {
         let plan = Plan::new(conditions, operations, &self.space);
         let keys = condition::keys(conditions);
         let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, keys.len() > VALUES_MAX)).collect();
-        let mut comparisons = condition::timeless(conditions, &self.space);
+        let mut comparisons = condition::first(conditions, &self.space);
         let mut lease_was_over = false;
         for _ in 0..TRIES {
             let leases = self.leases_of(operations)?;
             let actions = plan::json(&plan, operations, &leases, &self.space);
-            let transaction = Transaction::new(&comparisons, actions, &reads);
-            let answer = match self.call("/v3/kv/txn", &transaction.json, Repeat::Never, PAGE) {
+            let transaction = transaction::json(&comparisons, &actions, &reads);
+            let answer = match self.call("/v3/kv/txn", &transaction, Repeat::Never, PAGE) {
                 Err(Problem::LeaseOver) if !lease_was_over => {
                     self.leases.forget();
                     lease_was_over = true;
@@ -144,8 +144,10 @@ impl<O: Outside> Backend<O> {
             };
             let outcome: Outcome<'_> = wire::read(&answer)?;
             let revision = wire::revision(outcome.header)?;
-            let Some(ranges) = transaction.refused(outcome) else { return Ok(revision) };
-            let states = self.states(&ranges)?;
+            if outcome.succeeded {
+                return Ok(revision);
+            }
+            let states = self.states(&transaction::ranges(outcome))?;
             if let Some(index) = condition::broken(conditions, &states, self.outside.now()) {
                 return Err(Failure::Conflict(index));
             }
@@ -205,12 +207,11 @@ impl<O: Outside> Backend<O> {
             states.insert(key, State { revision, expires });
         }
         for keys in again.chunks(VALUES_MAX) {
-            let reads = keys.iter().map(|key| self.read_of(key, false)).collect();
-            let transaction = Transaction::new(&[], reads, &[]);
-            let body = self.call("/v3/kv/txn", &transaction.json, Repeat::Freely, PAGE).map_err(plain)?;
+            let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, false)).collect();
+            let transaction = transaction::json(&[], &reads, &[]);
+            let body = self.call("/v3/kv/txn", &transaction, Repeat::Freely, PAGE).map_err(plain)?;
             let outcome: Outcome<'_> = wire::read(&body)?;
-            let ranges = outcome.responses.into_iter().filter_map(|response| response.response_range);
-            for pair in ranges.flat_map(|range| range.kvs) {
+            for pair in transaction::ranges(outcome).into_iter().flat_map(|range| range.kvs) {
                 let item = pair.item(&self.space)?;
                 states.insert(item.key, State { revision: item.revision, expires: item.expires });
             }

@@ -58,8 +58,7 @@ pub fn read(status: u16, body: &[u8]) -> Next {
         ))
     } else if has("too many operations") {
         fail(Failure::Invalid(
-            "etcd takes fewer than 128 operations in a transaction; start it with --max-txn-ops=128 or more"
-                .to_owned(),
+            "etcd takes too few operations in a transaction; start it with --max-txn-ops=512".to_owned(),
         ))
     } else if has("database space exceeded") {
         fail(Failure::Unavailable(

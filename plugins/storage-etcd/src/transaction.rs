@@ -1,69 +1,30 @@
-//! The JSON of a transaction, however many comparisons and operations it has.
+//! The JSON of a transaction, however many operations it has.
 //!
-//! etcd takes 128 of each (its default of `--max-txn-ops`), and counts at every level for itself: what is
-//! more goes into transactions within the transaction, which happen with it or not at all. etcd's own
-//! answer to a comparison that does not hold is to read some keys.
+//! etcd takes 128 operations (its default of `--max-txn-ops`). More go in groups, each a transaction within
+//! the transaction, which happens with it or not at all; a group may then have as many as the outer level
+//! leaves (etcd's `checkTxnRequest`). What etcd does when a comparison does not hold is to read some keys.
 
 use crate::wire::{Outcome, Range};
 
-/// etcd's limit of a level.
-const LEVEL_MAX: usize = 128;
+/// etcd's limit, over the levels together.
+pub const OPERATIONS_MAX: usize = 128;
 
-/// A transaction to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transaction {
-    /// Its JSON.
-    pub json: String,
-    /// How many levels hold comparisons.
-    levels: usize,
-}
+/// How large a group is where nothing asks for smaller ones.
+const GROUP: usize = OPERATIONS_MAX / 2;
 
-impl Transaction {
-    /// A transaction that does `operations` if all `comparisons` hold and makes `reads` otherwise. There
-    /// must be no more reads than etcd takes.
-    pub fn new(comparisons: &[String], operations: Vec<String>, reads: &[String]) -> Self {
-        let mut chunks: Vec<_> = comparisons.chunks(LEVEL_MAX).collect();
-        let innermost = chunks.pop().unwrap_or_default();
-        let levels = chunks.len() + 1;
-        let mut json = level(innermost, &narrow(operations), reads);
-        while let Some(chunk) = chunks.pop() {
-            json = level(chunk, &[within(&json)], reads);
-        }
-        Self { json, levels }
+/// The JSON of a transaction that does `operations` if all `comparisons` hold and makes `reads` otherwise.
+/// There must be no more comparisons, and no more reads, than etcd takes.
+pub fn json(comparisons: &[String], operations: &[String], reads: &[String]) -> String {
+    if operations.len() <= OPERATIONS_MAX {
+        return level(comparisons, operations, reads);
     }
-
-    /// Whether it happened; if not, what was read instead.
-    pub fn refused<'a>(&self, outcome: Outcome<'a>) -> Option<Vec<Range<'a>>> {
-        let mut level = outcome;
-        for deeper in (0..self.levels).rev() {
-            if !level.succeeded {
-                return Some(
-                    level.responses.into_iter().filter_map(|response| response.response_range).collect(),
-                );
-            }
-            if deeper > 0 {
-                level = level
-                    .responses
-                    .into_iter()
-                    .find_map(|response| response.response_txn)
-                    .map_or_else(Outcome::default, |inner| *inner);
-            }
-        }
-        None
-    }
-}
-
-/// The same operations as few enough, in their order.
-fn narrow(operations: Vec<String>) -> Vec<String> {
-    if operations.len() <= LEVEL_MAX {
-        return operations;
-    }
-    let groups = operations.chunks(LEVEL_MAX).map(|chunk| within(&level(&[], chunk, &[])));
-    narrow(groups.collect())
-}
-
-fn within(transaction: &str) -> String {
-    format!(r#"{{"request_txn":{transaction}}}"#)
+    // The outer level counts as many as the longest of its lists has. When that leaves nothing, etcd says
+    // that there are too many.
+    let outer = comparisons.len().max(reads.len());
+    let group = OPERATIONS_MAX.saturating_sub(outer).clamp(1, GROUP);
+    let within = |chunk: &[String]| format!(r#"{{"request_txn":{}}}"#, level(&[], chunk, &[]));
+    let groups: Vec<_> = operations.chunks(group).map(within).collect();
+    level(comparisons, &groups, reads)
 }
 
 fn level(comparisons: &[String], operations: &[String], reads: &[String]) -> String {
@@ -75,54 +36,54 @@ fn level(comparisons: &[String], operations: &[String], reads: &[String]) -> Str
     )
 }
 
+/// What was read, in the order of the reads.
+pub fn ranges(outcome: Outcome<'_>) -> Vec<Range<'_>> {
+    outcome.responses.into_iter().filter_map(|response| response.response_range).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
-    use crate::wire;
 
     fn numbered(count: usize) -> Vec<String> {
         (0..count).map(|number| number.to_string()).collect()
     }
 
-    /// Fails where etcd would; gives the operations in the order they happen.
-    fn flatten(transaction: &Value, comparisons: &mut Vec<u64>) -> Vec<u64> {
-        let list = |name: &str| transaction[name].as_array().unwrap().clone();
-        assert!(["compare", "success", "failure"].iter().all(|name| list(name).len() <= LEVEL_MAX));
-        comparisons.extend(list("compare").iter().map(|number| number.as_u64().unwrap()));
-        let each = |operation: Value| match operation.as_u64() {
-            Some(number) => vec![number],
-            None => flatten(&operation["request_txn"], comparisons),
-        };
-        list("success").into_iter().flat_map(each).collect()
+    /// Counts as etcd does, and gives the operations in the order they happen.
+    fn flatten(transaction: &Value, left: usize) -> Result<Vec<u64>, usize> {
+        let list = |name: &str| transaction[name].as_array().unwrap();
+        let count = ["compare", "success", "failure"].into_iter().map(|name| list(name).len()).max().unwrap();
+        let left = left.checked_sub(count).ok_or(count)?;
+        let mut all = Vec::new();
+        for operation in list("success") {
+            match operation.as_u64() {
+                Some(number) => all.push(number),
+                None => all.extend(flatten(&operation["request_txn"], left)?),
+            }
+        }
+        Ok(all)
     }
 
     proptest! {
         #[test]
-        fn no_level_is_too_large_and_nothing_is_lost(comparisons in 0..600_usize, operations in 0..600_usize) {
-            let transaction = Transaction::new(&numbered(comparisons), numbered(operations), &numbered(3));
-            let mut compared = Vec::new();
-            let done = flatten(&serde_json::from_str(&transaction.json).unwrap(), &mut compared);
+        fn etcd_takes_it_and_nothing_is_lost(comparisons in 0..=120_usize, reads in 0..=120_usize, operations in 0..=400_usize) {
+            let transaction = json(&numbered(comparisons), &numbered(operations), &numbered(reads));
+            let done = flatten(&serde_json::from_str(&transaction).unwrap(), OPERATIONS_MAX).unwrap();
             prop_assert!(done.into_iter().eq(0..operations as u64));
-            prop_assert!(compared.into_iter().eq(0..comparisons as u64));
         }
     }
 
     #[test]
-    fn it_happened_only_if_every_level_did() {
-        let deep = Transaction::new(&numbered(200), numbered(1), &[]);
-        let refused =
-            |json: &str| deep.refused(wire::read(json.as_bytes()).unwrap()).map(|ranges| ranges.len());
-        assert_eq!(refused(r#"{"succeeded":true,"responses":[{"response_txn":{"succeeded":true}}]}"#), None);
-        assert_eq!(
-            refused(
-                r#"{"succeeded":true,"responses":[{"response_txn":{"responses":[{"response_range":{}}]}}]}"#
-            ),
-            Some(1)
-        );
-        assert_eq!(refused(r#"{"responses":[{"response_range":{}},{"response_range":{}}]}"#), Some(2));
-        assert_eq!(refused(r#"{"succeeded":true}"#), Some(0), "an inner level that says nothing did nothing");
+    fn the_limits_of_the_contract_fit() {
+        let fits = |comparisons, operations| {
+            let transaction = json(&numbered(comparisons), &numbered(operations), &numbered(comparisons));
+            flatten(&serde_json::from_str(&transaction).unwrap(), OPERATIONS_MAX).is_ok()
+        };
+        assert!(fits(128, 128));
+        assert!(fits(126, 129), "with the plugin's own");
+        assert!(!fits(127, 129), "which etcd refuses, and says what to raise");
     }
 }

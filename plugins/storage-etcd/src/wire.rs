@@ -122,9 +122,6 @@ pub struct Response<'a> {
     /// Of a range.
     #[serde(borrow)]
     pub response_range: Option<Range<'a>>,
-    /// Of a transaction within it.
-    #[serde(borrow)]
-    pub response_txn: Option<Box<Outcome<'a>>>,
 }
 
 /// A new lease.
@@ -241,8 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_said_so() {
-        for body in [&b""[..], b"<html>", b"{\"header\":7}", b"{\"header\":{\"revision\":\"-1\"}}", b"\xff"]
-        {
+        for body in [&b""[..], b"<html>", b"{\"header\":7}", b"{\"header\":{\"revision\":\"-1\"}}", b"\xff"] {
             assert!(matches!(read::<Range<'_>>(body), Err(Failure::Corrupt(_))));
         }
         let empty: Range<'_> = read(b"{}").unwrap();

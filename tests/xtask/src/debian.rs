@@ -31,6 +31,7 @@ const NEEDS: [Need; 6] = [
     Need { package: "curl", present: |_| all_found(&["curl"]) },
     // What other people sign plugins with.
     Need { package: "minisign", present: |_| all_found(&["minisign"]) },
+    Need { package: "etcd-server", present: |_| all_found(&["etcd"]) },
     Need { package: "procps", present: |_| all_found(&["ps", "uptime"]) },
     // Debian parts Python from what makes virtual environments.
     Need { package: "python3-venv", present: python },
