@@ -224,7 +224,7 @@ impl Running {
                 host: &host,
                 settings,
                 node,
-                member: &member,
+                member,
                 labels: plugins,
                 // A node that is reached directly needs no links.
                 proxies,
