@@ -135,7 +135,11 @@ fn percent_decoded(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn http_proxy(environment: &Environment, report: &Report) -> HttpProxy {
     let proxy = |name| {
         let parsed = ProxyAddress::parse(environment.value(name)?);
-        report.warning(None, name, "has no effect in this version: every connection is made directly");
+        report.warning(
+            None,
+            name,
+            "is used for requests of plugins; this program's own connections are made directly",
+        );
         parsed.map_err(|error| report.problem(None, name, error)).ok()
     };
     let direct = environment.value(NO_PROXY).unwrap_or_default();

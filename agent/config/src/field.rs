@@ -51,6 +51,11 @@ impl<'a> Field<'a> {
         matches!(self.node.value, Value::Map(_))
     }
 
+    /// Whether the value is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
     /// The key and where it stands, for an error that comes up after the file was read.
     pub(crate) fn place(&self) -> String {
         self.report.place(Some(self.node.at), &self.key)

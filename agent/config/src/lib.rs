@@ -53,7 +53,7 @@ pub use join::{Advertise, Join, ServerKind};
 pub use limit::{Cache, Limits, MAX_CONNECTIONS, Reconnect};
 pub use log::{LogField, LogFormat, LogOutput, LogSettings, Severity};
 pub use node::NodeSettings;
-pub use plugin::{PluginSettings, Plugins};
+pub use plugin::{HttpPlace, KeyFiles, PluginSecret, PluginSettings, Plugins, SecretOrigin};
 pub use proxy::{Acme, Keypair, ProxySettings};
 pub use report::{Position, Problem, Problems};
 pub use sample::{SampleOptions, sample};

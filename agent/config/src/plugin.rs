@@ -8,15 +8,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::plugin::capability::check_argv;
+use domain::plugin::configuration::Written;
 use domain::plugin::limit::{self, Row, Unit};
 use domain::plugin::manifest::Wishes;
 use domain::plugin::publisher::PublicKey;
-use domain::plugin::{
-    Capability, Destination, Digest, Grant, PluginName, Publisher, PublisherName, SecretLabel,
-};
+use domain::plugin::{Digest, Grant, PluginName, Publisher, PublisherName, SecretLabel};
 
 use crate::field::Field;
 use crate::section::{Section, unknown};
+
+mod grant;
+mod secret;
+
+pub use grant::{HttpPlace, KeyFiles};
+pub use secret::{PluginSecret, SecretOrigin};
 
 /// Plugins from disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,8 +45,14 @@ pub struct PluginSettings {
     pub publishers: Vec<Publisher>,
     /// What it may do beyond computing.
     pub grants: Vec<Grant>,
+    /// Authorities and client certificates of places that requests may be sent to.
+    pub http: Vec<HttpPlace>,
     /// Limits that differ from its contract's, checked and in the form [`limit::resolve`] reads.
     pub limits: Wishes,
+    /// What it reads of its own, as written; checked against its manifest when it is loaded.
+    pub config: BTreeMap<String, Written>,
+    /// The secrets it may use.
+    pub secrets: BTreeMap<SecretLabel, PluginSecret>,
 }
 
 /// Reads `teleport.plugins`.
@@ -80,12 +91,16 @@ fn publishers(section: &mut Section<'_>) -> BTreeMap<PublisherName, PublicKey> {
 }
 
 fn plugin(section: &mut Section<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> PluginSettings {
+    let granted = section.within("grants", grant::read);
     PluginSettings {
         enabled: section.flag("enabled").unwrap_or(true),
         digests: section.field("digest").map(|field| digests(&field)).unwrap_or_default(),
         publishers: section.field("publishers").map(|field| signers(&field, known)).unwrap_or_default(),
-        grants: section.within("grants", grants),
+        grants: granted.grants,
+        http: granted.http,
         limits: section.within("limits", limits),
+        config: section.within("config", own),
+        secrets: section.within("secrets", secret::read),
     }
 }
 
@@ -124,41 +139,19 @@ fn signer(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Opti
     None
 }
 
-fn grants(section: &mut Section<'_>) -> Vec<Grant> {
-    let names: Vec<&str> = Capability::ALL.iter().map(|capability| capability.key()).collect();
-    let mut grants = Vec::new();
-    for (key, at, field) in section.pairs() {
-        match Capability::parse(key) {
-            Some(Capability::Process) => grants.extend(process(&field)),
-            Some(Capability::Http) => grants.extend(http(&field)),
-            Some(Capability::SecretReveal) => grants.extend(reveal(&field)),
-            Some(Capability::Kv) => grants.extend(field.flag().filter(|given| *given).map(|_| Grant::kv())),
-            Some(Capability::Secret) => {
-                field.problem("is granted by giving it: write it under `secrets` beside `grants`")
-            }
-            None => section.report().problem(Some(at), field.key(), unknown(key, &names)),
-        }
+/// What the plugin reads of its own; which keys there are is its manifest's to say.
+fn own(section: &mut Section<'_>) -> BTreeMap<String, Written> {
+    let pairs = section.pairs().into_iter();
+    pairs.filter_map(|(key, _, field)| Some((key.to_owned(), written(&field)?))).collect()
+}
+
+fn written(field: &Field<'_>) -> Option<Written> {
+    if !field.is_list() {
+        return field.any_text().map(|text| Written::One(text.to_owned()));
     }
-    grants
-}
-
-/// A list of commands, each a list of words.
-fn process(field: &Field<'_>) -> Vec<Grant> {
-    let commands = field.list().unwrap_or_default();
-    commands.iter().filter_map(argv).map(Grant::process).collect()
-}
-
-/// A list of places, each a text.
-fn http(field: &Field<'_>) -> Vec<Grant> {
-    let place = |field: &Field<'_>| field.checked(Destination::parse(field.text()?));
-    let places = field.list().unwrap_or_default();
-    places.iter().filter_map(place).map(|destination| Grant::http(destination, false)).collect()
-}
-
-/// A list of labels.
-fn reveal(field: &Field<'_>) -> Vec<Grant> {
-    let label = |field: &Field<'_>| field.checked(SecretLabel::new(field.text()?));
-    field.list().unwrap_or_default().iter().filter_map(label).map(Grant::secret_reveal).collect()
+    let items = field.list()?;
+    let texts: Vec<String> = items.iter().filter_map(Field::any_text).map(str::to_owned).collect();
+    (texts.len() == items.len()).then_some(Written::Many(texts))
 }
 
 /// A program and its arguments. No shell is involved, so one long text would not work.

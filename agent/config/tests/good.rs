@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::identity::SystemRole;
+use domain::plugin::configuration::Written;
+use domain::plugin::{Destination, Grant, SecretLabel};
 use domain::secret::Secret;
 use teleport_config::*;
 
@@ -167,7 +169,7 @@ fn aliases_stand_for_their_anchors() {
 #[test]
 fn remote_storage_is_read_in_full() {
     let Storage::Etcd(etcd) = good("etcd").storage else { panic!("etcd") };
-    assert_eq!((etcd.peers.len(), etcd.prefix.as_str(), etcd.insecure), (2, "teleport", false));
+    assert_eq!((etcd.peers.len(), etcd.prefix.as_str()), (2, "teleport"));
     let Storage::DynamoDb(table) = good("dynamodb").storage else { panic!("dynamodb") };
     assert_eq!(table.keys.unwrap(), ("AKIAEXAMPLE".to_owned(), Secret::from("hunter2-secret")));
     assert_eq!(table.auto_scaling.unwrap().0, Capacity { min: 10, max: 50, target: 50 });
@@ -190,6 +192,43 @@ fn plugins_carry_digest_grants_and_limits() {
     let limits: Vec<_> = disk.limits.iter().map(|(key, text)| format!("{key}={text}")).collect();
     assert_eq!(limits, ["memory=16MiB", "wall=3s"]);
     assert!(!plugins.next().unwrap().1.enabled);
+}
+
+#[test]
+fn plugins_carry_places_secrets_and_their_own_configuration() {
+    let mut plugins = good("plugin_grants").plugins.load.into_values();
+    let (quiet, weather) = (plugins.next().unwrap(), plugins.next().unwrap());
+    assert_eq!((quiet.grants.len(), quiet.http.len()), (1, 0));
+    let place = |url: &str, private| Grant::http(Destination::parse(url).unwrap(), private);
+    let label = |text: &str| SecretLabel::new(text).unwrap();
+    assert_eq!(
+        weather.grants,
+        [
+            place("https://api.example.com", false),
+            place("https://*.example.org:8443", false),
+            place("https://etcd.internal:2379", true),
+            place("http://10.0.0.5:2379", true),
+            Grant::kv(),
+            Grant::secret_reveal(label("api-key")),
+        ]
+    );
+    let [etcd] = weather.http.as_slice() else { panic!("one place has files") };
+    assert_eq!(etcd.destination.to_string(), "https://etcd.internal:2379");
+    assert_eq!(etcd.ca_file.as_deref(), Some(Path::new("/etc/etcd/ca.pem")));
+    let files = etcd.certificate.as_ref().unwrap();
+    assert_eq!(
+        (files.cert_file.as_path(), files.key_file.as_path()),
+        (Path::new("/etc/etcd/client.pem"), Path::new("/etc/etcd/client.key"))
+    );
+    let one = |text: &str| Written::One(text.to_owned());
+    let many = Written::Many(vec!["north".to_owned(), "south".to_owned()]);
+    let own = [("city", one("Oslo")), ("stations", many), ("units", one("2")), ("verbose", one("yes"))];
+    assert_eq!(weather.config, own.map(|(key, value)| (key.to_owned(), value)).into());
+    let (key, signing) = (&weather.secrets[&label("api-key")], &weather.secrets[&label("signing-key")]);
+    assert_eq!(key.from, SecretOrigin::File("/etc/teleport/api-key".into()));
+    assert_eq!(key.hosts, [Destination::parse("https://api.example.com").unwrap()]);
+    assert_eq!(signing.from, SecretOrigin::Environment("SIGNING_KEY".to_owned()));
+    assert!(signing.hosts.is_empty());
 }
 
 #[test]
