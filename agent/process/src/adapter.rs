@@ -1,9 +1,13 @@
 //! The auth server's client behind the ports of services.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use audit_service::{Forward, ForwardError};
 use client::AuthClient;
+use domain::audit::Event;
 use domain::node::NodeSpec;
+use port::audit::{AuditError, AuditLog, AuditSink};
 use port::presence::{Presence, PresenceError};
 use serde_json::{Map, Value};
 
@@ -19,6 +23,16 @@ impl Presence for Announcer {
     async fn leave(&self, spec: &NodeSpec) -> Result<(), PresenceError> {
         let left = self.0.heartbeat(spec, true).await;
         left.map(drop).map_err(|error| PresenceError(ssh::refuse::chain(&error)))
+    }
+}
+
+/// Events of the auth server's own process, straight into its log.
+pub(crate) struct Straight(pub(crate) Arc<dyn AuditLog>);
+
+#[async_trait]
+impl AuditSink for Straight {
+    async fn record(&self, event: Event) -> Result<(), AuditError> {
+        self.0.append(vec![event.to_json()]).await
     }
 }
 

@@ -7,6 +7,7 @@ use audit_service::{SpoolPorts, SpoolService, SpoolSettings};
 use certs::bundle::Bundle;
 use client::view::View;
 use client::{AuthClient, AuthEndpoint};
+use domain::audit::Context;
 use domain::identity::SystemRole;
 use domain::resource::Kind;
 use net::tls::ServerTrust;
@@ -85,6 +86,17 @@ impl Entering<'_> {
 }
 
 impl Member {
+    /// This host, in audit events.
+    pub(crate) fn context(&self, nodename: &str) -> Context {
+        let bundle = self.identity.borrow();
+        Context {
+            cluster_name: bundle.identity.cluster.to_string(),
+            server_id: bundle.identity.host_id.to_string(),
+            server_hostname: nodename.to_owned(),
+            ..Context::default()
+        }
+    }
+
     /// How hosts of the cluster are checked.
     pub(crate) fn host_check(&self, host: &Host) -> HostCheck {
         HostCheck { view: self.view.clone(), clock: Arc::clone(&host.clock) }

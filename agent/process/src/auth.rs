@@ -9,16 +9,19 @@ use config::Storage;
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use domain::token::StaticToken;
+use plugin_host::PluginHost;
+use port::audit::Recorder;
 use port::store::Store;
-use storage::{MemoryStore, SqliteStore};
+use storage::{MemoryStore, RemoteSettings, RemoteStore, SqliteStore};
 
+use crate::adapter::Straight;
 use crate::address::dialable;
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
-use crate::{ADMIN_IDENTITY, AUTH_ADDRESS};
+use crate::{ADMIN_IDENTITY, AUTH_ADDRESS, plugin};
 
 /// How often the identity of `tctl` is made anew; it lives for a week.
 const ADMIN_RENEWAL: Duration = Duration::from_secs(86_400);
@@ -32,6 +35,8 @@ pub(crate) struct Starting<'a> {
     pub(crate) tokens: Vec<StaticToken>,
     pub(crate) proxy_addresses: Vec<String>,
     pub(crate) watchdog: &'a Watchdog,
+    /// The plugins of this process, where a plugin keeps the records.
+    pub(crate) plugins: Option<&'a Arc<PluginHost>>,
 }
 
 /// The store, kept so that it is closed last.
@@ -40,6 +45,8 @@ pub(crate) enum OpenStore {
     Sqlite(Arc<SqliteStore>),
     /// Nowhere.
     Memory(Arc<MemoryStore>),
+    /// Where a plugin keeps it.
+    Remote(Arc<RemoteStore>),
 }
 
 impl OpenStore {
@@ -47,6 +54,7 @@ impl OpenStore {
         match self {
             Self::Sqlite(store) => store.clone(),
             Self::Memory(store) => store.clone(),
+            Self::Remote(store) => store.clone(),
         }
     }
 
@@ -62,6 +70,8 @@ impl OpenStore {
 pub(crate) struct Started {
     pub(crate) service: Arc<AuthService>,
     pub(crate) store: OpenStore,
+    /// Events of this process that no service of its own records.
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl Starting<'_> {
@@ -84,6 +94,8 @@ impl Starting<'_> {
             audit: log.log(),
             metrics,
         };
+        let (clock, random) = (Arc::clone(&self.host.clock), Arc::clone(&self.host.random));
+        let recorder = Arc::new(Recorder::new(clock, random, Arc::new(Straight(log.log()))));
         // The log takes events before the service exists, because founding a cluster records some.
         logs.spawn("audit log", log.run(stop.audit.clone()));
         let service = AuthService::new(settings, deps).await?;
@@ -97,7 +109,7 @@ impl Starting<'_> {
             }
         });
         self.watchdog.follow_store(store.port());
-        Ok(Started { service, store })
+        Ok(Started { service, store, recorder })
     }
 
     async fn open_store(&self) -> Result<OpenStore, ProcessError> {
@@ -108,10 +120,25 @@ impl Starting<'_> {
                 OpenStore::Sqlite(Arc::new(opening.await?))
             }
             Storage::Memory => OpenStore::Memory(Arc::new(MemoryStore::new(clock))),
-            Storage::Etcd(_) => return Err(ProcessError::StoreKind("etcd")),
             Storage::DynamoDb(_) => return Err(ProcessError::StoreKind("dynamodb")),
-            Storage::Plugin { .. } => return Err(ProcessError::StoreKind("plugin")),
+            Storage::Etcd(_) | Storage::Plugin { .. } => {
+                OpenStore::Remote(Arc::new(self.open_plugin().await?))
+            }
         })
+    }
+
+    /// Opens the store that a plugin keeps.
+    async fn open_plugin(&self) -> Result<RemoteStore, ProcessError> {
+        let name = plugin::storage::plugin(&self.settings.storage);
+        let (Some(name), Some(plugins)) = (name, self.plugins) else {
+            return Err(ProcessError::StoreKind("plugin"));
+        };
+        let backend = Arc::new(plugins.storage(name.clone()));
+        let store =
+            RemoteStore::open(backend, Arc::clone(&self.host.random), RemoteSettings::default()).await?;
+        tracing::info!(plugin = %name, backend = %store.about().description, "a plugin keeps the records");
+        self.watchdog.follow_backend(store.health());
+        Ok(store)
     }
 
     fn open_log(&self, auth: &config::AuthSettings) -> Result<LogService, ProcessError> {

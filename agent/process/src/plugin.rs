@@ -7,17 +7,20 @@ use domain::audit::Context;
 use domain::label::DynamicLabel;
 use domain::plugin::publisher::PublicKey;
 use domain::plugin::{Publisher, PublisherName};
-use plugin_host::{Compiler, PluginHost};
+use plugin_host::{Change, Compiler, PluginHost};
+use port::audit::Recorder;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::agent::Member;
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
-use crate::supervise::{Group, Tokens};
+use crate::supervise::Group;
 use crate::watchdog::Watchdog;
 
+pub(crate) mod storage;
 mod told;
+mod written;
 
 use told::{Chronicle, Numbers, WAITING};
 
@@ -26,37 +29,58 @@ pub(crate) struct Starting<'a> {
     pub(crate) host: &'a Host,
     pub(crate) data: &'a DataDir,
     pub(crate) settings: &'a config::Settings,
-    pub(crate) member: &'a Member,
     pub(crate) watchdog: &'a Watchdog,
 }
 
+/// A plugin host that nobody listens to yet.
+pub(crate) struct Plugins {
+    pub(crate) host: Arc<PluginHost>,
+    changes: mpsc::Receiver<Change>,
+}
+
+/// Whether this process has any use for plugins.
+pub(crate) fn are_wanted(settings: &config::Settings) -> bool {
+    settings.node.is_some() || (settings.auth.is_some() && storage::plugin(&settings.storage).is_some())
+}
+
 impl Starting<'_> {
-    /// Starts a plugin host with what the operator says of each plugin. Those that labels need are
-    /// loaded meanwhile, which can take longer than everything else does.
-    pub(crate) fn start(
-        &self,
-        labels: &[DynamicLabel],
-        stop: &Tokens,
-        group: &mut Group,
-    ) -> Result<Arc<PluginHost>, ProcessError> {
+    /// Starts a plugin host with what the operator says of each plugin. Nothing is loaded yet.
+    pub(crate) fn start(&self) -> Result<Plugins, ProcessError> {
         let numbers = Numbers::default();
         self.watchdog.register("plugin", |registry| numbers.register(registry));
         let (sender, changes) = mpsc::channel(WAITING);
         let mut settings = settings(self.host, self.data, &self.settings.plugins);
+        settings.proxies = written::proxies(&self.settings.http_proxy);
+        if self.settings.auth.is_some() {
+            storage::provide(&self.settings.storage, &mut settings);
+        }
         settings.clock = Arc::clone(&self.host.clock);
-        let counting = numbers.clone();
+        let (counting, asked) = (numbers.clone(), numbers.clone());
         settings.on_call = Some(Arc::new(move |report| counting.call(report)));
+        settings.on_storage = Some(Arc::new(move |question| asked.question(question)));
         settings.on_change = Some(Arc::new(move |change| {
             numbers.change(change);
             if let Err(error) = sender.try_send(change.clone()) {
                 tracing::error!(plugin = %change.plugin, %error, "an audit event of a plugin is lost");
             }
         }));
-        let plugins = PluginHost::new(settings)?;
-        let chronicle =
-            Chronicle { changes, recorder: Arc::clone(&self.member.recorder), context: self.context() };
-        let (names, checked) = (needed(labels), Arc::clone(&plugins));
-        let (stop, stopped) = (stop.agents.clone(), stop.agents.clone());
+        Ok(Plugins { host: PluginHost::new(settings)?, changes })
+    }
+}
+
+impl Plugins {
+    /// Writes what changes to the audit log from now on, and loads what labels need meanwhile, which can
+    /// take longer than everything else does.
+    pub(crate) fn tell(
+        self,
+        (recorder, context): (Arc<Recorder>, Context),
+        labels: &[DynamicLabel],
+        stop: &CancellationToken,
+        group: &mut Group,
+    ) {
+        let chronicle = Chronicle { changes: self.changes, recorder, context };
+        let (names, checked) = (needed(labels), self.host);
+        let (stop, stopped) = (stop.clone(), stop.clone());
         group.spawn("plugins", async move {
             let checking = async {
                 tokio::select! {
@@ -66,18 +90,6 @@ impl Starting<'_> {
             };
             tokio::join!(checking, chronicle.run(stop));
         });
-        Ok(plugins)
-    }
-
-    /// This host, in audit events.
-    fn context(&self) -> Context {
-        let bundle = self.member.identity.borrow();
-        Context {
-            cluster_name: bundle.identity.cluster.to_string(),
-            server_id: bundle.identity.host_id.to_string(),
-            server_hostname: self.settings.nodename.clone(),
-            ..Context::default()
-        }
     }
 }
 
@@ -92,21 +104,8 @@ fn settings(host: &Host, data: &DataDir, plugins: &config::Plugins) -> plugin_ho
         arguments: vec![plugin_host::compile::CHILD_ARGUMENT.into()],
     };
     settings.environment = passed_on();
-    settings.plugins = plugins
-        .load
-        .iter()
-        .map(|(name, plugin)| {
-            let settings = plugin_host::PluginSettings {
-                enabled: plugin.enabled,
-                digests: plugin.digests.clone(),
-                publishers: plugin.publishers.clone(),
-                grants: plugin.grants.clone(),
-                limits: plugin.limits.clone(),
-                ..plugin_host::PluginSettings::default()
-            };
-            (name.clone(), settings)
-        })
-        .collect();
+    settings.plugins =
+        plugins.load.iter().map(|(name, plugin)| (name.clone(), written::plugin(plugin))).collect();
     settings
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use config::Settings;
 use domain::Timestamp;
+use domain::audit::Context;
 use domain::identity::SystemRole;
+use domain::name::HostId;
 use net::listen::{ConnectionLimit, Listener};
 use net::tls::ServerTrust;
 use node_service::NodeService;
@@ -119,6 +121,7 @@ impl Running {
             node_name: settings.nodename.clone(),
             names: host_names(settings),
         };
+        let mut plugins = self.start_plugins(settings, &data)?;
         if let Some(auth) = &settings.auth {
             let web = settings.proxy.as_ref().zip(self.addresses.web);
             let told = web.map(|(proxy, web)| told_to_hosts(settings, proxy, web)).unwrap_or_default();
@@ -130,6 +133,7 @@ impl Running {
                 tokens: secrets.static_tokens,
                 proxy_addresses: told,
                 watchdog: &self.watchdog,
+                plugins: self.plugins.as_ref(),
             };
             let started =
                 starting.start(auth, &self.tokens, (&mut self.auth_services, &mut self.logs)).await?;
@@ -140,17 +144,38 @@ impl Running {
             for role in [proxy::ROLE, node::ROLE] {
                 data.check_cluster(role, started.service.cluster_name(), &pins)?;
             }
+            if let Some(plugins) = plugins.take() {
+                let labels = settings.node.as_ref().map(|node| node.dynamic_labels.as_slice());
+                let context = own_context(started.service.cluster_name(), host_id, settings);
+                let told = (started.recorder, context);
+                plugins.tell(told, labels.unwrap_or_default(), &self.tokens.agents, &mut self.agents);
+            }
             membership.servers = vec![dialable(address).to_string()];
             membership.trust = Some(ServerTrust::Pins(pins));
             membership.token = Some(started.service.local_token(vec![SystemRole::Proxy, SystemRole::Node]));
-            let entered = self.start_members(settings, &data, &membership, ports).await;
+            let entered = self.start_members(settings, &data, &membership, (ports, None)).await;
             started.service.forget_local_token();
             return entered;
         }
         if let Some(join) = &settings.join {
             membership.servers = join.servers.iter().map(ToString::to_string).collect();
         }
-        self.start_members(settings, &data, &membership, ports).await
+        self.start_members(settings, &data, &membership, (ports, plugins)).await
+    }
+
+    /// The plugin host, before whatever needs a plugin.
+    fn start_plugins(
+        &mut self,
+        settings: &Settings,
+        data: &DataDir,
+    ) -> Result<Option<plugin::Plugins>, ProcessError> {
+        if !plugin::are_wanted(settings) {
+            return Ok(None);
+        }
+        let starting = plugin::Starting { host: &self.host, data, settings, watchdog: &self.watchdog };
+        let plugins = starting.start()?;
+        self.plugins = Some(Arc::clone(&plugins.host));
+        Ok(Some(plugins))
     }
 
     async fn bind(&mut self, settings: &Settings) -> Result<Bound, ProcessError> {
@@ -172,7 +197,7 @@ impl Running {
         settings: &Settings,
         data: &DataDir,
         membership: &Membership,
-        bound: Bound,
+        (bound, plugins): (Bound, Option<plugin::Plugins>),
     ) -> Result<(), ProcessError> {
         if settings.proxy.is_none() && settings.node.is_none() {
             return Ok(());
@@ -211,10 +236,11 @@ impl Running {
             if let Some(spool) = spool.take() {
                 deliver(spool, &member, &tokens, &mut self.agents);
             }
-            let (member, watchdog) = (&member, &self.watchdog);
-            let plugins = plugin::Starting { host: &host, data, settings, member, watchdog };
-            let plugins = plugins.start(&node.dynamic_labels, &tokens, &mut self.agents)?;
-            self.plugins = Some(Arc::clone(&plugins));
+            if let Some(plugins) = plugins {
+                let told = (Arc::clone(&member.recorder), member.context(&settings.nodename));
+                plugins.tell(told, &node.dynamic_labels, &tokens.agents, &mut self.agents);
+            }
+            let Some(labels) = self.plugins.clone() else { return Ok(()) };
             let proxies = proxies(settings, &membership.servers).await;
             let listener = self.bind_node(node, &proxies, bound.max).await?;
             let server = membership.servers.first().map(String::as_str).unwrap_or_default();
@@ -224,8 +250,8 @@ impl Running {
                 host: &host,
                 settings,
                 node,
-                member,
-                labels: plugins,
+                member: &member,
+                labels,
                 // A node that is reached directly needs no links.
                 proxies,
                 address: address.unwrap_or_default(),
@@ -299,6 +325,16 @@ impl Running {
 struct Bound {
     proxy: Option<proxy::Ports>,
     max: usize,
+}
+
+/// This host in audit events, before it is a member of its own cluster.
+fn own_context(cluster: &str, host_id: HostId, settings: &Settings) -> Context {
+    Context {
+        cluster_name: cluster.to_owned(),
+        server_id: host_id.to_string(),
+        server_hostname: settings.nodename.clone(),
+        ..Context::default()
+    }
 }
 
 /// How long a drain waits at most: the longest life of a certificate.

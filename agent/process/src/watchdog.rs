@@ -7,6 +7,7 @@ use domain::health::CHECK_PERIOD;
 use node_service::Announced;
 use parking_lot::Mutex;
 use port::store::{Key, Store};
+use storage::RemoteHealth;
 use telemetry::health::HealthHandle;
 use telemetry::metrics::Metrics;
 use telemetry::metrics::prometheus_client::registry::Registry;
@@ -70,6 +71,14 @@ impl Watchdog {
                 };
                 tokio::time::sleep(CHECK_PERIOD).await;
             }
+        });
+    }
+
+    /// Records that a plugin keeps are well while the plugin answers and tells changes.
+    pub(crate) fn follow_backend(&self, health: watch::Receiver<RemoteHealth>) {
+        self.follow("storage", health, |health| match health.failure() {
+            None => Some(Ok(())),
+            Some(error) => Some(Err(error.to_string())),
         });
     }
 

@@ -39,7 +39,7 @@ mod watch;
 
 pub use call::{CallError, CallReport, Outcome};
 pub use capability::http::{
-    CertificatePair, HttpError, Lookup, PlaceSettings, ProxyError, ProxySettings, Resolver, TlsError,
+    CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError, ProxySettings, Resolver, TlsError,
 };
 pub use capability::secrets::{SecretFrom, SecretSettings};
 pub use change::{Change, ChangeKind, ChangeObserver, Facts};
@@ -49,7 +49,7 @@ pub use error::LoadError;
 pub use host::{PluginHost, PluginListing, PluginState, Refusal};
 pub use place::PlaceError;
 pub use quarantine::Rules as QuarantineRules;
-pub use settings::{Observer, PluginSettings, Settings, StorageObserver};
+pub use settings::{Observer, PluginSettings, Question, Settings, StorageObserver};
 pub use signature::{SignatureError, Signed};
 pub use storage::StoragePlugin;
 pub use watch::Watching;

@@ -60,9 +60,21 @@ pub struct Settings {
     pub on_change: Option<ChangeObserver>,
 }
 
-/// Told of every question to a storage backend: the plugin, the function, how long it took, and how it
-/// ended.
-pub type StorageObserver = Arc<dyn Fn(&PluginName, &'static str, Duration, Outcome) + Send + Sync>;
+/// A question that was put to a storage backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The plugin.
+    pub plugin: &'a PluginName,
+    /// The function of its contract.
+    pub function: &'static str,
+    /// How long the answer took, with the wait for a turn. The wait for changes is in it.
+    pub wall: Duration,
+    /// Whether there was one. What the plugin answered of itself is its own business.
+    pub outcome: Outcome,
+}
+
+/// Told of every question to a storage backend.
+pub type StorageObserver = Arc<dyn Fn(&Question<'_>) + Send + Sync>;
 
 /// Told of every call.
 pub type Observer = Arc<dyn Fn(&CallReport) + Send + Sync>;

@@ -22,8 +22,6 @@ pub struct Etcd {
     pub ca_file: Option<PathBuf>,
     /// What every key starts with.
     pub prefix: String,
-    /// Whether to take any member certificate.
-    pub insecure: bool,
 }
 
 /// How to reach a DynamoDB table.
@@ -69,13 +67,16 @@ pub(super) fn read_etcd(storage: &mut Section<'_>) -> Etcd {
     for required in ["peers", "tls_cert_file", "tls_key_file"] {
         require(storage, required, "etcd");
     }
+    if storage.flag("insecure") == Some(true) {
+        let what = "taking any member's certificate is not served: whoever answers would get every record; name the members' authority in tls_ca_file";
+        storage.problem("insecure", what);
+    }
     Etcd {
         peers: peers.unwrap_or_default(),
         cert_file: storage.path("tls_cert_file").unwrap_or_default(),
         key_file: storage.path("tls_key_file").unwrap_or_default(),
         ca_file: storage.path("tls_ca_file"),
         prefix: storage.text("prefix").unwrap_or(ETCD_PREFIX).to_owned(),
-        insecure: storage.flag("insecure").unwrap_or(false),
     }
 }
 

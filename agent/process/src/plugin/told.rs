@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::audit::{Context, Detail, PluginChange, PluginFacts};
-use plugin_host::{CallReport, Change, ChangeKind};
+use plugin_host::{CallReport, Change, ChangeKind, Question};
 use port::audit::Recorder;
 use telemetry::metrics::prometheus_client::metrics::counter::Counter;
 use telemetry::metrics::prometheus_client::metrics::family::Family;
@@ -22,11 +22,13 @@ pub(super) const WAITING: usize = 256;
 
 type ByPlugin = [(&'static str, String); 1];
 type ByOutcome = [(&'static str, String); 2];
+type ByFunction = [(&'static str, String); 3];
 
 /// Counters of the plugins.
 #[derive(Clone)]
 pub(super) struct Numbers {
     calls: Family<ByOutcome, Counter>,
+    questions: Family<ByFunction, Counter>,
     seconds: Family<ByPlugin, Histogram, fn() -> Histogram>,
     loads: Family<ByPlugin, Counter>,
     reloads: Family<ByPlugin, Counter>,
@@ -38,6 +40,7 @@ impl Default for Numbers {
     fn default() -> Self {
         Self {
             calls: Family::default(),
+            questions: Family::default(),
             seconds: Family::new_with_constructor(call_time),
             loads: Family::default(),
             reloads: Family::default(),
@@ -55,7 +58,8 @@ fn call_time() -> Histogram {
 impl Numbers {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("calls", "Calls of plugins, by how they ended", self.calls.clone());
-        let seconds = self.seconds.clone();
+        let (questions, seconds) = (self.questions.clone(), self.seconds.clone());
+        registry.register("storage_calls", "Questions to storage plugins, by how they ended", questions);
         registry.register_with_unit("call", "Time of a call of a plugin", Unit::Seconds, seconds);
         registry.register("loads", "Plugins that were loaded", self.loads.clone());
         registry.register("reloads", "Plugins that were replaced while served", self.reloads.clone());
@@ -70,6 +74,18 @@ impl Numbers {
         if report.wall > Duration::ZERO {
             self.seconds.get_or_create(&[("plugin", plugin)]).observe(report.wall.as_secs_f64());
         }
+    }
+
+    /// Counts a question to a storage backend.
+    pub(super) fn question(&self, question: &Question<'_>) {
+        let (plugin, outcome) = (question.plugin.to_string(), question.outcome);
+        let labels = [
+            ("plugin", plugin.clone()),
+            ("function", question.function.to_owned()),
+            ("outcome", outcome.key().to_owned()),
+        ];
+        self.questions.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&[("plugin", plugin)]).observe(question.wall.as_secs_f64());
     }
 
     pub(super) fn change(&self, change: &Change) {

@@ -14,10 +14,6 @@ impl Running {
         self.tokens.accept.cancel();
         self.tokens.connections.cancel();
         self.services.stop().await;
-        if let Some(plugins) = &self.plugins {
-            // A label's program must not outlive the daemon.
-            plugins.stop().await;
-        }
         self.tokens.agents.cancel();
         self.agents.stop().await;
         self.tokens.auth.cancel();
@@ -26,6 +22,10 @@ impl Running {
         self.logs.stop().await;
         if let Some(store) = &self.store {
             store.close().await;
+        }
+        if let Some(plugins) = &self.plugins {
+            // A label's program must not outlive the daemon; the store may be a plugin's.
+            plugins.stop().await;
         }
         tracing::info!("stopped");
     }

@@ -12,6 +12,7 @@ use crate::call::{CallError, CallReport, Outcome};
 use crate::change::ChangeKind;
 use crate::error::chain;
 use crate::load::Plugin;
+use crate::settings::Question;
 use crate::quarantine::{Change, Now, Pass, Quarantine};
 
 /// The answer to a call that was not made, after so long a wait.
@@ -52,7 +53,7 @@ impl Core {
         let (name, version) = (&plugin.manifest.name, &plugin.manifest.version);
         let outcome = error.map_or(Outcome::Ok, CallError::outcome);
         if let Some(observer) = &self.settings.on_storage {
-            observer(name, function, wall, outcome);
+            observer(&Question { plugin: name, function, wall, outcome });
         }
         if let Some(error) = error {
             let reason = chain(error);

@@ -17,7 +17,8 @@ use crate::registry::State;
 use crate::warm;
 
 /// Instances set aside for following the changes of a storage backend.
-const TAILS: u32 = 4;
+/// The store follows with one, and reads the past to watchers that come late with eight more.
+const TAILS: u32 = 10;
 
 impl Core {
     /// The plugin, loaded if it is not yet.
