@@ -48,7 +48,8 @@ pub struct Limits {
     pub http_concurrency: u64,
     /// Bytes of all HTTP bodies of one call, sent and received.
     pub http_bytes: u64,
-    /// Time from the beginning of an HTTP request to the end of its answer, in milliseconds.
+    /// Time from the beginning of an HTTP request to the head of its answer, in milliseconds. The body
+    /// may come for as long as the call lasts.
     pub http_time: u64,
     /// Bytes of keys and values kept for the plugin on this host.
     pub kv_bytes: u64,
@@ -153,7 +154,7 @@ const TABLE: [Row; 18] = [
     row("http_requests", Unit::Count, 10_000, "HTTP requests of one call", |l| &mut l.http_requests),
     row("http_concurrency", Unit::Count, 256, "HTTP requests at one time, all calls together", |l| &mut l.http_concurrency),
     row("http_bytes", Unit::Bytes, 1024 * MIB, "bytes of all HTTP bodies of one call", |l| &mut l.http_bytes),
-    row("http_time", Unit::Time, 15 * MINUTE, "time one HTTP request may take", |l| &mut l.http_time),
+    row("http_time", Unit::Time, 15 * MINUTE, "time from an HTTP request to the head of its answer", |l| &mut l.http_time),
     row("kv_bytes", Unit::Bytes, 16 * MIB, "bytes kept for the plugin from call to call", |l| &mut l.kv_bytes),
 ];
 
@@ -189,7 +190,7 @@ impl Limits {
         Duration::from_millis(self.cpu)
     }
 
-    /// Time an HTTP request may take.
+    /// Time from an HTTP request to the head of its answer.
     pub fn http_time(&self) -> Duration {
         Duration::from_millis(self.http_time)
     }

@@ -33,7 +33,7 @@ mod tls;
 mod turn;
 
 pub(crate) use client::Sender;
-pub use proxy::{ProxyError, ProxySettings};
+pub use proxy::{ProxyAddress, ProxyError, ProxySettings};
 pub use resolve::{Lookup, Resolver};
 pub use tls::{CertificatePair, PlaceSettings, TlsError};
 

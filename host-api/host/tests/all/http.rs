@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use domain::secret::Secret;
-use plugin_host::{CertificatePair, Outcome, PlaceSettings, ProxySettings};
+use plugin_host::{CertificatePair, Outcome, PlaceSettings, ProxyAddress, ProxySettings};
 
 use crate::sending::{Fetch, Names, denied, fetch, given_up, granted, refused_with};
 use crate::serving::{Authority, Proxy, Server};
@@ -93,7 +93,10 @@ async fn a_name_is_reached_at_the_addresses_that_may_be_reached_and_no_others() 
     let server = Server::plain().await;
     let mut bed = granted(&format!("http://mixed.test:{}", server.port));
     bed.names(Names::new().with("mixed.test", &["169.254.169.254", "127.0.0.1", "fe80::1"]));
-    assert_eq!(fetch(&bed.host(), &format!("GET http://mixed.test:{}/hello", server.port)).await, "200 hello");
+    assert_eq!(
+        fetch(&bed.host(), &format!("GET http://mixed.test:{}/hello", server.port)).await,
+        "200 hello"
+    );
 }
 
 #[tokio::test]
@@ -106,9 +109,10 @@ async fn the_proxy_of_the_environment_is_used_unless_it_is_excepted() {
     let ca_file = Some(bed.file("ca.pem", &authority.pem()));
     bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None });
     bed.grant("http://10.0.0.1", false);
-    let address = Secret::from(format!("http://joe:s3cret@127.0.0.1:{}", proxy.port));
-    bed.settings().proxies =
-        ProxySettings { http: Some(address.clone()), https: Some(address), except: Some("api.test".to_owned()) };
+    let credentials = Some(("joe".to_owned(), Secret::from("s3cret")));
+    let address = ProxyAddress { address: format!("127.0.0.1:{}", proxy.port), credentials };
+    let direct = vec!["api.test".to_owned()];
+    bed.settings().proxies = ProxySettings { http: Some(address.clone()), https: Some(address), direct };
     let host = bed.host();
     assert_eq!(fetch(&host, "GET http://far.test/x").await, "200 by a proxy!");
     let tunnelled = format!("GET https://only-the-proxy-knows.test:{}/hello", tls.port);
@@ -123,7 +127,8 @@ async fn the_proxy_of_the_environment_is_used_unless_it_is_excepted() {
     }
     assert_eq!(fetch(&host, &format!("GET http://api.test:{}/hello", plain.port)).await, "200 hello");
     // What may be said without resolving is said before the proxy is asked.
-    denied(&host, "GET http://10.0.0.1/", "plugin fetch may not connect to 10.0.0.1 (private); if it may").await;
+    denied(&host, "GET http://10.0.0.1/", "plugin fetch may not connect to 10.0.0.1 (private); if it may")
+        .await;
     denied(&host, "GET http://elsewhere.test/", "plugin fetch is not granted to send requests to").await;
     assert_eq!(proxy.heads.lock().len(), 2);
 }
@@ -190,7 +195,14 @@ async fn bodies_are_bounded_both_ways() {
         ("GET", "ErrorCode::HttpResponseBodySize(Some(102401))"),
         ("POST", "ErrorCode::HttpRequestBodySize(Some(102400))"),
     ] {
-        let code_told = fetch(&host, &format!("{request} {url}/large/102401 bytes:{} hide", if request == "POST" { 102_401 } else { 0 })).await;
+        let code_told = fetch(
+            &host,
+            &format!(
+                "{request} {url}/large/102401 bytes:{} hide",
+                if request == "POST" { 102_401 } else { 0 }
+            ),
+        )
+        .await;
         assert_eq!(code_told, code);
     }
 }
@@ -235,7 +247,10 @@ async fn failures_have_codes_of_their_own() {
     for (request, code) in [
         (format!("GET http://api.test:{free}/"), "ErrorCode::ConnectionRefused"),
         ("GET http://nobody.test/".to_owned(), "ErrorCode::DnsError"),
-        (format!("GET http://api.test:{}/headers/200000", server.port), "ErrorCode::HttpResponseHeaderSectionSize"),
+        (
+            format!("GET http://api.test:{}/headers/200000", server.port),
+            "ErrorCode::HttpResponseHeaderSectionSize",
+        ),
         (format!("GET https://api.test:{}/", server.port), "ErrorCode::TlsProtocolError"),
     ] {
         let told = given_up(&host, &request).await;
@@ -262,7 +277,10 @@ async fn a_stand_in_arrives_as_the_secret_at_its_host_and_nowhere_else() {
     assert!(head.contains("Bearer s3cret"), "{head}");
     let head = fetch(&host, &format!("GET {url} basic:token")).await;
     assert!(head.contains("Basic am9lOnMzY3JldA=="), "{head}");
-    let text = format!("plugin fetch may not send secret token to https://api.test:{}; if it may, add to teleport.plugins.load.fetch.secrets.token.hosts", away.port);
+    let text = format!(
+        "plugin fetch may not send secret token to https://api.test:{}; if it may, add to teleport.plugins.load.fetch.secrets.token.hosts",
+        away.port
+    );
     denied(&host, &format!("GET https://api.test:{}/head secret:token", away.port), &text).await;
     let forged = "h:authorization=teleport-secret-00000000000000000000000000000000";
     denied(&host, &format!("GET {url} {forged}"), "a stand-in that this instance has not been given").await;

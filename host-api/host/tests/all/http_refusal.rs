@@ -19,7 +19,10 @@ async fn sending_needs_a_need_and_a_grant() {
     assert!(text.contains("plugin fetch imports wasi:http/"), "{text}");
     assert!(text.contains("its manifest does not ask for it; add to plugin.toml"), "{text}");
     let text = refusal(&Fetch::new().host(), "fetch").await;
-    assert!(text.contains(r#"add under teleport.plugins.load.fetch.grants: http: ["https://HOST"]"#), "{text}");
+    assert!(
+        text.contains(r#"add under teleport.plugins.load.fetch.grants: http: ["https://HOST"]"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -95,10 +98,15 @@ async fn what_a_name_stands_for_counts_and_not_the_name() {
     );
     let host = bed.host();
     let may = |name: &str| {
-        format!("which {name} stands for; if it may, write under teleport.plugins.load.fetch.grants: http: [{{ url: \"http://{name}:{port}\", private: yes }}]")
+        format!(
+            "which {name} stands for; if it may, write under teleport.plugins.load.fetch.grants: http: [{{ url: \"http://{name}:{port}\", private: yes }}]"
+        )
     };
     for (name, text) in [
-        ("loopback.test", format!("may not connect to 127.0.0.1 (loopback), ::1 (loopback), {}", may("loopback.test"))),
+        (
+            "loopback.test",
+            format!("may not connect to 127.0.0.1 (loopback), ::1 (loopback), {}", may("loopback.test")),
+        ),
         ("private.test", format!("may not connect to 10.0.0.1 (private), {}", may("private.test"))),
         ("mapped.test", format!("may not connect to 127.0.0.1 (loopback), {}", may("mapped.test"))),
         ("metadata.test", "which metadata.test stands for; no plugin may".to_owned()),
@@ -121,7 +129,12 @@ async fn addresses_as_hosts_are_looked_at_the_same_way() {
         bed.grant(metadata, true);
     }
     let host = bed.host();
-    denied(&host, &format!("GET http://127.0.0.1:{port}/hello"), "may not connect to 127.0.0.1 (loopback); if").await;
+    denied(
+        &host,
+        &format!("GET http://127.0.0.1:{port}/hello"),
+        "may not connect to 127.0.0.1 (loopback); if",
+    )
+    .await;
     denied(&host, &format!("GET http://[::ffff:127.0.0.1]:{port}/"), "may not connect to 127.0.0.1").await;
     denied(&host, "GET http://169.254.169.254/", "no plugin may").await;
     denied(&host, "GET http://[::ffff:169.254.169.254]/", "no plugin may").await;
@@ -173,7 +186,10 @@ async fn a_redirect_is_a_request_like_any_other() {
     let host = bed.host();
     let to = |location: &str| format!("GET http://api.test:{port}/to?{location}");
     assert_eq!(fetch(&host, &to("http://elsewhere.test/")).await, "302 ", "the host follows nobody");
-    assert_eq!(fetch(&host, &format!("{} follow", to(&format!("http://api.test:{port}/hello")))).await, "200 hello");
+    assert_eq!(
+        fetch(&host, &format!("{} follow", to(&format!("http://api.test:{port}/hello")))).await,
+        "200 hello"
+    );
     denied(&host, &format!("{} follow", to("http://169.254.169.254/latest")), "is not granted").await;
     denied(&host, &format!("{} follow", to("http://metadata.test/latest")), "no plugin may").await;
 }

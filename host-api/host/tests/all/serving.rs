@@ -72,11 +72,12 @@ impl Server {
                 let (tls, seen) = (tls.clone(), Arc::clone(&counted));
                 tokio::spawn(async move {
                     match tls {
-                        // A client that does not trust this server goes away.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, seen).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            // A client that does not trust this server goes away.
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, seen).await;
+                            }
+                        }
                         None => serve(stream, seen).await,
                     }
                 });
@@ -121,7 +122,8 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Response<Sent> {
     let head = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
     seen.heads.lock().push(head.clone());
     let path = request.uri().path().to_owned();
-    let (what, rest) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+    let (what, rest) =
+        path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
     let number = || rest.parse::<usize>().unwrap();
     match what {
         "hello" => text("hello"),
@@ -150,9 +152,8 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>) -> Response<Sent> {
         }
         "headers" => {
             let value = "x".repeat(1000);
-            let headers = (0..number() / 1000).fold(Response::builder(), |builder, n| {
-                builder.header(format!("x-{n}"), &value)
-            });
+            let headers = (0..number() / 1000)
+                .fold(Response::builder(), |builder, n| builder.header(format!("x-{n}"), &value));
             headers.body(Sent::default()).unwrap()
         }
         "close" => {

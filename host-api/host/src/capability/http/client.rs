@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::plugin::destination::{Host, Target};
+use domain::plugin::destination::{Host, Scheme, Target};
 use domain::plugin::{Effective, Limits, PluginName};
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
@@ -17,9 +17,9 @@ use tokio::task::block_in_place;
 use wasmtime_wasi_http::Error;
 
 use super::failure::Failure;
-use super::proxy::Proxies;
+use super::proxy::{Proxies, ProxySettings};
 use super::resolve::{self, Checked, Plain, Resolver};
-use super::tls::{PlaceSettings, Stamp, Trust};
+use super::tls::{self, PlaceSettings, Stamp, Trust};
 use super::{HEADERS_MAX, HttpError};
 use crate::error::chain;
 use crate::settings::Settings;
@@ -85,9 +85,11 @@ impl Sender {
         places: Vec<PlaceSettings>,
         settings: &Settings,
     ) -> Result<Self, HttpError> {
-        let proxies = Proxies::new(&settings.proxies)?;
-        // A plugin without requests has no use for files that only requests need.
-        let places = if effective.may_send() { places } else { Vec::new() };
+        // A plugin without requests has no use for what only requests need.
+        let (proxies, places) = match effective.may_send() {
+            true => (Proxies::new(&settings.proxies)?, places),
+            false => (Proxies::new(&ProxySettings::default())?, Vec::new()),
+        };
         let turns = usize::try_from(limits.http_concurrency).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Self {
             plugin: plugin.clone(),
@@ -154,18 +156,18 @@ impl Sender {
         let failed = |reason: String| {
             Failure::of(Error::ConfigurationError, format!("requests to {target} cannot be sent: {reason}"))
         };
-        let tls = block_in_place(|| self.trust.config(self.trust.place(target)));
-        let builder = self.builder(target).connect_timeout(connect);
-        let builder = match (tls, target.scheme) {
-            (Ok(tls), _) => builder.tls_backend_preconfigured(tls),
-            (Err(error), domain::plugin::destination::Scheme::Https) => return Err(failed(chain(&error))),
-            // Without TLS nobody needs authorities.
-            (Err(_), domain::plugin::destination::Scheme::Http) => builder,
+        let tls = match target.scheme {
+            Scheme::Https => block_in_place(|| self.trust.config(self.trust.place(target))),
+            // Given all the same: the client would look for a TLS of its own otherwise, and there is none.
+            Scheme::Http => tls::unused(),
         };
+        let tls = tls.map_err(|error| failed(chain(&error)))?;
+        let builder = self.builder(target).map_err(|error| failed(chain(&error)))?;
+        let builder = builder.connect_timeout(connect).tls_backend_preconfigured(tls);
         builder.build().map_err(|error| failed(chain(&error)))
     }
 
-    fn builder(&self, target: &Target) -> ClientBuilder {
+    fn builder(&self, target: &Target) -> reqwest::Result<ClientBuilder> {
         let builder = Client::builder()
             .redirect(Policy::none())
             .referer(false)
@@ -179,7 +181,7 @@ impl Sender {
             .http2_max_header_list_size(u32::try_from(HEADERS_MAX).unwrap_or(u32::MAX))
             .http2_keep_alive_interval(ALIVE)
             .http2_keep_alive_timeout(ALIVE_ANSWER);
-        match self.proxies.of(target) {
+        Ok(match self.proxies.of(target)? {
             Some(proxy) => builder.proxy(proxy).dns_resolver(Arc::new(Plain(Arc::clone(&self.resolver)))),
             None => builder.no_proxy().dns_resolver(Arc::new(Checked {
                 plugin: self.plugin.clone(),
@@ -187,7 +189,7 @@ impl Sender {
                 effective: Arc::clone(&self.effective),
                 resolver: Arc::clone(&self.resolver),
             })),
-        }
+        })
     }
 
     /// Whether a failure is news: not the same as the last of this target.

@@ -84,14 +84,20 @@ impl Exchange {
         let deadline = Instant::now() + limits.http_time();
         let late = |code, what: &str| {
             let limit = written("http_time", limits);
-            Failure::of(code, format!("a request to {target} was given up: {what} within {limit} (limits.http_time)"))
+            Failure::of(
+                code,
+                format!("a request to {target} was given up: {what} within {limit} (limits.http_time)"),
+            )
         };
         let (head, body) = request.into_parts();
         let body = timeout_at(deadline, gather(body, &self.spent)).await;
         let body = body.map_err(|_| late(Error::ConnectionWriteTimeout, "the plugin did not finish it"))?;
         let body = body.map_err(|code| self.too_large(target, code))?;
         let Ok(Some(turn)) = timeout_at(deadline, turn.taken()).await else {
-            return Err(late(Error::ConnectionLimitReached, "others of the plugin were under way, it had no turn"));
+            return Err(late(
+                Error::ConnectionLimitReached,
+                "others of the plugin were under way, it had no turn",
+            ));
         };
         let client = self.provisions.http.client(target, self.options.connect_timeout)?;
         let head_only = head.method == Method::HEAD;
@@ -209,9 +215,12 @@ impl Exchange {
         let what = match code {
             Error::HttpRequestBodySize(_) => "sends",
             Error::HttpResponseBodySize(_) => "receives",
-            code => return Failure::of(code, format!("a request to {target} was left unfinished by the plugin")),
+            code => {
+                return Failure::of(code, format!("a request to {target} was left unfinished by the plugin"));
+            }
         };
-        let (plugin, limit) = (&self.provisions.identity.name, written("http_bytes", &self.provisions.limits));
+        let (plugin, limit) =
+            (&self.provisions.identity.name, written("http_bytes", &self.provisions.limits));
         let text = format!(
             "plugin {plugin} {what} more than {limit} over HTTP in one call, here with {target}; to allow more, set teleport.plugins.load.{plugin}.limits.http_bytes"
         );

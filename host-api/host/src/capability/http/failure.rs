@@ -92,6 +92,6 @@ pub(super) fn code(error: &reqwest::Error) -> Error {
 /// The causes of an error of the client, in one line and without the URL, which may hold secrets.
 pub(super) fn words(error: &reqwest::Error) -> String {
     // The client's own word is that it could not send the request.
-    let text = error.source().map_or_else(|| "it could not be made".to_owned(), |cause| crate::error::chain(cause));
+    let text = error.source().map_or_else(|| "it could not be made".to_owned(), crate::error::chain);
     printable::escape(printable::clip(&text, 512)).into_owned()
 }

@@ -121,8 +121,7 @@ impl WasiHttpHooks for Outgoing {
         // Tells of answers that were read to their end, which nobody here waits for.
         _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Answered> + Send> {
-        let admitted =
-            self.admit(&request).map(|target| (target, Turn::queue(&self.provisions.http.turns)));
+        let admitted = self.admit(&request).map(|target| (target, Turn::queue(&self.provisions.http.turns)));
         let exchange = Exchange {
             provisions: Arc::clone(&self.provisions),
             stand_ins: self.stand_ins.clone(),

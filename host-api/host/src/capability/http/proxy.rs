@@ -1,25 +1,38 @@
 //! The operator's proxies: what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say to most programs.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::plugin::destination::{Scheme, Target};
 use domain::secret::Secret;
-use http::Uri;
+use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
+use zeroize::Zeroizing;
 
 /// Proxies for plugins' requests, as `process` found them in the daemon's environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
-    /// For `http` targets: `http://[user:password@]host:port`.
-    pub http: Option<Secret>,
+    /// For `http` targets.
+    pub http: Option<ProxyAddress>,
     /// For `https` targets, which are tunnelled through it with `CONNECT`.
-    pub https: Option<Secret>,
-    /// Names, addresses and networks that are reached without a proxy, with commas between them.
-    pub except: Option<String>,
+    pub https: Option<ProxyAddress>,
+    /// What is reached without a proxy: names with all below them, addresses, networks, `host:port`, and
+    /// `*` for everything.
+    pub direct: Vec<String>,
+}
+
+/// An HTTP proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyAddress {
+    /// `host:port`.
+    pub address: String,
+    /// User name and password, when it asks for them.
+    pub credentials: Option<(String, Secret)>,
 }
 
 /// A proxy nobody can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// Not the URL of an HTTP proxy.
+    /// Not an address, or credentials no header may have.
     #[error(
         "{variable} in the daemon's environment is no proxy for plugins; write it like http://proxy.example.com:3128"
     )]
@@ -30,7 +43,18 @@ pub enum ProxyError {
 }
 
 /// Which targets are reached through which proxy.
-pub(super) struct Proxies(Matcher);
+pub(super) struct Proxies {
+    http: Option<Through>,
+    https: Option<Through>,
+    /// Everything that is not reached directly.
+    matcher: Matcher,
+    direct: Vec<String>,
+}
+
+struct Through {
+    url: String,
+    credentials: Option<HeaderValue>,
+}
 
 impl Proxies {
     /// Reads the settings.
@@ -38,77 +62,100 @@ impl Proxies {
     /// # Errors
     /// [`ProxyError`] for one that would be passed over in silence otherwise.
     pub(super) fn new(settings: &ProxySettings) -> Result<Self, ProxyError> {
-        let text = |proxy: &Option<Secret>| {
-            proxy.as_ref().and_then(Secret::reveal_str).unwrap_or_default().trim().to_owned()
+        let through = |proxy: &Option<ProxyAddress>, variable| {
+            let made = proxy.as_ref().map(|proxy| through(proxy).ok_or(ProxyError::Form { variable }));
+            made.transpose()
         };
-        let (http, https) = (text(&settings.http), text(&settings.https));
-        let every = Matcher::builder().http(http.clone()).https(https.clone()).build();
-        let probe = Uri::from_static;
-        for (variable, given, to) in
-            [("HTTP_PROXY", &http, probe("http://example.com")), ("HTTPS_PROXY", &https, probe("https://example.com"))]
-        {
-            let usable = every.intercept(&to).is_some_and(|found| {
-                matches!(found.uri().scheme_str(), Some("http" | "https"))
-                    && reqwest::Proxy::all(found.uri().to_string()).is_ok()
-            });
-            if !given.is_empty() && !usable {
-                return Err(ProxyError::Form { variable });
-            }
-        }
-        let except = settings.except.clone().unwrap_or_default();
-        Ok(Self(Matcher::builder().http(http).https(https).no(except).build()))
+        let (http, https) =
+            (through(&settings.http, "HTTP_PROXY")?, through(&settings.https, "HTTPS_PROXY")?);
+        // It is asked only whether a target is excepted, so any proxy will do.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(settings.direct.join(",")).build();
+        let direct = settings.direct.iter().map(|entry| entry.to_ascii_lowercase()).collect();
+        Ok(Self { http, https, matcher, direct })
     }
 
     /// The proxy a target is reached through; nothing when it is reached directly.
-    pub(super) fn of(&self, target: &Target) -> Option<reqwest::Proxy> {
-        let proxy = self.0.intercept(&target.to_string().parse().ok()?)?;
-        let url = proxy.uri().to_string();
-        let made = match target.scheme {
-            Scheme::Http => reqwest::Proxy::http(url),
-            Scheme::Https => reqwest::Proxy::https(url),
+    ///
+    /// # Errors
+    /// The client's, when it does not take the proxy.
+    pub(super) fn of(&self, target: &Target) -> reqwest::Result<Option<reqwest::Proxy>> {
+        let through = match target.scheme {
+            Scheme::Http => &self.http,
+            Scheme::Https => &self.https,
         };
-        let made = made.ok()?;
-        Some(match proxy.basic_auth() {
-            Some(word) => made.custom_http_auth(word.clone()),
-            None => made,
-        })
+        let Some(through) = through else { return Ok(None) };
+        let with_port = format!("{}:{}", target.host, target.port);
+        let excepted = target.to_string().parse().is_ok_and(|uri| self.matcher.intercept(&uri).is_none());
+        if excepted || self.direct.contains(&with_port) {
+            return Ok(None);
+        }
+        let proxy = reqwest::Proxy::all(&through.url)?;
+        Ok(Some(match &through.credentials {
+            Some(credentials) => proxy.custom_http_auth(credentials.clone()),
+            None => proxy,
+        }))
     }
+}
+
+fn through(proxy: &ProxyAddress) -> Option<Through> {
+    let url = format!("http://{}", proxy.address);
+    reqwest::Proxy::all(&url).ok()?;
+    let credentials = match &proxy.credentials {
+        None => None,
+        Some((user, password)) => {
+            let pair = Zeroizing::new([user.as_bytes(), b":", password.reveal()].concat());
+            let word = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)));
+            let mut value = HeaderValue::from_str(&word).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        }
+    };
+    Some(Through { url, credentials })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(http: &str, https: &str, except: &str) -> ProxySettings {
-        let proxy = |text: &str| Some(Secret::from(text));
-        ProxySettings { http: proxy(http), https: proxy(https), except: Some(except.to_owned()) }
-    }
-
     fn target(text: &str) -> Target {
         let (scheme, authority) = text.split_once("://").unwrap();
         Target::parse(scheme, authority).unwrap()
     }
 
+    fn https(address: &str, direct: &[&str]) -> Result<Proxies, ProxyError> {
+        let proxy = ProxyAddress { address: address.to_owned(), credentials: None };
+        let direct = direct.iter().map(|entry| (*entry).to_owned()).collect();
+        Proxies::new(&ProxySettings { http: None, https: Some(proxy), direct })
+    }
+
     #[test]
     fn targets_go_through_the_proxy_of_their_scheme_unless_excepted() {
         let proxies =
-            Proxies::new(&settings("", "http://u:p@proxy:3128", "corp.example.com, 10.0.0.0/8")).unwrap();
-        for through in ["https://example.com", "https://notcorp.example.com:8443", "https://11.0.0.1"] {
-            assert!(proxies.of(&target(through)).is_some(), "{through}");
+            https("proxy:3128", &["corp.example.com", "10.0.0.0/8", "One.example.net:8443"]).unwrap();
+        let through = |text: &str| proxies.of(&target(text)).unwrap().is_some();
+        for text in [
+            "https://example.com",
+            "https://notcorp.example.com:8443",
+            "https://11.0.0.1",
+            "https://one.example.net",
+        ] {
+            assert!(through(text), "{text}");
         }
-        for directly in
-            ["http://example.com", "https://corp.example.com", "https://a.corp.example.com", "https://10.1.2.3"]
-        {
-            assert!(proxies.of(&target(directly)).is_none(), "{directly}");
+        for text in [
+            "http://example.com",
+            "https://corp.example.com",
+            "https://a.corp.example.com",
+            "https://10.1.2.3",
+            "https://one.example.net:8443",
+        ] {
+            assert!(!through(text), "{text}");
         }
-        assert!(Proxies::new(&ProxySettings::default()).unwrap().of(&target("https://example.com")).is_none());
+        assert!(https("proxy:1", &["*"]).unwrap().of(&target("https://example.com")).unwrap().is_none());
     }
 
     #[test]
     fn a_proxy_nobody_can_use_is_said_and_not_passed_over() {
-        for bad in ["socks5://proxy:1080", "ftp://proxy", "http://"] {
-            let error = Proxies::new(&settings("", bad, "")).err().unwrap_or_else(|| panic!("{bad}"));
-            assert!(error.to_string().starts_with("HTTPS_PROXY in the daemon's environment"), "{error}");
-        }
+        let error = https("not an address", &[]).err().unwrap();
+        assert!(error.to_string().starts_with("HTTPS_PROXY in the daemon's environment"), "{error}");
     }
 }

@@ -80,7 +80,8 @@ impl Resolve for Checked {
         let Host::Name(name) = self.target.host.clone() else {
             return Box::pin(async { Err("an address is not looked up".into()) });
         };
-        let (plugin, target, effective) = (self.plugin.clone(), self.target.clone(), Arc::clone(&self.effective));
+        let (plugin, target, effective) =
+            (self.plugin.clone(), self.target.clone(), Arc::clone(&self.effective));
         let lookup = (self.resolver)(name.clone());
         Box::pin(async move {
             let found = look_up(&name, lookup).await?;

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use domain::plugin::Destination;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use zeroize::Zeroizing;
 
 use crate::place::{self, Owner, PlaceError};
@@ -115,9 +115,7 @@ impl Trust {
     pub(super) fn config(&self, place: Option<&PlaceSettings>) -> Result<ClientConfig, TlsError> {
         let destination = || place.map(|place| place.destination.to_string()).unwrap_or_default();
         let failed = |source| TlsError::Config { destination: destination(), source };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
+        let builder = builder().map_err(failed)?;
         let roots = match place.and_then(|place| place.ca_file.as_deref()) {
             Some(path) => Arc::new(authorities(&destination(), path)?),
             None => self.machine()?,
@@ -146,6 +144,20 @@ impl Trust {
         }
         Ok(Arc::clone(self.machine.get_or_init(|| Arc::new(roots))))
     }
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+/// TLS for a client that goes without: it trusts nobody.
+///
+/// # Errors
+/// [`TlsError::Config`] never in practice: the provider has the usual versions.
+pub(super) fn unused() -> Result<ClientConfig, TlsError> {
+    let builder = builder().map_err(|source| TlsError::Config { destination: String::new(), source })?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 impl PlaceSettings {
@@ -186,8 +198,7 @@ fn certificates(destination: &str, path: &Path) -> Result<Vec<CertificateDer<'st
 fn key(destination: &str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(destination, path)?;
     // The reason could repeat what is in the file.
-    PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| wrong(destination, path, "holds no private key in PEM"))
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong(destination, path, "holds no private key in PEM"))
 }
 
 fn read(destination: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
