@@ -1,6 +1,7 @@
 //! The rules of the house, one topic per file.
 
 mod arrow;
+mod contract;
 mod layout;
 mod manifest;
 mod source;
