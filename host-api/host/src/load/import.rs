@@ -63,6 +63,7 @@ pub(super) fn check(name: &PluginName, inspection: &Inspection) -> Result<(), Lo
         match parse(import) {
             Some(host) if host.package == HOST => check_host(name, import, &host)?,
             Some(wasi) if is_wasi(&wasi) || is_http(&wasi) => {}
+            Some(words) if is_words(&words) => {}
             _ => return Err(refused(name, import)),
         }
     }
@@ -102,6 +103,12 @@ fn check_host(name: &PluginName, import: &str, host: &Name<'_>) -> Result<(), Lo
 /// WASI 0.2, any patch of it: below 1.0 the minor number is the one that must fit.
 fn is_wasi(name: &Name<'_>) -> bool {
     wasi::PACKAGES.contains(&name.package) && name.version.major == 0 && name.version.minor == 2
+}
+
+/// The types a contract's hooks share: an interface without functions, which whoever exports the hooks
+/// imports. Its version is the contract's, which is checked by itself.
+fn is_words(name: &Name<'_>) -> bool {
+    name.interface == "types" && ContractKind::ALL.iter().any(|kind| kind.package() == name.package)
 }
 
 /// What requests are sent with, of the same version.
@@ -154,6 +161,7 @@ mod tests {
             "wasi:random/random@0.2.6",
             "wasi:http/types@0.2.6",
             "wasi:http/outgoing-handler@0.2.0",
+            "teleport:storage-backend/types@1.0.0",
         ];
         assert!(check(&name(), &inspection(&good, &[])).is_ok());
     }
@@ -169,6 +177,7 @@ mod tests {
             "wasi:clocks/wall-clock@1.0.0",
             "teleport:host/secret@1.0.0",
             "teleport:hosts/log@1.0.0",
+            "teleport:storage-backend/records@1.0.0",
             "example:thing/x@1.0.0",
             "plain-name",
             "",
