@@ -1,7 +1,5 @@
 //! The plugin's code as a backend of the store, as the plugin host makes one of the component.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,16 +18,11 @@ use crate::server::Etcd;
 
 pub(crate) type Instance = storage_etcd::backend::Backend<Native>;
 
-/// After so many changes etcd is made to forget.
-pub(crate) const FORGETS_AFTER: usize = 10_000;
-
 /// Instances of the plugin.
 pub(crate) struct Guests {
-    etcd: Arc<Etcd>,
     settings: Settings,
     clock: MovedClock,
     idle: Mutex<Vec<Instance>>,
-    changes: AtomicUsize,
 }
 
 /// Settings for these members.
@@ -43,9 +36,9 @@ pub(crate) fn settings(urls: &str, prefix: &str) -> Settings {
 }
 
 impl Guests {
-    pub(crate) fn new(etcd: Arc<Etcd>, clock: &MovedClock) -> Self {
+    pub(crate) fn new(etcd: &Etcd, clock: &MovedClock) -> Self {
         let settings = settings(&etcd.urls(), "teleport");
-        Self { etcd, settings, clock: clock.clone(), idle: Mutex::default(), changes: AtomicUsize::new(0) }
+        Self { settings, clock: clock.clone(), idle: Mutex::default() }
     }
 
     fn instance(&self) -> Instance {
@@ -140,7 +133,6 @@ impl Backend for Guests {
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
         let conditions: Vec<_> = transaction.conditions.iter().map(condition).collect();
         let operations: Vec<_> = transaction.operations.iter().map(operation).collect();
-        let count = operations.len();
         let outcome = self.call(move |instance| instance.write(&conditions, &operations)).await;
         let revision = outcome.map_err(|failure| match failure {
             guest::Failure::Conflict(index) => {
@@ -148,11 +140,6 @@ impl Backend for Guests {
             }
             other => error(other),
         })?;
-        if self.changes.fetch_add(count, Ordering::SeqCst) + count > FORGETS_AFTER {
-            self.changes.store(0, Ordering::SeqCst);
-            let etcd = Arc::clone(&self.etcd);
-            spawn_blocking(move || etcd.compact()).await.unwrap();
-        }
         Ok(Revision(revision))
     }
 

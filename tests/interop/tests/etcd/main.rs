@@ -1,5 +1,5 @@
-//! The etcd plugin's own code against real etcd servers, run natively: what is tested here is how it
-//! speaks with etcd. That the component and the host do the same is tested where plugins are hosted.
+//! The etcd plugin against real etcd servers: its own code run natively, where clocks can be moved and
+//! members lost, and the component in the plugin host, where both must fit together.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,8 @@
 mod backend;
 mod cluster;
 mod direct;
+mod forgetful;
+mod hosted;
 mod native;
 mod server;
 mod suite;

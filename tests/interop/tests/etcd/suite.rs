@@ -13,7 +13,8 @@ use storage::conformance::Subject;
 use storage::{RemoteSettings, RemoteStore};
 use tokio::task::spawn_blocking;
 
-use crate::backend::{FORGETS_AFTER, Guests};
+use crate::backend::Guests;
+use crate::forgetful::{FORGETS_AFTER, Forgetful};
 use crate::native::MovedClock;
 use crate::server::Etcd;
 
@@ -45,14 +46,14 @@ impl Moved {
 async fn open() -> Subject {
     let etcd = Arc::new(spawn_blocking(|| Etcd::start(1)).await.unwrap());
     let clock = MovedClock::default();
-    let guests = Arc::new(Guests::new(Arc::clone(&etcd), &clock));
+    let guests = Arc::new(Guests::new(&etcd, &clock));
     // A test ends when its last question does.
     let settings =
         RemoteSettings { history: 1024, wait: Duration::from_millis(500), ..RemoteSettings::default() };
     let store = RemoteStore::open(guests, Arc::new(SystemRandom), settings).await.unwrap();
     let (told, served, moved) = (clock.clone(), Arc::clone(&etcd), Mutex::new(Moved::default()));
     Subject {
-        store: Arc::new(store),
+        store: Arc::new(Forgetful::new(store, Arc::clone(&etcd))),
         clock: Arc::new(clock),
         advance: Box::new(move |by| {
             told.advance(by);
