@@ -10,6 +10,7 @@
 
 mod bed;
 mod data_dir;
+mod http;
 mod join;
 mod label;
 mod life;

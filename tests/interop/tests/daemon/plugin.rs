@@ -11,8 +11,8 @@ use tokio::process::Command;
 
 use crate::bed::{gives_up, listed};
 
-/// The hostile guest, built by its own workspace.
-fn guest() -> Vec<u8> {
+/// A guest, built by its own workspace.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
     let mut cargo = Build::new(env!("CARGO"));
     cargo
@@ -23,7 +23,7 @@ fn guest() -> Vec<u8> {
     }
     let built = cargo.output().expect("cargo starts");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    std::fs::read(guests.join("target/wasm32-wasip2/release/guest_hostile.wasm")).unwrap()
+    std::fs::read(guests.join("target/wasm32-wasip2/release").join(format!("guest_{name}.wasm"))).unwrap()
 }
 
 /// A plugin directory with the guest in it, under the name `hostile`.
@@ -35,7 +35,7 @@ struct Place {
 
 impl Place {
     fn new(world: &World) -> Self {
-        let (directory, wasm) = (world.folder().join("plugins"), guest());
+        let (directory, wasm) = (world.folder().join("plugins"), guest("hostile"));
         let digest = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let place = Self { directory, digest: format!("sha256:{digest}"), wasm };
         place.install("hostile");
