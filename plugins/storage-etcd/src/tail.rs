@@ -19,6 +19,9 @@ use crate::refusal::Problem;
 /// connection that is dead.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long a member may take to say that a watch has begun, at least.
+const BEGINNING: Duration = Duration::from_secs(1);
+
 /// An open watch.
 #[derive(Debug)]
 pub struct Tail<S> {
@@ -80,7 +83,8 @@ impl<O: Outside> Backend<O> {
                 return Ok(batch);
             }
             chances -= 1;
-            if chances == 0 {
+            let is_late = self.outside.monotonic() > end.saturating_add(self.members.total());
+            if chances == 0 || is_late {
                 return Err(Failure::Unavailable(format!(
                     "etcd at {} ends every watch ({over}); look at its log",
                     self.members.good()
@@ -101,6 +105,7 @@ impl<O: Outside> Backend<O> {
         // etcd's first revision is 1. The watch begins with what is known already: etcd 3.4 can lose what
         // was removed by the very revision it was compacted at.
         let start = after.max(1);
+        let end = self.outside.monotonic().saturating_add(self.members.total());
         self.revision_at(start)?;
         let body = format!(
             r#"{{"create_request":{{{},"start_revision":"{start}","progress_notify":true,"fragment":true}}}}"#,
@@ -110,8 +115,8 @@ impl<O: Outside> Backend<O> {
         let stream = self.members.open(&mut self.outside, call)?;
         let heard = self.outside.monotonic();
         let mut tail = Tail { stream, lines: Lines::default(), gather: Gather::after(after), heard };
-        // The first line says that it has begun.
-        let end = heard.saturating_add(self.members.total());
+        // The first line says that it has begun. It comes at once, if it comes.
+        let end = end.max(heard.saturating_add(BEGINNING));
         loop {
             let left = end.saturating_sub(self.outside.monotonic());
             match tail.hear(self, left)? {
