@@ -152,15 +152,19 @@ async fn a_request_without_a_turn_is_given_up() {
     let server = Server::plain().await;
     let mut bed = granted(&format!("http://api.test:{}", server.port));
     bed.limit("http_concurrency", "1");
-    bed.limit("http_time", "500ms");
+    bed.limit("http_time", "2s");
     let host = bed.host();
-    let holding = format!("GET http://api.test:{}/drip first pause:3000", server.port);
-    let (_, code) = tokio::join!(fetch(&host, &holding), async {
+    let holding = format!("GET http://api.test:{}/drip first pause:9000", server.port);
+    let second = async {
         while server.connections() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         given_up(&host, &format!("GET http://api.test:{}/hello", server.port)).await
-    });
+    };
+    let code = tokio::select! {
+        answer = fetch(&host, &holding) => panic!("it should be holding its turn: {answer}"),
+        code = second => code,
+    };
     assert_eq!(code, "ErrorCode::ConnectionLimitReached");
 }
 
@@ -227,6 +231,7 @@ async fn servers_that_do_not_answer_cost_no_more_than_the_time_there_is() {
     let url = format!("http://api.test:{}", server.port);
     assert_eq!(given_up(&host, &format!("GET {url}/hang")).await, "ErrorCode::HttpResponseTimeout");
     assert_eq!(given_up(&host, &format!("GET {url}/hang head:20")).await, "ErrorCode::HttpResponseTimeout");
+    let host = granted(&format!("http://api.test:{}", server.port)).host();
     // The library has no code for what goes wrong with a body, only words.
     assert_eq!(given_up(&host, &format!("GET {url}/stall between:50")).await, "connection read timeout");
     let mut bed = granted(&format!("http://api.test:{}", server.port));

@@ -221,7 +221,52 @@ fn step(asked: Option<Duration>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use domain::plugin::{ContractKind, Destination, Grant, Manifest, effective};
+
     use super::*;
+
+    fn sender(place: &str) -> Sender {
+        let manifest = "name = \"label-x\"\nversion = \"1\"\ncontract = \"teleport:label-provider@1.0.0\"\ndescription = \"x\"\n[[needs]]\ncapability = \"http\"\nreason = \"x\"\n";
+        let manifest: Manifest = toml::from_str(manifest).unwrap();
+        let grants = [Grant::http(Destination::parse(place).unwrap(), false)];
+        let effective = Arc::new(effective(&manifest, &grants).unwrap());
+        let limits = Limits::of(ContractKind::LabelProvider);
+        Sender::new(&manifest.name, &effective, &limits, Vec::new(), &Settings::new("/nowhere")).unwrap()
+    }
+
+    fn target(host: &str) -> Target {
+        Target::parse("http", host).unwrap()
+    }
+
+    #[test]
+    fn clients_are_kept_and_come_to_an_end() {
+        let sender = sender("http://*.example.com");
+        for number in 0..CLIENTS_MAX * 2 {
+            sender.client(&target(&format!("h{number}.example.com")), None).unwrap();
+        }
+        assert_eq!(sender.clients.lock().len(), CLIENTS_MAX);
+        sender.client(&target("h63.example.com"), None).unwrap();
+        assert_eq!(sender.clients.lock().len(), CLIENTS_MAX, "it is one of those that are kept");
+        assert_eq!(sender.clients.lock().front().unwrap().target, target("h32.example.com"));
+    }
+
+    #[test]
+    fn an_address_is_looked_at_before_there_is_a_client() {
+        let address: IpAddr = "127.0.0.1".parse().unwrap();
+        let failure = sender("http://127.0.0.1").client(&target(&address.to_string()), None).unwrap_err();
+        assert!(failure.denied && matches!(failure.code, Error::DestinationIpProhibited), "{failure:?}");
+    }
+
+    #[test]
+    fn a_failure_is_news_once() {
+        let (sender, down) = (sender("http://*.example.com"), target("a.example.com"));
+        assert!(sender.is_news(&down, "refused") && !sender.is_news(&down, "refused"));
+        assert!(sender.is_news(&down, "timed out"), "another one");
+        sender.works(&down);
+        assert!(sender.is_news(&down, "timed out"), "it worked in between");
+    }
 
     #[test]
     fn time_for_connecting_is_given_in_steps() {

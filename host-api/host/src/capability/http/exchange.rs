@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Answer, Complain, gather};
 use super::failure::{self, Failure};
+use super::stage::Stage;
 use super::turn::Turn;
 use super::{Denied, HEADERS_MAX, Spent};
 use crate::call::Provisions;
@@ -99,16 +100,25 @@ impl Exchange {
                 "others of the plugin were under way, it had no turn",
             ));
         };
-        let client = self.provisions.http.client(target, self.options.connect_timeout)?;
         let head_only = head.method == Method::HEAD;
+        let stage = self.provisions.rehearsal.as_ref().map(|rehearsal| Stage::new(rehearsal, &head, &body, target));
         let request = self.request(target, head, body)?;
+        if let Some(answer) = stage.as_ref().and_then(Stage::answer) {
+            return self.answer(target, answer?, turn, head_only);
+        }
+        let client = self.provisions.http.client(target, self.options.connect_timeout)?;
         let patience = self.options.first_byte_timeout.unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(patience).map_or(deadline, |sooner| sooner.min(deadline));
         let answer = timeout_at(deadline, client.execute(request)).await.map_err(|_| {
             Failure::of(Error::HttpResponseTimeout, format!("a request to {target} was not answered in time"))
         })?;
         let answer = answer.map_err(|error| self.failed(target, &error))?;
-        self.answer(target, answer.into(), turn, head_only)
+        let mut answer = answer.into();
+        if let Some(stage) = stage.filter(Stage::listens) {
+            let whole = timeout_at(deadline, stage.hear(answer, limits.http_bytes)).await;
+            answer = whole.map_err(|_| late(Error::HttpResponseTimeout, "its answer did not end"))??;
+        }
+        self.answer(target, answer, turn, head_only)
     }
 
     /// The request as it is sent.
