@@ -28,6 +28,7 @@ mod place;
 pub mod publish;
 mod quarantine;
 mod registry;
+pub mod rehearsal;
 mod runtime;
 mod section;
 mod seen;

@@ -152,6 +152,7 @@ impl Loader<'_> {
         let (written, effective) = (self.written(name), Arc::new(effective));
         let http = block_in_place(|| Sender::new(name, &effective, &limits, written.http, self.settings))
             .map_err(|source| LoadError::Http { name: name.clone(), source })?;
+        let rehearsal = self.settings.rehearsal.clone();
         let provisions = Provisions {
             identity,
             effective,
@@ -159,9 +160,10 @@ impl Loader<'_> {
             config,
             secrets: written.secrets,
             http,
-            kept: Kept::new(&self.settings.data_dir, name, &limits),
+            kept: Kept::new(&self.settings.data_dir, name, &limits).rehearsing(rehearsal.as_ref()),
             environment: Arc::clone(self.environment),
             log_rate,
+            rehearsal,
         };
         let callable = Callable { provisions: Arc::new(provisions), linked };
         let beside = found.manifest.filter(|_| !embedded).map(|text| Digest::of(text.as_bytes()));

@@ -17,6 +17,7 @@ use crate::capability::secrets::SecretSettings;
 use crate::change::ChangeObserver;
 use crate::compile::Compiler;
 use crate::quarantine;
+use crate::rehearsal::Rehearsal;
 use crate::watch::Watching;
 
 /// How the plugin host works.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub on_storage: Option<StorageObserver>,
     /// Told of every plugin that is loaded, replaced, refused or quarantined.
     pub on_change: Option<ChangeObserver>,
+    /// What stands in for the outside world, where a plugin is tried out. The daemon has nothing here.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// A question that was put to a storage backend.
@@ -138,6 +141,7 @@ impl Settings {
             on_storage: None,
             storage: false,
             on_change: None,
+            rehearsal: None,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::capability::process::Access;
 use crate::capability::secrets::{Given, Opened};
 use crate::capability::wasi::Wasi;
 use crate::engine::Engine;
+use crate::rehearsal::Rehearsal;
 use crate::limit::{CpuSpent, Holdings, Meter};
 
 /// Who a plugin is, for logs and errors.
@@ -45,6 +46,8 @@ pub(crate) struct Provisions {
     pub(crate) environment: Arc<BTreeMap<String, String>>,
     /// Its log lines per second, over all calls.
     pub(crate) log_rate: Arc<Rate>,
+    /// What stands in for the outside world, where the plugin is tried out.
+    pub(crate) rehearsal: Option<Rehearsal>,
 }
 
 /// What belongs to one instance: the data of its store.
@@ -83,10 +86,13 @@ impl Provisions {
         meter: &Arc<Meter>,
     ) -> Store<CallState> {
         let limits = &self.limits;
-        let log = Arc::new(Sink::new(Arc::clone(&self.identity), Arc::clone(&self.log_rate), limits));
+        let mut log = Sink::new(Arc::clone(&self.identity), Arc::clone(&self.log_rate), limits);
+        let rehearsal = self.rehearsal.as_ref();
+        log.heard_by(rehearsal.map(|rehearsal| Arc::clone(&rehearsal.outside)));
+        let log = Arc::new(log);
         let secrets = Opened::default();
         let state = CallState {
-            wasi: Wasi::new(&log, limits),
+            wasi: Wasi::new(&log, limits, rehearsal.and_then(|rehearsal| rehearsal.time)),
             http: Http::new(self, secrets.stand_ins.clone(), &log),
             log,
             process: Access::new(

@@ -29,6 +29,7 @@ mod failure;
 mod outgoing;
 mod proxy;
 mod resolve;
+mod stage;
 mod tls;
 mod turn;
 

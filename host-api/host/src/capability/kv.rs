@@ -16,6 +16,7 @@ use tokio::task::block_in_place;
 
 use super::v1::teleport::host::kv::{Failure, Host};
 use crate::call::CallState;
+use crate::rehearsal::Rehearsal;
 use crate::place::{self, Kept as Folder, Owner};
 
 /// The longest key, in bytes.
@@ -32,6 +33,8 @@ pub(crate) struct Kept {
     file: String,
     bytes_max: usize,
     entries: Mutex<Option<Entries>>,
+    /// Nothing is written to the disk.
+    forgotten: bool,
 }
 
 impl Kept {
@@ -42,7 +45,16 @@ impl Kept {
             file: format!("{plugin}.json"),
             bytes_max: usize::try_from(limits.kv_bytes).unwrap_or(usize::MAX),
             entries: Mutex::new(None),
+            forgotten: false,
         }
+    }
+
+    /// With these entries and without a file, where the plugin is tried out.
+    pub(crate) fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
+        if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
+            (self.entries, self.forgotten) = (Mutex::new(Some(kept)), true);
+        }
+        self
     }
 
     /// The entries, read from the file the first time.
@@ -99,7 +111,9 @@ impl Kept {
         if size > self.bytes_max {
             return Err(Failure::Full(self.bytes_max as u64));
         }
-        block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
+        if !self.forgotten {
+            block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
+        }
         *slot = Some(entries);
         Ok(answer)
     }

@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::v1::teleport::host::log::{Host, Level};
 use crate::call::{CallState, Identity};
+use crate::rehearsal::Outside;
 
 /// Lines per second, over all calls of a plugin, with bursts of this many seconds' worth.
 const BURST: f64 = 5.0;
@@ -63,6 +64,7 @@ pub(crate) struct Sink {
     rate: Arc<Rate>,
     line_max: usize,
     state: Mutex<Lines>,
+    heard_by: Option<Arc<dyn Outside>>,
 }
 
 struct Lines {
@@ -95,7 +97,12 @@ impl Sink {
             stderr: Vec::new(),
             last_errors: VecDeque::new(),
         };
-        Self { plugin, rate, line_max, state: Mutex::new(state) }
+        Self { plugin, rate, line_max, state: Mutex::new(state), heard_by: None }
+    }
+
+    /// Lets somebody beside the daemon's log hear the lines.
+    pub(crate) fn heard_by(&mut self, outside: Option<Arc<dyn Outside>>) {
+        self.heard_by = outside;
     }
 
     /// Begins the next call of an instance that is kept.
@@ -187,6 +194,9 @@ impl Sink {
     }
 
     fn emit(&self, level: Level, line: &str) {
+        if let Some(outside) = &self.heard_by {
+            outside.line(key(level), line);
+        }
         let Identity { name, version } = &*self.plugin;
         match level {
             Level::Debug => debug!(plugin = %name, %version, "{line}"),
@@ -194,6 +204,15 @@ impl Sink {
             Level::Warn => warn!(plugin = %name, %version, "{line}"),
             Level::Error => error!(plugin = %name, %version, "{line}"),
         }
+    }
+}
+
+fn key(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 

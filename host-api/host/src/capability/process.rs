@@ -11,8 +11,9 @@ use domain::plugin::capability::check_argv;
 use domain::plugin::grant::process_line;
 use domain::plugin::{Effective, Limits, PluginName};
 
-use super::v1::teleport::host::process::{Failure, Host, Outcome};
+use super::v1::teleport::host::process::{Ending, Failure, Host, Outcome};
 use crate::call::CallState;
+use crate::rehearsal::{ProcessFault, ProcessStand};
 
 mod run;
 
@@ -86,7 +87,36 @@ impl Host for CallState {
         access.check(&argv)?;
         let time = time_limit.map_or(access.time, |millis| Duration::from_millis(millis).min(access.time));
         let bounds = run::Bounds { output_max: access.output_max, time };
+        let outside = self.provisions.rehearsal.as_ref().map(|rehearsal| &rehearsal.outside);
+        match outside.map_or(ProcessStand::Live, |outside| outside.run(&argv)) {
+            ProcessStand::Live => {}
+            stand => return rehearsed(stand, &argv, bounds),
+        }
         run::run(&argv, &access.environment, bounds).await
+    }
+}
+
+/// What the plugin is told instead of what a program would have done.
+fn rehearsed(stand: ProcessStand, argv: &[String], bounds: run::Bounds) -> Result<Outcome, Failure> {
+    let words = || domain::plugin::capability::argv_text(argv);
+    match stand {
+        ProcessStand::Ended { exit, mut stdout, mut stderr } => {
+            let ending = Ending::Exited(exit);
+            let (stdout_truncated, stderr_truncated) =
+                (stdout.len() > bounds.output_max, stderr.len() > bounds.output_max);
+            stdout.truncate(bounds.output_max);
+            stderr.truncate(bounds.output_max);
+            Ok(Outcome { ending, stdout, stderr, stdout_truncated, stderr_truncated })
+        }
+        ProcessStand::Fault(ProcessFault::NotFound) => {
+            Err(Failure::NotFound(format!("there is no program for {}", words())))
+        }
+        ProcessStand::Fault(ProcessFault::TimedOut) => {
+            Err(Failure::TimedOut(u64::try_from(bounds.time.as_millis()).unwrap_or(u64::MAX)))
+        }
+        ProcessStand::Fault(ProcessFault::Unavailable) | ProcessStand::Live => {
+            Err(Failure::Unavailable(format!("{} could not be started", words())))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! where it is granted, by [`super::http`]. Clocks and random numbers are the machine's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::plugin::Limits;
@@ -15,10 +16,11 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult, add_to_linker_proxy_interfaces_async};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::log::{Sink, Stream};
 use crate::call::CallState;
+use crate::rehearsal::Still;
 
 /// What a guest may hand to a standard stream in one write, in bytes.
 const WRITE_MAX: usize = 4096;
@@ -37,13 +39,19 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// With nothing in it but the way to the log.
-    pub(crate) fn new(log: &Arc<Sink>, limits: &Limits) -> Self {
-        let context = WasiCtxBuilder::new()
+    /// With nothing in it but the way to the log, and the machine's clock and random numbers; where the time of
+    /// day is given, it stands still and random numbers repeat.
+    pub(crate) fn new(log: &Arc<Sink>, limits: &Limits, time: Option<Duration>) -> Self {
+        let mut context = WasiCtxBuilder::new();
+        context
             .stdout(Output { log: Arc::clone(log), stream: Stream::Out })
             .stderr(Output { log: Arc::clone(log), stream: Stream::Err })
-            .max_random_size(RANDOM_MAX)
-            .build();
+            .max_random_size(RANDOM_MAX);
+        if let Some(time) = time {
+            context.wall_clock(Still(time)).insecure_random_seed(0);
+            context.secure_random(repeating()).insecure_random(repeating());
+        }
+        let context = context.build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(limits.handles).unwrap_or(usize::MAX));
         Self { context, table }
@@ -66,6 +74,11 @@ impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi.context, table: &mut self.wasi.table }
     }
+}
+
+/// Numbers that are the same in every run.
+fn repeating() -> Deterministic {
+    Deterministic::new((0..=u8::MAX).collect())
 }
 
 /// Links the packages above, interface by interface: what is not named here is not there.

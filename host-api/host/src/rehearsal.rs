@@ -1,0 +1,144 @@
+//! What stands in for the outside world while a plugin is tried out or tested: a clock that stands still,
+//! things kept from call to call that are forgotten, answers that were recorded.
+//!
+//! The plugin goes through the same gate and runs under the same limits as in the daemon, and what it
+//! asks for is held against the grants first: only what would then happen outside is replaced. The daemon
+//! never sets this; `teleport plugin run` and `teleport plugin test` do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wasmtime_wasi::HostWallClock;
+
+/// A stage for a plugin. The default changes nothing but that `outside` is asked and told.
+#[derive(Clone)]
+pub struct Rehearsal {
+    /// The time of day since 1970 for the plugin; it stands still, and random numbers repeat. Time that passes
+    /// between two readings is measured as ever.
+    pub time: Option<Duration>,
+    /// What the plugin finds kept. Nothing is read from the disk or written to it.
+    pub kept: Option<BTreeMap<String, Vec<u8>>>,
+    /// What stands in for other machines and programs, and hears what is logged.
+    pub outside: Arc<dyn Outside>,
+}
+
+/// Other machines, programs, and whoever reads the log. Called on the plugins' own thread: returns at once.
+pub trait Outside: Send + Sync {
+    /// The answer to a request the plugin was allowed to send.
+    fn answer(&self, sent: &Sent<'_>) -> HttpStand {
+        let _ = sent;
+        HttpStand::Live
+    }
+
+    /// Whether answers of other machines are to be heard whole, in [`heard`](Self::heard), before the plugin gets
+    /// them.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// An answer of another machine.
+    fn heard(&self, sent: &Sent<'_>, answer: &HttpAnswer) {
+        let _ = (sent, answer);
+    }
+
+    /// How a program ended that the plugin was allowed to run.
+    fn run(&self, argv: &[String]) -> ProcessStand {
+        let _ = argv;
+        ProcessStand::Live
+    }
+
+    /// A line in the log: its level in lower case, and its text.
+    fn line(&self, level: &'static str, text: &str) {
+        let _ = (level, text);
+    }
+}
+
+/// A request as it goes out, with stand-ins in place of secrets.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// `GET` and the like.
+    pub method: &'a str,
+    /// Where to, in full.
+    pub url: &'a str,
+    /// What with.
+    pub body: &'a [u8],
+}
+
+/// What comes of a request.
+#[derive(Debug, Clone)]
+pub enum HttpStand {
+    /// It is really sent.
+    Live,
+    /// This answer.
+    Answer(HttpAnswer),
+    /// Nothing answers.
+    Fault(HttpFault),
+}
+
+/// An answer of another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Why nothing answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpFault {
+    /// Nobody listens there.
+    Refused,
+    /// It takes too long.
+    TimedOut,
+    /// The name has no address.
+    NoAddress,
+    /// Nobody said what is to come of it.
+    Unforeseen,
+}
+
+/// What comes of a program.
+#[derive(Debug, Clone)]
+pub enum ProcessStand {
+    /// It is really run.
+    Live,
+    /// It ended by itself.
+    Ended {
+        /// Its exit code.
+        exit: u32,
+        /// Its standard output.
+        stdout: Vec<u8>,
+        /// Its standard error.
+        stderr: Vec<u8>,
+    },
+    /// It did not end by itself.
+    Fault(ProcessFault),
+}
+
+/// Why a program did not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessFault {
+    /// There is none of this name.
+    NotFound,
+    /// It takes too long.
+    TimedOut,
+    /// The machine cannot start it now, or nobody said what is to come of it.
+    Unavailable,
+}
+
+/// The time of day that stands still.
+pub(crate) struct Still(pub(crate) Duration);
+
+impl HostWallClock for Still {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
