@@ -20,6 +20,10 @@ pub enum PluginChange {
     Quarantine,
     /// It is called again after a quarantine.
     Release,
+    /// An administrator of the host switched it off.
+    Disable,
+    /// An administrator of the host let it run again.
+    Enable,
 }
 
 impl PluginChange {
@@ -30,6 +34,8 @@ impl PluginChange {
             Self::Reload => "plugin.reload",
             Self::Reject => "plugin.reject",
             Self::Quarantine | Self::Release => "plugin.quarantine",
+            Self::Disable => "plugin.disable",
+            Self::Enable => "plugin.enable",
         }
     }
 
@@ -41,6 +47,8 @@ impl PluginChange {
             Self::Reject => "TPL02W",
             Self::Quarantine => "TPL03W",
             Self::Release => "TPL03I",
+            Self::Disable => "TPL04I",
+            Self::Enable => "TPL05I",
         }
     }
 }

@@ -8,9 +8,11 @@ use super::capability::{ArgvError, check_argv};
 use super::destination::Destination;
 use super::{Argv, Capability, Manifest, Need, PluginName, SecretLabel};
 
+mod account;
 mod effective;
 mod wording;
 
+pub use account::{Item, Meeting, Use, account, need_text};
 pub use effective::{Effective, HttpScope};
 pub use wording::{http_line, process_line};
 

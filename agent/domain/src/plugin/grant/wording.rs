@@ -56,7 +56,7 @@ pub(super) fn granted(capability: Capability, scope: &Scope) -> String {
 }
 
 /// What a need is for.
-fn asked(need: &Need) -> String {
+pub(super) fn asked(need: &Need) -> String {
     let capability = &need.capability;
     if let Some(argv) = &need.argv {
         return format!("{capability} {}", argv_text(argv));
