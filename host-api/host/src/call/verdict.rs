@@ -16,6 +16,7 @@ const TEXT_MAX: usize = 1024;
 const HOST_CALL_SPENT: &str = "fuel allocated for hostcalls has been exhausted";
 const HANDLES_SPENT: &str = "store handle limit exceeded";
 const TABLE_FULL: &str = "resource table has no free keys";
+const INSTANCES_SPENT: &str = "instance count too high";
 
 /// What a call came to, in time or not.
 type Ended = Result<wasmtime::Result<Result<String, NoValue>>, Elapsed>;
@@ -81,6 +82,9 @@ fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtim
     }
     if text.contains(HANDLES_SPENT) || text.contains(TABLE_FULL) {
         return memory("handles", "handles");
+    }
+    if text.contains(INSTANCES_SPENT) {
+        return memory("core instances", "instances");
     }
     // wasmtime's context ("error while executing at …") says nothing to an operator where there is
     // a root.

@@ -9,14 +9,20 @@
     reason = "a test stops where something is wrong"
 )]
 
+mod alone;
+mod backend;
 mod bed;
 mod carried;
 mod compiler;
+mod crooked;
 mod hostile;
 mod http;
 mod http_refusal;
 mod isolation;
+mod limit;
 mod loading;
+mod made;
+mod place;
 mod quarantine;
 mod reload;
 mod sending;

@@ -1,6 +1,7 @@
 //! A label plugin that does what the first word of its command says, most of it harmful.
 
 mod harm;
+mod hoard;
 
 use teleport_plugin_sdk::label_provider::{Failure, LabelProvider, Request};
 use teleport_plugin_sdk::process;
@@ -28,6 +29,7 @@ impl LabelProvider for Hostile {
             "answer-much" => Ok("x".repeat(number())),
             "answer-no-text" => Ok(harm::no_text()),
             "hold-handles" => Ok(harm::hold_handles(number())),
+            "keep-much" => hoard::keep(number()),
             "look-around" => Ok(harm::look_around()),
             "fail" => Err(Failure::Unavailable(rest.join(" "))),
             "claim-denied" => Err(Failure::Denied("by my own account".to_owned())),

@@ -1,0 +1,53 @@
+//! Components made by hand: what no compiler makes of a program. Each is a label plugin as the tools make
+//! one of a core module, so it gets as far as its code does.
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+
+/// A core module whose functions do as told: the lines of `evaluate`, and what else is in it. `$answer`
+/// is where it may put its answer.
+pub(crate) fn module(evaluate: &str, more: &str) -> String {
+    let realloc = "(local $at i32) (local.set $at (global.get $free))
+        (global.set $free (i32.and (i32.add (i32.add (local.get $at) (local.get 3)) (i32.const 7)) (i32.const -8)))
+        (local.get $at)";
+    module_with(evaluate, realloc, more)
+}
+
+/// The same with another function that gives room for what the host passes.
+pub(crate) fn module_with(evaluate: &str, realloc: &str, more: &str) -> String {
+    format!(
+        r#"(module
+            {more}
+            (global $free (mut i32) (i32.const 4096))
+            (global $answer i32 (i32.const 1024))
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
+            (func (export "teleport:label-provider/evaluate@1.0.0#evaluate")
+                (param i32 i32 i32 i32) (result i32) {evaluate}))"#
+    )
+}
+
+/// One page of memory, without which there is no text.
+pub(crate) const MEMORY: &str = r#"(memory (export "memory") 1)"#;
+
+/// Lines that answer with text of this place and length.
+pub(crate) fn answer(place: u32, length: u32) -> String {
+    format!(
+        "(i32.store8 (global.get $answer) (i32.const 0))
+         (i32.store offset=4 (global.get $answer) (i32.const {place}))
+         (i32.store offset=8 (global.get $answer) (i32.const {length}))
+         (global.get $answer)"
+    )
+}
+
+/// The component of a core module.
+pub(crate) fn component(module: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    resolve.push_dir(format!("{CONTRACT}/host")).unwrap();
+    let (package, _) = resolve.push_dir(format!("{CONTRACT}/label-provider")).unwrap();
+    let world = resolve.select_world(&[package], Some("label-provider")).unwrap();
+    let mut wasm = wat::parse_str(module).unwrap();
+    embed_component_metadata(&mut wasm, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().module(&wasm).unwrap().validate(true).encode().unwrap()
+}
