@@ -11,6 +11,7 @@ pub mod auth {
     tonic::include_proto!("teleport.auth.v1");
 }
 
+pub mod control;
 mod convert;
 mod error;
 

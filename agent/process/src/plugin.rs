@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use domain::Timestamp;
 use domain::audit::Context;
 use domain::label::DynamicLabel;
 use domain::plugin::publisher::PublicKey;
@@ -18,10 +19,12 @@ use crate::host::Host;
 use crate::supervise::Group;
 use crate::watchdog::Watchdog;
 
+mod control;
 pub(crate) mod storage;
 mod told;
 mod written;
 
+use control::{Answering, Control};
 use told::{Chronicle, Numbers, WAITING};
 
 /// What the plugins of a process are started with.
@@ -69,6 +72,26 @@ impl Starting<'_> {
 }
 
 impl Plugins {
+    /// Answers the administrator of this host from now on. Where that cannot be, plugins run all the
+    /// same.
+    pub(crate) fn listen(
+        &self,
+        data: &DataDir,
+        started: Timestamp,
+        stop: &CancellationToken,
+        group: &mut Group,
+    ) {
+        match Control::open(data.path()) {
+            Ok(control) => {
+                let answering = Answering::new(Arc::clone(&self.host), started);
+                group.spawn("plugin control", control.serve(answering, stop.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, folder = %data.path().display(), "`tctl plugins` cannot ask this daemon: its socket cannot be opened");
+            }
+        }
+    }
+
     /// Writes what changes to the audit log from now on, and loads what labels need meanwhile, which can
     /// take longer than everything else does.
     pub(crate) fn tell(

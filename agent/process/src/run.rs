@@ -174,6 +174,7 @@ impl Running {
         }
         let starting = plugin::Starting { host: &self.host, data, settings, watchdog: &self.watchdog };
         let plugins = starting.start()?;
+        plugins.listen(data, self.started, &self.tokens.agents, &mut self.agents);
         self.plugins = Some(Arc::clone(&plugins.host));
         Ok(Some(plugins))
     }

@@ -40,6 +40,10 @@ pub enum ChangeKind {
     },
     /// It was tried after a quarantine and is called again.
     Released,
+    /// It was switched off, and by whom.
+    Disabled(String),
+    /// It may run again, and who wants it to.
+    Enabled(String),
 }
 
 impl ChangeKind {
@@ -51,6 +55,8 @@ impl ChangeKind {
             Self::Rejected(_) => "reject",
             Self::Quarantined { .. } => "quarantine",
             Self::Released => "release",
+            Self::Disabled(_) => "disable",
+            Self::Enabled(_) => "enable",
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::compile::CompileError;
 use crate::engine::EngineError;
 use crate::place::PlaceError;
 use crate::signature::SignatureError;
+use crate::switch::SwitchError;
 
 /// Why a plugin does not load.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,26 @@ pub enum LoadError {
     /// The operator switched it off.
     #[error("plugin {0} is switched off; to use it, set teleport.plugins.load.{0}.enabled: yes")]
     Disabled(PluginName),
+    /// An administrator of this host switched it off.
+    #[error("plugin {0} is switched off on this host; to use it, run: tctl plugins enable {0}")]
+    SwitchedOff(PluginName),
+    /// It cannot be switched off, for the daemon cannot be without it.
+    #[error(
+        "plugin {0} keeps the records of this auth server, which cannot do without it; change teleport.storage first"
+    )]
+    KeepsRecords(PluginName),
+    /// It could not be switched.
+    #[error("plugin {name} could not be switched")]
+    Switch {
+        /// The plugin.
+        name: PluginName,
+        /// The reason.
+        #[source]
+        source: SwitchError,
+    },
+    /// What was switched off is not known.
+    #[error("it cannot be told which plugins are switched off")]
+    Switches(#[source] SwitchError),
     /// A plugin from the directory that nobody has vouched for.
     #[error("plugin {name} at {path} is not pinned and no publisher is listed for it; if it is signed and you trust who signed it, add under teleport.plugins.load.{name}: publishers: [NAME] (and NAME with their key under teleport.plugins.publishers); if you trust this file, add under teleport.plugins.load.{name}: digest: {digest}", path = path.display())]
     NotPinned {
@@ -221,7 +242,9 @@ pub enum LoadError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// Code that was compiled here a moment ago does not load.
-    #[error("the compiled code of plugin {name} does not load")]
+    #[error(
+        "the compiled code of plugin {name} does not load; where it wants more or larger memories, tables or core instances than one plugin can have, build it with fewer and smaller ones"
+    )]
     Code {
         /// The plugin.
         name: PluginName,

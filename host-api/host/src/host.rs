@@ -22,20 +22,24 @@ use crate::cache::Cache;
 use crate::call::{CallReport, Outcome};
 use crate::capability::process;
 use crate::engine::Engine;
+use crate::diary::Diaries;
 use crate::error::{LoadError, chain};
 use crate::load::Plugin;
 use crate::place::{self, Owner};
 use crate::registry::Registry;
 use crate::runtime::PluginRuntime;
 use crate::settings::Settings;
+use crate::switch::Switches;
 
 mod conduct;
 mod list;
 mod loading;
+mod operate;
 mod reload;
 
 use conduct::{refusal, unserved};
-pub use list::{PluginListing, PluginState};
+pub use list::{LoadedListing, PluginListing, PluginState};
+pub use operate::PluginAccount;
 
 /// Loads and runs plugins.
 pub struct PluginHost {
@@ -59,6 +63,10 @@ pub(crate) struct Core {
     stopping: watch::Sender<bool>,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
+    /// What is remembered of each plugin.
+    diaries: Diaries,
+    /// What an administrator of this host has switched off.
+    switches: Switches,
     /// Told when the plugin directory is to be looked at.
     stirred: Arc<Notify>,
 }
@@ -85,7 +93,8 @@ impl PluginHost {
     ///
     /// # Errors
     /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others
-    /// may write to; [`LoadError::Runtime`] when there is no thread to watch it.
+    /// may write to; [`LoadError::Switches`] when it cannot be told what was switched off;
+    /// [`LoadError::Runtime`] when there is no thread to watch it.
     pub fn new(settings: Settings) -> Result<Arc<Self>, LoadError> {
         let directory = settings.directory.clone();
         if let Some(directory) = &directory {
@@ -93,6 +102,8 @@ impl PluginHost {
         }
         let environment = Arc::new(process::environment(&settings.environment));
         let turns = Semaphore::new(usize::try_from(settings.concurrency.max(1)).unwrap_or(1));
+        let switches = Switches::read(&settings.data_dir).map_err(LoadError::Switches)?;
+        let diaries = Diaries::new(Arc::clone(&settings.clock));
         let core = Core {
             settings,
             environment,
@@ -103,6 +114,8 @@ impl PluginHost {
             random: SystemRandom,
             stopping: watch::Sender::new(false),
             last: Mutex::new(BTreeMap::new()),
+            diaries,
+            switches,
             stirred: Arc::default(),
         };
         let host =

@@ -27,6 +27,7 @@ use crate::capability::log::Rate;
 use crate::change::Facts;
 use crate::compile::Inspection;
 use crate::contract;
+use crate::diary::Diary;
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::place::PlaceError;
@@ -80,6 +81,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) cache: &'a Cache,
     pub(crate) random: &'a dyn Random,
+    /// What is remembered of the plugin.
+    pub(crate) diary: Arc<Diary>,
     /// What it finds out on the way, for whoever has to tell of a refusal.
     pub(crate) facts: Mutex<Facts>,
 }
@@ -163,6 +166,7 @@ impl Loader<'_> {
             kept: Kept::new(&self.settings.data_dir, name, &limits).rehearsing(rehearsal.as_ref()),
             environment: Arc::clone(self.environment),
             log_rate,
+            diary: Arc::clone(&self.diary),
             rehearsal,
         };
         let callable = Callable { provisions: Arc::new(provisions), linked };
@@ -223,6 +227,7 @@ impl Loader<'_> {
         grants.extend(written.grants);
         // Giving a secret to a plugin is the grant to use it.
         grants.extend(written.secrets.keys().cloned().map(Grant::secret));
+        self.diary.asks(&manifest, &grants);
         let effective = effective(&manifest, &grants)?;
         let limits = limit::resolve(kind, name, &manifest.limits, &written.limits)
             .map_err(|source| LoadError::Limit { name: name.clone(), source })?;

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 
+mod delivery;
 mod file;
 mod key;
 mod package;
 
 pub use domain::plugin::publisher::PublicKey;
 pub use domain::plugin::{Publisher, PublisherName};
+pub use delivery::{Delivery, InstallError, installed, uninstall};
 pub use key::{Password, SecretKey, SecretKeyFile, check_free, generate};
 pub use package::{Package, SignedPackage};
 
@@ -106,6 +108,20 @@ pub enum PublishError {
         path: PathBuf,
         /// Where one was looked for.
         beside: PathBuf,
+    },
+    /// The manifest is not part of the component.
+    #[error("{path} carries no manifest, so nobody could vouch for it; its author puts it in with `teleport plugin sign`", path = path.display())]
+    NotEmbedded {
+        /// The component.
+        path: PathBuf,
+    },
+    /// It is signed, and nobody's signature would count.
+    #[error("{path} is signed, and teleport.plugins.publishers names nobody whose signature would count; add their key there, or, if you trust this file, add under teleport.plugins.load.NAME: digest: {digest}", path = path.display())]
+    NoPublishers {
+        /// The component.
+        path: PathBuf,
+        /// Its digest.
+        digest: domain::plugin::Digest,
     },
     /// There are two manifests.
     #[error("{path} carries another manifest than {beside}; build the component anew, or remove {beside}", path = path.display(), beside = beside.display())]

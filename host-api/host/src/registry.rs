@@ -96,6 +96,15 @@ impl Registry {
         self.entries.load().keys().cloned().collect()
     }
 
+    /// Forgets a plugin.
+    pub(crate) fn remove(&self, name: &PluginName) {
+        self.entries.rcu(|entries| {
+            let mut entries = BTreeMap::clone(entries);
+            entries.remove(name);
+            entries
+        });
+    }
+
     /// Puts a plugin in place of what was known of it.
     pub(crate) fn put(&self, name: &PluginName, entry: &Entry) {
         self.entries.rcu(|entries| {

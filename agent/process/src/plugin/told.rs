@@ -94,7 +94,7 @@ impl Numbers {
             ChangeKind::Reloaded(_) => &self.reloads,
             ChangeKind::Rejected(_) => &self.rejects,
             ChangeKind::Quarantined { .. } => &self.quarantines,
-            ChangeKind::Released => return,
+            ChangeKind::Released | ChangeKind::Disabled(_) | ChangeKind::Enabled(_) => return,
         };
         counter.get_or_create(&[("plugin", change.plugin.to_string())]).inc();
     }
@@ -158,6 +158,14 @@ fn detail(change: Change) -> Detail {
             PluginChange::Quarantine
         }
         ChangeKind::Released => PluginChange::Release,
+        ChangeKind::Disabled(by) => {
+            told.reason = Some(by);
+            PluginChange::Disable
+        }
+        ChangeKind::Enabled(by) => {
+            told.reason = Some(by);
+            PluginChange::Enable
+        }
     };
     Detail::Plugin { change, facts: told }
 }

@@ -13,9 +13,10 @@ use crate::capability::log::{Rate, Sink};
 use crate::capability::process::Access;
 use crate::capability::secrets::{Given, Opened};
 use crate::capability::wasi::Wasi;
+use crate::diary::Diary;
 use crate::engine::Engine;
-use crate::rehearsal::Rehearsal;
 use crate::limit::{CpuSpent, Holdings, Meter};
+use crate::rehearsal::Rehearsal;
 
 /// Who a plugin is, for logs and errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Provisions {
     pub(crate) environment: Arc<BTreeMap<String, String>>,
     /// Its log lines per second, over all calls.
     pub(crate) log_rate: Arc<Rate>,
+    /// What is remembered of it.
+    pub(crate) diary: Arc<Diary>,
     /// What stands in for the outside world, where the plugin is tried out.
     pub(crate) rehearsal: Option<Rehearsal>,
 }
@@ -88,6 +91,7 @@ impl Provisions {
         let limits = &self.limits;
         let mut log = Sink::new(Arc::clone(&self.identity), Arc::clone(&self.log_rate), limits);
         let rehearsal = self.rehearsal.as_ref();
+        log.kept_in(Arc::clone(&self.diary));
         log.heard_by(rehearsal.map(|rehearsal| Arc::clone(&rehearsal.outside)));
         let log = Arc::new(log);
         let secrets = Opened::default();

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::plugin::grant::Use;
 use domain::plugin::{Limits, PluginName};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::block_in_place;
 
 use super::v1::teleport::host::kv::{Failure, Host};
 use crate::call::CallState;
-use crate::rehearsal::Rehearsal;
 use crate::place::{self, Kept as Folder, Owner};
+use crate::rehearsal::Rehearsal;
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 256;
@@ -130,6 +131,7 @@ impl CallState {
         if key.len() > KEY_MAX {
             return Err(Failure::Invalid(format!("a key is at most {KEY_MAX} bytes long")));
         }
+        self.provisions.diary.used(&Use::Kv);
         Ok(&self.provisions.kept)
     }
 }

@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::v1::teleport::host::log::{Host, Level};
 use crate::call::{CallState, Identity};
+use crate::diary::Diary;
 use crate::rehearsal::Outside;
 
 /// Lines per second, over all calls of a plugin, with bursts of this many seconds' worth.
@@ -65,6 +66,7 @@ pub(crate) struct Sink {
     line_max: usize,
     state: Mutex<Lines>,
     heard_by: Option<Arc<dyn Outside>>,
+    kept_in: Option<Arc<Diary>>,
 }
 
 struct Lines {
@@ -97,7 +99,12 @@ impl Sink {
             stderr: Vec::new(),
             last_errors: VecDeque::new(),
         };
-        Self { plugin, rate, line_max, state: Mutex::new(state), heard_by: None }
+        Self { plugin, rate, line_max, state: Mutex::new(state), heard_by: None, kept_in: None }
+    }
+
+    /// Has the last lines remembered.
+    pub(crate) fn kept_in(&mut self, diary: Arc<Diary>) {
+        self.kept_in = Some(diary);
     }
 
     /// Lets somebody beside the daemon's log hear the lines.
@@ -196,6 +203,9 @@ impl Sink {
     fn emit(&self, level: Level, line: &str) {
         if let Some(outside) = &self.heard_by {
             outside.line(key(level), line);
+        }
+        if let Some(diary) = &self.kept_in {
+            diary.line(key(level), line);
         }
         let Identity { name, version } = &*self.plugin;
         match level {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::capability::check_argv;
-use domain::plugin::grant::process_line;
+use domain::plugin::grant::{Use, process_line};
 use domain::plugin::{Effective, Limits, PluginName};
 
 use super::v1::teleport::host::process::{Ending, Failure, Host, Outcome};
@@ -85,6 +85,7 @@ impl Host for CallState {
     async fn run(&mut self, argv: Vec<String>, time_limit: Option<u64>) -> Result<Outcome, Failure> {
         let access = &mut self.process;
         access.check(&argv)?;
+        self.provisions.diary.used(&Use::Process(argv.clone()));
         let time = time_limit.map_or(access.time, |millis| Duration::from_millis(millis).min(access.time));
         let bounds = run::Bounds { output_max: access.output_max, time };
         let outside = self.provisions.rehearsal.as_ref().map(|rehearsal| &rehearsal.outside);

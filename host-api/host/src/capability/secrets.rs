@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::plugin::grant::Use;
 use domain::plugin::{Destination, SecretLabel};
 use domain::secret::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -131,7 +132,10 @@ impl Host for CallState {
             return Ok(Err(self.deny(text)));
         };
         match block_in_place(|| read(&settings)) {
-            Ok(value) => Ok(Ok(self.wasi.table_mut().push(OpenSecret { label, value })?)),
+            Ok(value) => {
+                self.provisions.diary.used(&Use::Secret(label.clone()));
+                Ok(Ok(self.wasi.table_mut().push(OpenSecret { label, value })?))
+            }
             Err(reason) => {
                 Ok(Err(Failure::Unavailable(format!("secret {label} of plugin {plugin}: {reason}"))))
             }
@@ -187,6 +191,7 @@ impl secret_reveal::Host for CallState {
         let OpenSecret { label, value } = self.secret(&secret)?;
         if self.provisions.effective.may_reveal(label) {
             let plugin = &self.provisions.identity;
+            self.provisions.diary.used(&Use::SecretReveal(label.clone()));
             tracing::info!(plugin = %plugin.name, version = %plugin.version, %label, "a secret was revealed to the plugin");
             return Ok(Ok(value.reveal().to_vec()));
         }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use domain::plugin::{Contract, Digest, PluginName};
+use domain::plugin::{Contract, Digest, Grant, PluginName, effective};
 
 use super::{Core, PluginHost, refusal};
 use crate::carried;
-use crate::load::{Plugin, WASM_FILE};
+use crate::compile::manifest_of;
+use crate::diary::Asked;
+use crate::load::{Plugin, Source, WASM_FILE, manifest};
 use crate::registry::{Refused, State};
 
 /// One plugin in a list.
@@ -16,7 +18,7 @@ pub struct PluginListing {
     pub name: PluginName,
     /// How it is.
     pub state: PluginState,
-    /// What is known of it once it has been loaded.
+    /// What is known of it once it has been loaded, or because this program carries it.
     pub loaded: Option<LoadedListing>,
 }
 
@@ -33,8 +35,10 @@ pub enum PluginState {
     Quarantined(String),
     /// Nobody has called for it yet.
     NotLoaded,
-    /// The operator switched it off.
+    /// The operator switched it off in the configuration.
     Disabled,
+    /// An administrator of this host switched it off.
+    SwitchedOff,
     /// It did not load, and why.
     Refused(String),
 }
@@ -66,7 +70,7 @@ impl PluginHost {
 }
 
 impl Core {
-    fn names(&self) -> BTreeSet<PluginName> {
+    pub(super) fn names(&self) -> BTreeSet<PluginName> {
         let mut names: BTreeSet<_> = self.settings.plugins.keys().cloned().collect();
         names.extend(carried::all().iter().filter_map(|carried| PluginName::new(carried.name).ok()));
         names.extend(self.registry.names());
@@ -83,11 +87,12 @@ impl Core {
         names
     }
 
-    fn listing(&self, name: &PluginName) -> PluginListing {
+    pub(super) fn listing(&self, name: &PluginName) -> PluginListing {
         let disabled = self.settings.plugins.get(name).is_some_and(|written| !written.enabled);
         let (state, loaded) = match self.registry.entry(name).map(|entry| entry.state) {
-            _ if disabled => (PluginState::Disabled, None),
-            None => (PluginState::NotLoaded, None),
+            _ if disabled => (PluginState::Disabled, self.carried(name)),
+            _ if self.switches.is_off(name) => (PluginState::SwitchedOff, self.carried(name)),
+            None => (PluginState::NotLoaded, self.carried(name)),
             Some(State::Refused { reason, .. }) => (PluginState::Refused(reason.to_string()), None),
             Some(State::Ready { plugin, refused }) => {
                 let loaded = LoadedListing {
@@ -103,6 +108,38 @@ impl Core {
             }
         };
         PluginListing { name: name.clone(), state, loaded }
+    }
+
+    /// What a carried plugin asks for, without loading it, unless one from the directory goes before it.
+    pub(super) fn carried_asks(&self, name: &PluginName) -> Option<Asked> {
+        let in_directory = self.settings.directory.as_ref().map(|directory| directory.join(name.as_str()));
+        if in_directory.is_some_and(|folder| folder.exists()) {
+            return None;
+        }
+        let carried = carried::find(name.as_str())?;
+        let text = manifest_of(carried.wasm).ok().flatten()?;
+        let manifest = manifest::parse(&text).ok()?;
+        let mut grants = carried.grants();
+        if let Some(written) = self.settings.plugins.get(name) {
+            grants.extend(written.grants.iter().cloned());
+            grants.extend(written.secrets.keys().cloned().map(Grant::secret));
+        }
+        Some(Asked { manifest, grants })
+    }
+
+    fn carried(&self, name: &PluginName) -> Option<LoadedListing> {
+        let Asked { manifest, grants } = self.carried_asks(name)?;
+        let wasm = carried::find(name.as_str())?.wasm;
+        let effective = effective(&manifest, &grants).unwrap_or_default();
+        Some(LoadedListing {
+            version: manifest.version,
+            description: manifest.description,
+            contract: manifest.contract,
+            digest: Digest::of(wasm),
+            publisher: None,
+            source: Source::Carried.to_string(),
+            grants: effective.lines(),
+        })
     }
 }
 

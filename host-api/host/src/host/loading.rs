@@ -26,6 +26,9 @@ impl Core {
         if let Some(plugin) = self.registry.find(name)? {
             return Ok(plugin);
         }
+        if self.switches.is_off(name) {
+            return Err(LoadError::SwitchedOff(name.clone()));
+        }
         let _one_at_a_time = self.loading.lock().await;
         if let Some(plugin) = self.registry.find(name)? {
             return Ok(plugin);
@@ -51,7 +54,8 @@ impl Core {
         let (settings, engine, cache) = (&self.settings, &machine.engine, &machine.cache);
         let random: &dyn Random = &self.random;
         let environment = &self.environment;
-        let loader = Loader { settings, environment, engine, cache, random, facts: Mutex::default() };
+        let diary = self.diaries.begun(name);
+        let loader = Loader { settings, environment, engine, cache, random, diary, facts: Mutex::default() };
         let plugin = loader.load(name, loaded).await;
         (plugin.map(|plugin| plugin.map(Arc::new)), loader.facts.into_inner())
     }

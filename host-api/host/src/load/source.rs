@@ -89,7 +89,8 @@ pub(super) fn find(settings: &Settings, name: &PluginName) -> Result<Found, Load
     }
 }
 
-fn unknown(settings: &Settings, name: &PluginName) -> LoadError {
+/// What to say of a plugin that is nowhere.
+pub(crate) fn unknown(settings: &Settings, name: &PluginName) -> LoadError {
     let carried = carried::all().iter().map(|carried| carried.name).collect::<Vec<_>>().join(", ");
     let directory = match &settings.directory {
         Some(directory) => {

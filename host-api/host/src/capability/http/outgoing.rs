@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::plugin::destination::Target;
-use domain::plugin::grant::http_line;
+use domain::plugin::grant::{Use, http_line};
 use domain::printable;
 use http::{HeaderName, Method, Request, Response, header};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
@@ -90,6 +90,7 @@ impl Outgoing {
             Failure::denied(Error::HttpRequestUriInvalid, text)
         })?;
         if provisions.effective.may_ask(&target) {
+            provisions.diary.used(&Use::Http(target.clone()));
             return Ok(target);
         }
         let line = http_line(plugin, &target);

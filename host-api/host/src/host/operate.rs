@@ -1,0 +1,136 @@
+//! What an administrator of the host does with plugins while the daemon runs: has one explained, reads
+//! what it logged, switches it off and on.
+
+use std::sync::Arc;
+
+use domain::plugin::grant::{self, Item, Use};
+use domain::plugin::{ContractKind, PluginName};
+use tracing::info;
+
+use super::list::PluginListing;
+use super::{Core, PluginHost};
+use crate::change::{ChangeKind, Facts};
+use crate::diary::LoggedLine;
+use crate::error::LoadError;
+use crate::registry::State;
+
+/// Everything asked, granted and used of one plugin.
+#[derive(Debug, Clone)]
+pub struct PluginAccount {
+    /// How it is.
+    pub listing: PluginListing,
+    /// The version whose manifest asks: the one in the folder, where that is not the one that is served.
+    /// None while nobody vouches for the file, whose manifest is not read then.
+    pub version: Option<String>,
+    /// Needs and grants side by side.
+    pub items: Vec<Item>,
+    /// What was used since the daemon started, and how often. Items refer to these.
+    pub uses: Vec<(Use, u64)>,
+    /// Uses that are not told apart any more.
+    pub further: u64,
+}
+
+impl PluginHost {
+    /// What a plugin asks for, is granted and has used. One that nobody has called for is loaded.
+    ///
+    /// # Errors
+    /// [`LoadError::Unknown`], [`LoadError::Stopped`]. One that does not load is explained all the same.
+    pub async fn account(&self, name: &PluginName) -> Result<PluginAccount, LoadError> {
+        self.core.known(name)?;
+        if self.core.registry.entry(name).is_none() && !self.core.is_off(name) {
+            // That it does not load is part of the account.
+            let _ = self.load(name.as_str()).await;
+        }
+        Ok(self.core.account(name))
+    }
+
+    /// The lines a plugin logged after that number; the last few hundred are remembered.
+    ///
+    /// # Errors
+    /// [`LoadError::Unknown`].
+    pub fn lines(&self, name: &PluginName, after: u64) -> Result<Vec<LoggedLine>, LoadError> {
+        self.core.known(name)?;
+        Ok(self.core.diaries.find(name).map(|diary| diary.lines(after)).unwrap_or_default())
+    }
+
+    /// Switches a plugin off, now and for later starts; `by` is who wanted it. Calls that are under way
+    /// end as they would. Says whether it is a change.
+    ///
+    /// # Errors
+    /// [`LoadError::KeepsRecords`] for the plugin the records are in; [`LoadError::Switch`] when it could
+    /// not be written down, and nothing has changed.
+    pub async fn disable(&self, name: &PluginName, by: &str) -> Result<bool, LoadError> {
+        self.core.known(name)?;
+        let _not_loading = self.core.loading.lock().await;
+        let loaded = match self.core.registry.entry(name).map(|entry| entry.state) {
+            Some(State::Ready { plugin, .. }) => Some(plugin),
+            _ => None,
+        };
+        let keeps = |kind| kind == Ok(ContractKind::StorageBackend);
+        if self.core.settings.storage
+            && loaded.as_ref().is_some_and(|plugin| keeps(ContractKind::serving(&plugin.manifest.contract)))
+        {
+            return Err(LoadError::KeepsRecords(name.clone()));
+        }
+        if !self.core.switch(name, false)? {
+            return Ok(false);
+        }
+        self.core.registry.remove(name);
+        let facts = loaded.map(|plugin| plugin.facts.clone()).unwrap_or_default();
+        info!(plugin = %name, by, "plugin switched off");
+        self.core.changed(name, facts, ChangeKind::Disabled(by.to_owned()));
+        Ok(true)
+    }
+
+    /// Lets a plugin run again, and loads it. Says whether it is a change; whether it loads is in its
+    /// account.
+    ///
+    /// # Errors
+    /// [`LoadError::Disabled`] where the configuration has it switched off; [`LoadError::Switch`] when it
+    /// could not be written down, and nothing has changed.
+    pub async fn enable(&self, name: &PluginName, by: &str) -> Result<bool, LoadError> {
+        self.core.known(name)?;
+        if self.core.settings.plugins.get(name).is_some_and(|written| !written.enabled) {
+            return Err(LoadError::Disabled(name.clone()));
+        }
+        if !self.core.switch(name, true)? {
+            return Ok(false);
+        }
+        info!(plugin = %name, by, "plugin switched on");
+        self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
+        let _ = self.load(name.as_str()).await;
+        Ok(true)
+    }
+}
+
+impl Core {
+    /// That there is such a plugin, of whatever kind.
+    fn known(&self, name: &PluginName) -> Result<(), LoadError> {
+        if self.names().contains(name) {
+            return Ok(());
+        }
+        Err(crate::load::source::unknown(&self.settings, name))
+    }
+
+    fn switch(&self, name: &PluginName, on: bool) -> Result<bool, LoadError> {
+        let failed = |source| LoadError::Switch { name: name.clone(), source };
+        self.switches.set(name, on).map_err(failed)
+    }
+
+    /// Whether somebody has switched it off, here or in the configuration.
+    pub(super) fn is_off(&self, name: &PluginName) -> bool {
+        self.switches.is_off(name) || self.settings.plugins.get(name).is_some_and(|written| !written.enabled)
+    }
+
+    fn account(&self, name: &PluginName) -> PluginAccount {
+        let listing = self.listing(name);
+        let diary = self.diaries.find(name);
+        let used = diary.as_ref().map(|diary| diary.uses()).unwrap_or_default();
+        let uses: Vec<Use> = used.times.iter().map(|(what, _)| what.clone()).collect();
+        let asked = diary.and_then(|diary| diary.asked()).or_else(|| self.carried_asks(name).map(Arc::new));
+        let items = asked.as_ref().map(|asked| grant::account(&asked.manifest, &asked.grants, &uses));
+        let version = asked.map(|asked| asked.manifest.version.clone());
+        let items = items.unwrap_or_default();
+        PluginAccount { listing, version, items, uses: used.times, further: used.further }
+    }
+}
