@@ -5,9 +5,15 @@ use std::io::Write;
 use terminal::Failure;
 
 mod keygen;
+mod new;
 mod password;
+mod project;
+mod run;
 mod sign;
+mod test;
+mod trial;
 mod verify;
+mod world;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -23,6 +29,12 @@ enum Command {
     Sign(sign::Arguments),
     /// Check a plugin's signature and digest as the daemon would.
     Verify(verify::Arguments),
+    /// Make a project for a new plugin.
+    New(new::Arguments),
+    /// Call a plugin once and tell what it took.
+    Run(Box<run::Arguments>),
+    /// Run the cases of a plugin's project, with recorded answers in place of other machines.
+    Test(test::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failure> {
@@ -30,5 +42,8 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         Command::Keygen(arguments) => keygen::run(&arguments, out),
         Command::Sign(arguments) => sign::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),
+        Command::New(arguments) => new::run(&arguments, out),
+        Command::Run(arguments) => run::run(*arguments, out),
+        Command::Test(arguments) => test::run(&arguments, out),
     }
 }

@@ -1,0 +1,201 @@
+//! `teleport plugin test`: holds a plugin against the cases its author wrote down.
+//!
+//! It runs in the daemon's own host, under the daemon's limits, with everything granted that its manifest
+//! asks for; but other machines and programs are what a case says they are, time stands still, and what is
+//! kept is forgotten. With `--record` requests are really sent, and the answers written down.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::plugin::{Capability, ContractKind, SecretLabel};
+use domain::secret::Secret;
+use plugin_host::rehearsal::{Outside, Rehearsal};
+use plugin_host::{CallReport, SecretFrom};
+use terminal::{Explain as _, Failure, Printer, Screen};
+
+use super::project::{Project, Staged};
+use super::trial::{self, Leave, Place};
+
+mod case;
+mod recording;
+mod redaction;
+mod stand;
+
+use case::{Case, Expected};
+use recording::Recording;
+use redaction::Redaction;
+use stand::Stand;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Really send the requests no case answers, and keep the answers in tests/recorded, without secrets.
+    #[arg(long)]
+    record: bool,
+    /// With --record: a secret, LABEL=env:NAME or LABEL=file:PATH, in place of what the cases say.
+    #[arg(long, value_name = "LABEL=FROM", value_parser = trial::secret, requires = "record")]
+    secret: Vec<trial::GivenSecret>,
+    /// With --record: let requests go to private networks and to this machine.
+    #[arg(long, requires = "record")]
+    private: bool,
+    /// The project's folder, or its component.
+    #[arg(value_name = "DIR|plugin.wasm", default_value = ".")]
+    plugin: PathBuf,
+}
+
+/// What all cases share.
+struct Bench<'a> {
+    staged: &'a Staged,
+    place: &'a Place,
+    arguments: &'a Arguments,
+}
+
+/// How a case went.
+struct Done {
+    /// How long the call took.
+    wall: Duration,
+    /// What is wrong, if anything is.
+    wrong: Vec<String>,
+    /// What the plugin logged.
+    lines: Vec<String>,
+    /// What other machines said.
+    heard: Recording,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let project = Project::find(&arguments.plugin)?;
+    let staged = project.stage()?;
+    if staged.kind == ContractKind::StorageBackend {
+        return Err(Failure::new("storage backends cannot be tested by this command yet")
+            .hint("test their functions with the tools of their language, and try `teleport plugin run`"));
+    }
+    let files = files(&project.folder)?;
+    let place = Place::open()?;
+    let bench = Bench { staged: &staged, place: &place, arguments };
+    let mut printer = Printer::new(out, Screen::pipe());
+    let (mut all, mut failed) = (0_usize, 0_usize);
+    for file in &files {
+        let cases = case::read(file)?;
+        let recorded = if arguments.record { BTreeMap::new() } else { recording::read(file)? };
+        let mut heard = BTreeMap::new();
+        for case in &cases {
+            let recording = recorded.get(&case.name).cloned().unwrap_or_default();
+            let done = bench.run(case, recording)?;
+            all += 1;
+            failed += usize::from(!done.wrong.is_empty());
+            tell(&mut printer, case, &done)?;
+            if !done.heard.is_empty() {
+                heard.insert(case.name.clone(), done.heard);
+            }
+        }
+        if arguments.record && !heard.is_empty() {
+            let path = recording::write(file, &heard)?;
+            printer.line(format!("wrote {}", path.display()))?;
+        }
+    }
+    printer.line(format!("{all} cases, {} passed, {failed} failed", all - failed))?;
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::new(format!("{failed} of {all} cases of {} failed", staged.manifest.name))),
+    }
+}
+
+fn tell(printer: &mut Printer<'_>, case: &Case, done: &Done) -> Result<(), Failure> {
+    let result = if done.wrong.is_empty() { "ok    " } else { "FAILED" };
+    printer.line(format!("{result} {} ({:.1?})", case.name, done.wall))?;
+    for wrong in &done.wrong {
+        printer.line(format!("       {wrong}"))?;
+    }
+    if !done.wrong.is_empty() {
+        done.lines.iter().try_for_each(|line| printer.line(format!("       log: {line}")))?;
+    }
+    Ok(())
+}
+
+/// The files with cases.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(folder.join("tests")).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.push(folder.join("tests.toml"));
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml") && path.is_file());
+    files.sort();
+    if files.is_empty() {
+        return Err(Failure::new(format!("{} has no cases", folder.display()))
+            .hint("write them into tests/cases.toml; `teleport plugin new` makes a project with one"));
+    }
+    Ok(files)
+}
+
+impl Bench<'_> {
+    fn run(&self, case: &Case, recording: Recording) -> Result<Done, Failure> {
+        let secrets = self.secrets(case)?;
+        let redaction = Redaction::new(&secrets)?;
+        let leave = Leave {
+            all: true,
+            private: self.arguments.private,
+            config: case.config(),
+            secrets,
+            ..Leave::default()
+        };
+        let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));
+        let outside: Arc<dyn Outside> = stand.clone();
+        let kept = case.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
+        let rehearsal = Rehearsal { time: case.time, kept: Some(kept), outside };
+        let host = trial::host(self.staged, self.place, &leave, rehearsal)?;
+        let request = &case.request;
+        let label = trial::label(&self.staged.manifest.name, request.name.clone(), request.command.clone());
+        let report = trial::runtime()?.block_on(async {
+            let report = host.call(&label).await;
+            host.stop().await;
+            report
+        });
+        let report = report.while_doing(format!("the plugin cannot be called in case {:?}", case.name))?;
+        let (mut wrong, lines, heard) = stand.end();
+        wrong.extend(judge(&case.expected, &report));
+        Ok(Done { wall: report.wall, wrong, lines, heard })
+    }
+
+    /// The secrets the plugin asks for: those of the command line, of the case, or ones made up.
+    fn secrets(&self, case: &Case) -> Result<BTreeMap<SecretLabel, SecretFrom>, Failure> {
+        let made = |label: &str, value: String| {
+            let label = SecretLabel::new(label)?;
+            let from =
+                SecretFrom::Environment { name: "of the case".to_owned(), value: Some(Secret::new(value)) };
+            Ok::<_, Failure>((label, from))
+        };
+        let needs = self.staged.manifest.needs.iter();
+        let labels = needs.filter(|need| need.capability == Capability::Secret.key());
+        let mut secrets = BTreeMap::new();
+        for label in labels.filter_map(|need| need.label.as_ref()) {
+            let (label, from) = made(label.as_str(), format!("the-{label}-of-the-tests"))?;
+            secrets.insert(label, from);
+        }
+        for (label, value) in &case.secrets {
+            let (label, from) = made(label, value.clone())?;
+            secrets.insert(label, from);
+        }
+        secrets.extend(self.arguments.secret.iter().cloned());
+        Ok(secrets)
+    }
+}
+
+/// What is wrong with what came of a call.
+fn judge(expected: &Expected, report: &CallReport) -> Option<String> {
+    let shown = |result: &Result<String, String>| match result {
+        Ok(value) => format!("the value {value:?}"),
+        Err(reason) => format!("the failure {reason:?}"),
+    };
+    let result = report.result.as_ref().map(String::clone).map_err(|error| {
+        let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    });
+    let wanted = match (expected, &result) {
+        (Expected::Value(wanted), Ok(value)) if wanted == value => return None,
+        (Expected::Failure(part), Err(reason)) if reason.contains(part) => return None,
+        (Expected::Value(wanted), _) => format!("the value {wanted:?}"),
+        (Expected::Failure(part), _) => format!("a failure with {part:?} in it"),
+    };
+    Some(format!("expected {wanted}, got {}", shown(&result)))
+}
