@@ -7,7 +7,10 @@ use tokio::time::Instant;
 mod process;
 pub(crate) mod spawner;
 
-pub(crate) use process::{adopt_orphans, cpu_of_ended_children, cpu_of_tree, proportional_kib, resident_kib};
+pub(crate) use process::{
+    adopt_orphans, cpu_of_ended_children, cpu_of_tree, proportional_kib, reset_most_resident, resident_kib,
+    resident_most_kib,
+};
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]

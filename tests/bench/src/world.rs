@@ -98,8 +98,13 @@ impl World {
 
     /// `ssh` through our proxy to our node.
     pub(crate) fn ours(&self) -> Command {
+        self.ours_at(NODE)
+    }
+
+    /// The same to a node of this name.
+    pub(crate) fn ours_at(&self, node: &str) -> Command {
         let mut ssh = self.ssh();
-        ssh.args(["-J", &format!("{LOGIN}@{}", self.ssh_port), &format!("{LOGIN}@{NODE}")]);
+        ssh.args(["-J", &format!("{LOGIN}@{}", self.ssh_port), &format!("{LOGIN}@{node}")]);
         ssh
     }
 

@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     /// Install nothing; say what is missing and stop.
     #[arg(long)]
     no_install: bool,
-    /// More for the benchmarks, behind `--`.
-    #[arg(last = true)]
-    more: Vec<String>,
+    /// Run these alone: start, memory, latency, parallel, sessions, bulk, frames, certificates, plugins,
+    /// tunnels.
+    only: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments, runner: &Runner<'_>) -> Result<(), Failure> {
@@ -33,6 +33,6 @@ pub(crate) fn run(arguments: &Arguments, runner: &Runner<'_>) -> Result<(), Fail
     runner.visibly(&mut build, LIMIT)?;
     say::step("measuring");
     let mut bench = Command::new(runner.place.program("teleport-bench", true));
-    bench.args(arguments.quick.then_some("--quick")).args(&arguments.more).current_dir(&runner.place.root);
+    bench.args(arguments.quick.then_some("--quick")).args(&arguments.only).current_dir(&runner.place.root);
     runner.visibly(&mut bench, LIMIT)
 }

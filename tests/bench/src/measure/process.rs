@@ -86,6 +86,16 @@ pub(crate) fn resident_kib(pid: u32) -> f64 {
     field(format!("/proc/{pid}/status").into(), "VmRSS:")
 }
 
+/// The most that was resident since [`reset_most_resident`], in KiB.
+pub(crate) fn resident_most_kib(pid: u32) -> f64 {
+    field(format!("/proc/{pid}/status").into(), "VmHWM:")
+}
+
+/// Begins to look for the most anew, in this process (proc(5), `clear_refs`).
+pub(crate) fn reset_most_resident() -> std::io::Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5")
+}
+
 /// Memory with what is shared divided among those who share it, in KiB.
 pub(crate) fn proportional_kib(pid: u32) -> f64 {
     field(format!("/proc/{pid}/smaps_rollup").into(), "Pss:")

@@ -1,0 +1,50 @@
+//! Every plugin the program carries, loaded for the first time and from the cache.
+
+use std::collections::BTreeMap;
+
+use domain::plugin::configuration::Written;
+use domain::plugin::{Destination, Grant, PluginName};
+use plugin_host::{PluginHost, PluginSettings, Settings};
+use terminal::Failure;
+use tokio::time::Instant;
+
+use crate::measure::{Scale, median, millis};
+use crate::table::{Report, below};
+
+/// What `storage-etcd` must be told to be loaded; nobody is asked there.
+const NOWHERE: &str = "https://127.0.0.1:1";
+
+fn settings(folder: &std::path::Path) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(folder);
+    let etcd = PluginSettings {
+        grants: vec![Grant::http(Destination::parse(NOWHERE)?, true)],
+        config: BTreeMap::from([("peers".to_owned(), Written::Many(vec![NOWHERE.to_owned()]))]),
+        ..PluginSettings::default()
+    };
+    settings.plugins.insert(PluginName::new("storage-etcd")?, etcd);
+    Ok(settings)
+}
+
+pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure> {
+    let (mut fresh, mut cached) = (Vec::new(), Vec::new());
+    let mut loaded = String::new();
+    for _ in 0..scale.rounds(16).min(5) {
+        let folder = tempfile::tempdir()?;
+        let settings = settings(folder.path())?;
+        let names: Vec<String> =
+            PluginHost::new(settings.clone())?.list().iter().map(|one| one.name.to_string()).collect();
+        for times in [&mut fresh, &mut cached] {
+            let host = PluginHost::new(settings.clone())?;
+            let began = Instant::now();
+            let refused = host.check(names.clone()).await;
+            times.push(millis(began.elapsed()));
+            let refused: Vec<_> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
+            let there: Vec<_> =
+                names.iter().filter(|name| !refused.contains(&name.as_str())).cloned().collect();
+            loaded = format!("{} of {} ({})", there.len(), names.len(), there.join(", "));
+        }
+    }
+    report.add(below("carried plugins: loaded from the cache, all", median(&mut cached), 50.0, "ms", loaded));
+    report.add(below("  without it", median(&mut fresh) / 1000.0, 5.0, "s", String::new()));
+    Ok(())
+}

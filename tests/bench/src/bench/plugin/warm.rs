@@ -1,0 +1,76 @@
+//! A call of an instance that is kept, with limits, log and counters, beside bare wasmtime; and what an
+//! idle instance holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::plugin::PluginName;
+use port::backend::Backend as _;
+use port::store::{Key, Revision};
+use terminal::Failure;
+use tokio::sync::mpsc;
+
+use super::bare::Bare;
+use super::bed::{Bed, Guests};
+use crate::measure::{Scale, median, proportional_kib, quantile};
+use crate::table::{Report, below};
+
+/// Instances the host sets aside for following, and as many as are made here.
+const IDLE: usize = 10;
+
+pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> Result<(), Failure> {
+    let rounds = scale.rounds(20_000);
+    let mut bed = Bed::with_backend(guests)?;
+    let (times, mut taken) = mpsc::channel(rounds + 1000);
+    bed.settings.on_storage = Some(Arc::new(move |question| {
+        // More than are looked at are not needed.
+        let _ = times.try_send(question.wall.as_secs_f64() * 1e9);
+    }));
+    let host = bed.host()?;
+    let backend = host.storage(PluginName::new("backend")?);
+    let key = Key::of(&["t", "a"]);
+    for _ in 0..500 {
+        backend.get(&key).await?;
+    }
+    while taken.try_recv().is_ok() {}
+    let (mut ours, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let began = tokio::time::Instant::now();
+        backend.get(&key).await?;
+        seen.push(began.elapsed().as_secs_f64() * 1e6);
+        ours.extend(taken.recv().await);
+    }
+    let bare = Bare::new(&guests.backend)?;
+    bare.get(1000)?;
+    let mut theirs = Vec::new();
+    for _ in 0..scale.rounds(40) {
+        theirs.push(bare.get(1000)?);
+    }
+    let peer = format!("bare wasmtime {:.0} ns", median(&mut theirs));
+    report.add(below("storage plugin: call of a kept instance, p50", median(&mut ours), 1000.0, "ns", peer));
+    report.show("  p99", format!("{:.0} ns", quantile(&mut ours, 0.99)), "");
+    report.show(
+        "  as the store sees it, with the hand-over to the plugins' thread",
+        format!("{:.1} us", median(&mut seen)),
+        "",
+    );
+    idle(&backend, report).await
+}
+
+async fn idle(backend: &plugin_host::StoragePlugin, report: &mut Report) -> Result<(), Failure> {
+    let mut tails = Vec::new();
+    let mut sizes = Vec::new();
+    // The first ones fill what the others share.
+    for _ in 0..IDLE {
+        let before = proportional_kib(std::process::id());
+        let mut tail = backend.tail(Revision(0)).await?;
+        tail.next(1, Duration::ZERO).await?;
+        tails.push(tail);
+        sizes.push(proportional_kib(std::process::id()) - before);
+    }
+    let all = sizes.split_off(2);
+    #[allow(clippy::cast_precision_loss, reason = "a few")]
+    let each = all.iter().sum::<f64>() / all.len() as f64;
+    report.add(below("storage plugin: memory of an idle instance", each, 32.0, "KiB", String::new()));
+    Ok(())
+}
