@@ -12,3 +12,9 @@ pub fn now() -> u64 {
 pub fn monotonic() -> Duration {
     Duration::from_nanos(wasip2::clocks::monotonic_clock::now())
 }
+
+/// Waits so long, as time on the clock of the call.
+pub fn sleep(duration: Duration) {
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    wasip2::clocks::monotonic_clock::subscribe_duration(nanoseconds).block();
+}

@@ -3,7 +3,7 @@
 //! # What is where
 //!
 //! One module per kind of plugin ([`label_provider`], [`storage_backend`]) and one per thing the host does
-//! for plugins ([`clock`], [`config`], [`http`], [`log`], [`process`]). It is compiled for `wasm32-wasip2` into a plugin, and natively so that a
+//! for plugins ([`clock`], [`config`], [`http`], [`log`], [`process`], [`random`]). It is compiled for `wasm32-wasip2` into a plugin, and natively so that a
 //! plugin's tests run as usual; called natively, the host's functions panic, so what is tested
 //! should take their results as arguments.
 
@@ -15,4 +15,5 @@ pub mod http;
 pub mod label_provider;
 pub mod log;
 pub mod process;
+pub mod random;
 pub mod storage_backend;

@@ -1,0 +1,283 @@
+//! The log: the order of all writes, and the one place where a write happens.
+//!
+//! Entry `n` is the write of revision `n`. It is put under the condition that there is none yet: of
+//! several writers one succeeds, and with that its write has happened, whole, however large. The records
+//! themselves follow later ([`crate::upkeep`]); until then whoever reads puts the end of the log over what
+//! it read.
+//!
+//! Every instance keeps the end of the log that was not in the records when it last looked. The order of
+//! reading is the point: first the records, then the log ([`Backend::catch_up`]). What the log then says is
+//! laid over what was read, and the result is exactly the state of the log's last revision, for no write
+//! happens without an entry.
+
+use serde_json::{Value, json};
+use teleport_plugin_sdk::storage_backend::{Failure, Revision};
+
+use crate::backend::{Backend, ByKey};
+use crate::call::{Problem, plain};
+use crate::entry::{self, Content, Step, Stored};
+use crate::outside::Outside;
+use crate::wire::{self, Attributes, number, number_of, text_of};
+
+/// The partition of the log.
+pub(crate) const LOG: &str = "log";
+
+/// Bytes of an item's own content, so that with its key and attributes it stays below 400 KB.
+pub(crate) const PART: usize = 350 * 1024;
+
+/// What the end of the log, kept in memory, may take.
+const BEHIND_MAX: usize = 48 * 1024 * 1024;
+
+/// What the log says of one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Latest {
+    pub(crate) revision: Revision,
+    /// The item; none when it was removed.
+    pub(crate) stored: Option<Stored>,
+    /// Whether this instance has seen it in the records.
+    pub(crate) applied: bool,
+}
+
+/// The end of the log.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Whether anything has been read yet.
+    known: bool,
+    /// Every entry up to this one was in the records.
+    pub(crate) applied: Revision,
+    /// The last entry read.
+    pub(crate) head: Revision,
+    /// What the entries between say.
+    pub(crate) over: ByKey<Latest>,
+    /// What `over` takes, in bytes.
+    pub(crate) size: usize,
+    /// The name of an entry of ours whose fate is not known, and its revision once it is.
+    pub(crate) pending: Option<(String, Option<Revision>)>,
+}
+
+impl Log {
+    fn take(&mut self, entry: Entry) -> Result<(), Failure> {
+        if let Some((name, found)) = &mut self.pending
+            && *name == entry.name
+        {
+            *found = Some(entry.revision);
+        }
+        self.applied = self.applied.max(entry.applied);
+        for step in entry.steps {
+            let key = step.key().to_owned();
+            let stored = match step {
+                Step::Put { expires, content, .. } => {
+                    Some(Stored { revision: entry.revision, expires, content })
+                }
+                Step::Delete { .. } => None,
+            };
+            self.size += weight(&key, stored.as_ref());
+            let latest = Latest { revision: entry.revision, stored, applied: false };
+            if let Some(before) = self.over.insert(key.clone(), latest) {
+                self.size -= weight(&key, before.stored.as_ref());
+            }
+        }
+        self.head = entry.revision;
+        if self.size > BEHIND_MAX {
+            *self = Self::default();
+            return Err(Failure::Unavailable(
+                "the records in DynamoDB are too far behind the writes; raise the table's write capacity and wait"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Forgets what has been in the records since before now. Only between calls: what a call has read from
+    /// the records may be older than that.
+    pub(crate) fn forget_applied(&mut self) {
+        let applied = self.applied;
+        let size = &mut self.size;
+        self.over.retain(|key, latest| {
+            let keep = latest.revision > applied;
+            if !keep {
+                *size -= weight(key, latest.stored.as_ref());
+            }
+            keep
+        });
+    }
+
+    /// Entries read from here on count from what is in the records up to there.
+    pub(crate) fn learn_applied(&mut self, applied: Revision) {
+        self.applied = self.applied.max(applied);
+    }
+}
+
+fn weight(key: &str, stored: Option<&Stored>) -> usize {
+    let value = match stored.map(|stored| &stored.content) {
+        Some(Content::Here(value)) => value.len(),
+        _ => 0,
+    };
+    key.len() + value + 128
+}
+
+/// An entry, as it was read.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) revision: Revision,
+    pub(crate) name: String,
+    pub(crate) applied: Revision,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Where an entry is in its partition: numbers in the order of their digits.
+pub(crate) fn place(revision: Revision) -> String {
+    format!("{revision:020}")
+}
+
+/// The number of an entry.
+pub(crate) fn revision(item: &Attributes) -> Result<Revision, Failure> {
+    text_of(item, "s")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| wire::corrupt("an entry without a number"))
+}
+
+/// What came of reading on.
+pub(crate) enum Read {
+    /// Entries in their order without a gap; whether there are more.
+    Entries(Vec<Entry>, bool),
+    /// The next entry is not there any more.
+    Gone,
+}
+
+impl<O: Outside> Backend<O> {
+    /// Entries after a revision.
+    pub(crate) fn entries(&mut self, after: Revision, limit: u32) -> Result<Read, Failure> {
+        let mut answer = self
+            .ask(
+                "Query",
+                json!({
+                    "KeyConditionExpression": "p = :p AND s > :s",
+                    "ExpressionAttributeValues": { ":p": wire::text(LOG), ":s": wire::text(&place(after)) },
+                    "ConsistentRead": true,
+                    "Limit": limit,
+                }),
+            )
+            .map_err(plain)?;
+        let more = answer.get("LastEvaluatedKey").is_some();
+        let mut entries = Vec::new();
+        for (item, expected) in wire::items(&mut answer, "Items")?.into_iter().zip(after + 1..) {
+            if revision(&item)? != expected {
+                return Ok(if entries.is_empty() { Read::Gone } else { Read::Entries(entries, true) });
+            }
+            match self.entry(&item, expected)? {
+                Some(entry) => entries.push(entry),
+                None => return Ok(Read::Gone),
+            }
+        }
+        Ok(Read::Entries(entries, more))
+    }
+
+    /// An entry; none when parts of it have been removed.
+    fn entry(&mut self, item: &Attributes, revision: Revision) -> Result<Option<Entry>, Failure> {
+        let name = text_of(item, "i").unwrap_or_default().to_owned();
+        let body = match number_of(item, "c") {
+            None => wire::bytes_of(item, "b"),
+            Some(count) => match self.parts(&name, count)? {
+                Some(body) => Some(body),
+                None => return Ok(None),
+            },
+        };
+        let steps = body
+            .and_then(|body| entry::open(&body))
+            .ok_or_else(|| wire::corrupt("an entry of another form"))?;
+        Ok(Some(Entry { revision, name, applied: number_of(item, "a").unwrap_or(0), steps }))
+    }
+
+    /// Reads the log to its end. Whoever has read records before has their state once this is done.
+    ///
+    /// Answers whether that is so: when the end of the log that was kept in memory is gone, it is read
+    /// anew, and what was read of records before must be read again.
+    pub(crate) fn catch_up(&mut self) -> Result<bool, Failure> {
+        let mut whole = true;
+        if !self.log.known {
+            self.begin()?;
+        }
+        loop {
+            match self.entries(self.log.head, 1000)? {
+                Read::Gone => {
+                    whole = false;
+                    self.begin()?;
+                }
+                Read::Entries(entries, more) => {
+                    let empty = entries.is_empty();
+                    for entry in entries {
+                        self.log.take(entry)?;
+                    }
+                    if empty || !more {
+                        return Ok(whole);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes sure that the end of the log is known from before any record is read.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        if self.log.known { Ok(()) } else { self.begin() }
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let applied = self.applied()?.0;
+        let pending = self.log.pending.take();
+        self.log = Log { known: true, applied, head: applied, pending, ..Log::default() };
+        Ok(())
+    }
+
+    /// The number of the last entry.
+    pub(crate) fn last(&mut self) -> Result<Revision, Failure> {
+        let mut answer = self
+            .ask(
+                "Query",
+                json!({
+                    "KeyConditionExpression": "p = :p",
+                    "ExpressionAttributeValues": { ":p": wire::text(LOG) },
+                    "ConsistentRead": true,
+                    "ScanIndexForward": false,
+                    "Limit": 1,
+                }),
+            )
+            .map_err(plain)?;
+        wire::items(&mut answer, "Items")?.first().map_or(Ok(0), revision)
+    }
+
+    /// Puts an entry after the last one that is known. Whether it is there, as far as can be told: it may be
+    /// although this says no.
+    pub(crate) fn claim(&mut self, body: &[u8]) -> Result<bool, Failure> {
+        let (revision, now) = (self.log.head + 1, self.outside.now());
+        let name = match &self.log.pending {
+            Some((name, _)) => name.clone(),
+            None => self.fresh_name(),
+        };
+        let mut item = json!({
+            "p": wire::text(LOG),
+            "s": wire::text(&place(revision)),
+            "i": wire::text(&name),
+            "w": number(now),
+            "a": number(self.log.applied),
+        });
+        let large = body.len() > PART;
+        let body = if large {
+            // Removed again if it comes to nothing; see `upkeep`.
+            let mark = json!({ "n": number(revision) });
+            ("c", number(u64::from(self.put_parts(&name, body, &mark)?)))
+        } else {
+            ("b", wire::bytes(body))
+        };
+        if let Value::Object(item) = &mut item {
+            item.insert(body.0.to_owned(), body.1);
+        }
+        self.log.pending = Some((name, None));
+        let put = json!({ "Item": item, "ConditionExpression": "attribute_not_exists(p)" });
+        match self.ask("PutItem", put) {
+            Ok(_) => Ok(true),
+            Err(Problem::Condition) => Ok(false),
+            Err(problem) => Err(plain(problem)),
+        }
+    }
+}

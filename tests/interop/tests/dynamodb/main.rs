@@ -1,0 +1,15 @@
+//! The DynamoDB plugin against a server that keeps DynamoDB's rules: the suite every store must pass, and
+//! what goes wrong between.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod backend;
+mod native;
+mod server;
+mod suite;
