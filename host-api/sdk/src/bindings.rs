@@ -10,6 +10,7 @@
     reason = "generated"
 )]
 
+pub mod host;
 pub mod storage_backend;
 
 wit_bindgen::generate!({
