@@ -22,7 +22,7 @@ struct Need {
 }
 
 /// What is needed, a row per package.
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         package: "openssh-client",
         present: |_| all_found(&["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent"]),

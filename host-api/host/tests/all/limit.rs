@@ -51,6 +51,21 @@ fn every_limit_is_reached_by_a_test() {
     }
 }
 
+#[test]
+fn every_test_of_the_table_of_hostile_things_is_there() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all");
+    let page = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let named = rows.flat_map(|row| row.split('`').filter_map(|word| word.split_once("::")));
+    let mut count = 0;
+    for (module, test) in named {
+        let source = std::fs::read_to_string(folder.join(module).with_extension("rs")).unwrap();
+        assert!(source.contains(&format!("fn {test}()")), "there is no {module}::{test}");
+        count += 1;
+    }
+    assert!(count > 40, "{count}");
+}
+
 #[tokio::test]
 async fn a_component_of_more_parts_than_it_may_have_does_not_run() {
     let mut bed = Bed::hostile();
