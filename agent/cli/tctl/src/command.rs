@@ -11,6 +11,7 @@ mod edit;
 mod get;
 mod lock;
 mod nodes;
+mod plugins;
 mod rm;
 mod status;
 mod tokens;
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     Edit(edit::Arguments),
     /// Shut somebody or something out at once
     Lock(lock::Arguments),
+    /// Operate the plugins of this host
+    #[command(subcommand)]
+    Plugins(plugins::Command),
     /// Print authorities and make certificates
     #[command(subcommand)]
     Auth(auth::Command),
@@ -61,6 +65,7 @@ impl Command {
             Self::Rm(arguments) => rm::run(arguments, context).await,
             Self::Edit(arguments) => edit::run(arguments, context).await,
             Self::Lock(arguments) => lock::run(arguments, context).await,
+            Self::Plugins(command) => command.run(context).await,
             Self::Auth(command) => command.run(context).await,
             Self::Version(arguments) => version::run(arguments, context),
         }

@@ -1,4 +1,5 @@
-//! `tctl`, the admin tool of a cluster: users, roles, tokens, nodes, certificates.
+//! `tctl`, the admin tool of a cluster: users, roles, tokens, nodes, certificates; and of the plugins of a
+//! host.
 //!
 //! It runs on the auth server's host, speaks to the auth server over gRPC and mutual TLS, and is
 //! whoever can read the identity the auth server leaves in its data folder. It refuses to: touch the
@@ -28,6 +29,11 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 
 fn main() -> ExitCode {
+    // Started again by itself to look into a plugin's file.
+    let mut given = std::env::args_os().skip(1);
+    if given.next().is_some_and(|first| first == plugin_host::compile::CHILD_ARGUMENT) {
+        return plugin_host::compile::child_main(given);
+    }
     let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
     let arguments = match terminal::parse::<Arguments>(std::env::args_os(), &mut out, &mut err) {
         Ok(arguments) => arguments,

@@ -9,7 +9,7 @@ use crate::none;
 
 /// What a kind of room may use. A name that ends in `/` means all rooms below it. The first row that
 /// fits a room is its row.
-const KINDS: [(&str, &[&str]); 16] = [
+const KINDS: [(&str, &[&str]); 17] = [
     // Nouns and decisions use nothing here.
     ("agent/domain", &[]),
     ("agent/port", &["agent/domain"]),
@@ -46,6 +46,7 @@ const KINDS: [(&str, &[&str]); 16] = [
     // Techniques: storage, certs, net, ssh, sys, telemetry, fake.
     ("agent/", &["agent/port", "agent/domain"]),
     ("host-api/host", &["agent/port", "agent/domain", "agent/telemetry"]),
+    ("host-api/oci", &["agent/domain"]),
     // Plugins and what they are made with know the contracts alone.
     ("host-api/sdk", &[]),
     ("plugins/", &["host-api/sdk"]),
@@ -55,12 +56,15 @@ const KINDS: [(&str, &[&str]); 16] = [
 ];
 
 /// Arrows beyond those, each with why it is right. One that is not used must go.
-const MORE: [(&str, &str, &str); 7] = [
+const MORE: [(&str, &str, &str); 10] = [
     ("agent/net", "agent/certs", "TLS is made of our certificates and pins"),
     ("agent/ssh", "agent/certs", "host and user certificates are checked where SSH is spoken"),
     ("agent/ssh", "agent/net", "an SSH connection is a limited, listened-for or dialled stream"),
     ("agent/cli/teleport", "agent/net", "chooses the TLS provider, once, before anything speaks"),
     ("agent/cli/teleport", "host-api/host", "signs and checks plugins as the host would, without a daemon"),
+    ("agent/cli/teleport", "host-api/oci", "pushes plugins for their authors"),
+    ("agent/cli/tctl", "host-api/host", "looks into plugins as the host would before it installs them"),
+    ("agent/cli/tctl", "host-api/oci", "pulls plugins from registries"),
     ("agent/cli/tctl", "agent/certs", "makes keys and reads its own identity"),
     ("agent/cli/tctl", "agent/sys", "writes private files"),
 ];

@@ -8,6 +8,7 @@ mod keygen;
 mod new;
 mod password;
 mod project;
+mod push;
 mod run;
 mod sign;
 mod test;
@@ -29,6 +30,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Check a plugin's signature and digest as the daemon would.
     Verify(verify::Arguments),
+    /// Put a plugin into an OCI registry.
+    Push(push::Arguments),
     /// Make a project for a new plugin.
     New(new::Arguments),
     /// Call a plugin once and tell what it took.
@@ -42,6 +45,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         Command::Keygen(arguments) => keygen::run(&arguments, out),
         Command::Sign(arguments) => sign::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),
+        Command::Push(arguments) => push::run(&arguments, out),
         Command::New(arguments) => new::run(&arguments, out),
         Command::Run(arguments) => run::run(*arguments, out),
         Command::Test(arguments) => test::run(&arguments, out),

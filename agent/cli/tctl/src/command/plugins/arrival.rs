@@ -1,0 +1,63 @@
+//! Getting a plugin from where it is: a file, or a registry; into memory and looked into, no further.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use plugin_host::Compiler;
+use plugin_host::publish::Delivery;
+use plugin_oci::{Credentials, Place, SCHEME};
+use terminal::{Explain, Failure};
+
+use crate::context::Context;
+
+/// Where a plugin is.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Speak HTTP without TLS with a registry on another machine
+    #[arg(long)]
+    plain_http: bool,
+}
+
+/// A plugin from somewhere.
+pub(super) struct Arrival {
+    pub(super) delivery: Delivery,
+    /// Where it came from: a path, or a place in a registry by digest.
+    pub(super) from: String,
+}
+
+impl SourceArgs {
+    /// Fetches a plugin and looks into it.
+    ///
+    /// # Errors
+    /// A failure that says which step it was.
+    pub(super) async fn fetch(&self, source: &str, context: &mut Context<'_>) -> Result<Arrival, Failure> {
+        let compiler = Compiler::this_program();
+        if !source.starts_with(SCHEME) {
+            let delivery = Delivery::read(Path::new(source), &compiler).await?;
+            return Ok(Arrival { delivery, from: source.to_owned() });
+        }
+        let place = Place::parse(source, self.plain_http)?;
+        let credentials = match Credentials::file(folder("DOCKER_CONFIG"), folder("HOME")) {
+            Some(path) => Credentials::read(&path, place.registry())?,
+            None => Credentials::anonymous(),
+        };
+        let artifact = plugin_oci::pull(&place, &credentials)
+            .await
+            .hint("a registry without TLS is spoken to with --plain-http, other than on this machine")?;
+        let from = place.pinned(&artifact.digest);
+        if place.digest().is_none() {
+            context.note(format_args!("{place} is {from}"));
+        }
+        let delivery = Delivery::examine(&from, artifact.wasm, artifact.signature, &compiler).await?;
+        Ok(Arrival { delivery, from })
+    }
+}
+
+fn folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Whether this names a file or a registry's place and not a plugin.
+pub(super) fn is_source(text: &str) -> bool {
+    text.starts_with(SCHEME) || text.contains('/') || text.ends_with(".wasm")
+}

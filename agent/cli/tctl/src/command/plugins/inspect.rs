@@ -1,0 +1,141 @@
+//! `tctl plugins inspect`: one plugin of this host as the daemon knows it, or a file or artifact as it says
+//! of itself.
+
+use api::control::{Answer, Plugin, Question};
+use clap::Args;
+use domain::plugin::grant::need_text;
+use domain::printable::escape;
+use serde::Serialize;
+use terminal::{Failure, FormatArgs};
+
+use super::arrival::{Arrival, SourceArgs, is_source};
+use super::install::{Trust, known_publishers, written};
+use super::{ask, astray};
+use crate::context::Context;
+
+/// Arguments of `tctl plugins inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A plugin of this host, a file, or oci://HOST/REPOSITORY[:TAG|@sha256:…]
+    #[arg(value_name = "NAME|FILE|oci://…")]
+    what: String,
+    /// How a registry is reached.
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The form of the result.
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// A plugin that is not installed by this.
+#[derive(Debug, Serialize)]
+struct Inspected {
+    name: String,
+    version: String,
+    contract: String,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    homepage: Option<String>,
+    from: String,
+    digest: String,
+    /// Whether the daemon would take it by what the configuration says.
+    trust: String,
+    needs: Vec<Need>,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Need {
+    what: String,
+    reason: String,
+}
+
+/// Shows a plugin.
+pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let format = arguments.format.format;
+    if is_source(&arguments.what) {
+        let arrival = arguments.source.fetch(&arguments.what, context).await?;
+        let inspected = inspected(&arrival, context)?;
+        return Ok(context.printer.record(format, &inspected, text)?);
+    }
+    let Answer::Plugins(plugins) = ask(context, &Question::List).await? else { return Err(astray()) };
+    let Some(plugin) = plugins.into_iter().find(|plugin| plugin.name == arguments.what) else {
+        let failure = Failure::new(format!("there is no plugin {:?} on this host", arguments.what));
+        return Err(
+            failure.hint("tctl plugins ls lists them; a file is written with its folder, like ./plugin.wasm")
+        );
+    };
+    Ok(context.printer.record(format, &plugin, known_text)?)
+}
+
+fn inspected(arrival: &Arrival, context: &Context<'_>) -> Result<Inspected, Failure> {
+    let Arrival { delivery, from } = arrival;
+    let manifest = delivery.manifest();
+    let settings = context.place.settings()?;
+    let trust = match delivery.vouched(&written(&settings, &manifest.name), &known_publishers(&settings)) {
+        Ok(publisher) => Trust::of(publisher.as_ref(), &settings, manifest, delivery.digest()).to_string(),
+        Err(error) => format!("not trusted: {}", chain(&error)),
+    };
+    let need = |need: &domain::plugin::Need| Need { what: need_text(need), reason: need.reason.clone() };
+    Ok(Inspected {
+        name: manifest.name.to_string(),
+        version: manifest.version.clone(),
+        contract: manifest.contract.to_string(),
+        description: manifest.description.clone(),
+        homepage: manifest.homepage.clone(),
+        from: from.clone(),
+        digest: delivery.digest().to_string(),
+        trust,
+        needs: manifest.needs.iter().map(need).collect(),
+        imports: delivery.imports().to_vec(),
+        exports: delivery.exports().to_vec(),
+    })
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn text(inspected: &Inspected) -> String {
+    let mut lines = rows(&[
+        ("Name", &inspected.name),
+        ("Version", &inspected.version),
+        ("Contract", &inspected.contract),
+        ("Description", &inspected.description),
+        ("Homepage", inspected.homepage.as_deref().unwrap_or_default()),
+        ("From", &inspected.from),
+        ("Digest", &inspected.digest),
+        ("Trust", &inspected.trust),
+    ]);
+    lines.push(if inspected.needs.is_empty() { "It asks for nothing." } else { "It asks for:" }.to_owned());
+    lines.extend(
+        inspected.needs.iter().map(|need| format!("  {} ({})", escape(&need.what), escape(&need.reason))),
+    );
+    lines.join("\n")
+}
+
+fn known_text(plugin: &Plugin) -> String {
+    let mut shown = vec![("Name", plugin.name.as_str()), ("State", &plugin.state)];
+    shown.extend(plugin.reason.as_deref().map(|reason| ("Reason", reason)));
+    if let Some(known) = &plugin.known {
+        shown.extend([
+            ("Version", known.version.as_str()),
+            ("Contract", &known.contract),
+            ("Description", &known.description),
+            ("Source", &known.source),
+            ("Digest", &known.digest),
+            ("Publisher", known.publisher.as_deref().unwrap_or_default()),
+        ]);
+        shown.extend(known.grants.iter().map(|grant| ("Grant", grant.as_str())));
+    }
+    rows(&shown).join("\n")
+}
+
+/// What is empty is left out.
+fn rows(rows: &[(&str, &str)]) -> Vec<String> {
+    let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+    shown.map(|(name, value)| format!("{name:13}{}", escape(value))).collect()
+}

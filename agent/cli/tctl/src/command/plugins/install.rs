@@ -1,0 +1,215 @@
+//! `tctl plugins install`: from a file or a registry into the plugin directory, once everything about it
+//! has been checked.
+//!
+//! It grants nothing: the operator does, in `teleport.yaml`, with the lines that are printed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use config::Settings;
+use domain::plugin::grant::{Item, account, need_text};
+use domain::plugin::{Digest, Grant, Manifest, PluginName, Publisher};
+use domain::printable::escape;
+use plugin_host::publish::{Delivery, installed};
+use plugin_host::{Compiler, PluginSettings};
+use terminal::Failure;
+
+use super::arrival::{Arrival, SourceArgs};
+use super::yaml;
+use crate::context::Context;
+
+/// Arguments of `tctl plugins install`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A component with its manifest in it, its signature beside it; or a place in a registry
+    #[arg(value_name = "FILE|oci://HOST/REPOSITORY[:TAG|@sha256:…]")]
+    from: String,
+    /// Replace a version that is installed
+    #[arg(short, long)]
+    yes: bool,
+    /// How a registry is reached.
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Where to.
+    #[command(flatten)]
+    directory: DirectoryArgs,
+}
+
+/// Which plugin directory.
+#[derive(Debug, Args)]
+pub(super) struct DirectoryArgs {
+    /// The plugin directory [default: teleport.plugins.directory of the configuration]
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<PathBuf>,
+}
+
+impl DirectoryArgs {
+    /// The plugin directory.
+    ///
+    /// # Errors
+    /// A failure that says how to set one.
+    pub(super) fn find(&self, settings: &Settings) -> Result<PathBuf, Failure> {
+        let directory = self.plugin_dir.as_ref().or(settings.plugins.directory.as_ref());
+        let Some(directory) = directory else {
+            let failure = Failure::new(format!("no plugin directory is set in {}", settings.source));
+            return Err(failure
+                .hint("set teleport.plugins.directory, for example to /var/lib/teleport-plugins, and make it: mkdir -m 755 /var/lib/teleport-plugins")
+                .hint("or name one with --plugin-dir DIR"));
+        };
+        if !directory.is_dir() {
+            let path = directory.display();
+            return Err(Failure::new(format!("the plugin directory {path} is not there"))
+                .hint(format!("make it: mkdir -m 755 {path}")));
+        }
+        Ok(directory.clone())
+    }
+}
+
+/// Who vouches for a plugin, by what the configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// This publisher, listed for it.
+    Publisher(String),
+    /// This publisher, known and not listed for it yet.
+    KnownPublisher(String),
+    /// Its digest is pinned.
+    Pinned,
+    /// Nobody.
+    Nobody,
+}
+
+impl Trust {
+    /// After [`Delivery::vouched`] has found nothing wrong.
+    pub(super) fn of(
+        publisher: Option<&Publisher>,
+        settings: &Settings,
+        manifest: &Manifest,
+        digest: Digest,
+    ) -> Self {
+        let plugin = settings.plugins.load.get(&manifest.name);
+        match publisher {
+            Some(publisher) => {
+                let listed = plugin.is_some_and(|plugin| plugin.publishers.contains(publisher));
+                let name = publisher.name.to_string();
+                if listed { Self::Publisher(name) } else { Self::KnownPublisher(name) }
+            }
+            None if plugin.is_some_and(|plugin| plugin.digests.contains(&digest)) => Self::Pinned,
+            None => Self::Nobody,
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Publisher(name) => write!(f, "signed by {name}"),
+            Self::KnownPublisher(name) => {
+                write!(f, "signed by {name}, who is not listed for this plugin yet")
+            }
+            Self::Pinned => f.write_str("its digest is pinned"),
+            Self::Nobody => f.write_str("nobody vouches for it: not signed, and its digest is not pinned"),
+        }
+    }
+}
+
+/// Installs a plugin.
+pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let settings = context.place.settings()?;
+    let directory = arguments.directory.find(&settings)?;
+    let Arrival { delivery, from } = arguments.source.fetch(&arguments.from, context).await?;
+    let manifest = delivery.manifest();
+    let publisher = delivery.vouched(&written(&settings, &manifest.name), &known_publishers(&settings))?;
+    let trust = Trust::of(publisher.as_ref(), &settings, manifest, delivery.digest());
+    context.printer.line(summary(&delivery, &from, &trust))?;
+    if let Some(path) = installed(&directory, &manifest.name) {
+        match before(&path).await {
+            Some(old) if old.digest() == delivery.digest() && old.signature() == delivery.signature() => {
+                context.printer.line(format!("it is installed already: {}", path.display()))?;
+                return Ok(());
+            }
+            old => context.printer.line(difference(old.as_ref(), &delivery))?,
+        }
+        if !arguments.yes {
+            context.printer.flush()?;
+            return Err(Failure::new(format!("{} would be replaced", path.display()))
+                .hint("if that is what you want, run this again with --yes"));
+        }
+    }
+    let path = delivery.install(&directory)?;
+    context.printer.line(format!("installed {}", path.display()))?;
+    context.printer.line(next(&delivery, &trust, &settings))?;
+    Ok(())
+}
+
+/// The version that is installed, if it can be looked into.
+async fn before(path: &Path) -> Option<Delivery> {
+    Delivery::read(path, &Compiler::this_program()).await.ok()
+}
+
+fn summary(delivery: &Delivery, from: &str, trust: &Trust) -> String {
+    let manifest = delivery.manifest();
+    let mut lines = vec![
+        format!("{} {}: {}", manifest.name, manifest.version, escape(&manifest.description)),
+        format!("from {}, {}", escape(from), delivery.digest()),
+        trust.to_string(),
+    ];
+    lines.push(if manifest.needs.is_empty() { "it asks for nothing" } else { "it asks for:" }.to_owned());
+    let needs = manifest.needs.iter();
+    lines.extend(needs.map(|need| format!("  {} ({})", escape(&need_text(need)), escape(&need.reason))));
+    lines.join("\n")
+}
+
+/// What a new version asks for beside or instead of what the old one did.
+fn difference(old: Option<&Delivery>, new: &Delivery) -> String {
+    let Some(old) = old else { return "in place of one that cannot be read".to_owned() };
+    let needs = |of: &Delivery| of.manifest().needs.iter().map(need_text).collect::<BTreeSet<_>>();
+    let (before, after) = (needs(old), needs(new));
+    let mut lines = vec![format!("in place of version {}, {}", old.manifest().version, old.digest())];
+    lines.extend(after.difference(&before).map(|need| format!("  + asks for {} in addition", escape(need))));
+    lines.extend(before.difference(&after).map(|need| format!("  - no longer asks for {}", escape(need))));
+    if lines.len() == 1 {
+        lines.push("  asks for the same".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// What is left to do before the daemon loads it.
+fn next(delivery: &Delivery, trust: &Trust, settings: &Settings) -> String {
+    let (manifest, digest) = (delivery.manifest(), delivery.digest());
+    let Some(plugin) = settings.plugins.load.get(&manifest.name) else {
+        let block = yaml::section(manifest, trust, &digest.to_string());
+        return format!("add to teleport.yaml, as far as you agree, and restart teleport:\n{block}");
+    };
+    let mut grants = plugin.grants.clone();
+    grants.extend(plugin.secrets.keys().cloned().map(Grant::secret));
+    let at = format!("teleport.plugins.load.{}", manifest.name);
+    let mut changes: Vec<String> = match trust {
+        Trust::Publisher(_) | Trust::Pinned => Vec::new(),
+        Trust::KnownPublisher(name) => vec![format!("add under {at}: publishers: [{name}]")],
+        Trust::Nobody => vec![format!("add under {at}: digest: {digest}")],
+    };
+    changes.extend(account(manifest, &grants, &[]).into_iter().filter_map(|item: Item| item.change));
+    if changes.is_empty() {
+        return "teleport.yaml grants what it asks for; a running daemon takes it up by itself".to_owned();
+    }
+    let lines: Vec<_> = changes.iter().map(|line| format!("  {}", escape(line))).collect();
+    format!("in teleport.yaml, as far as you agree, and restart teleport:\n{}", lines.join("\n"))
+}
+
+/// What the configuration says of whose word counts for a plugin.
+pub(super) fn written(settings: &Settings, name: &PluginName) -> PluginSettings {
+    let mut written = PluginSettings::default();
+    if let Some(plugin) = settings.plugins.load.get(name) {
+        written.digests.clone_from(&plugin.digests);
+        written.publishers.clone_from(&plugin.publishers);
+    }
+    written
+}
+
+/// Everybody the configuration names.
+pub(super) fn known_publishers(settings: &Settings) -> Vec<Publisher> {
+    let publishers = settings.plugins.publishers.iter();
+    publishers.map(|(name, key)| Publisher { name: name.clone(), key: key.clone() }).collect()
+}
