@@ -11,6 +11,8 @@ use tokio::process::Command;
 
 use crate::bed::{gives_up, listed};
 
+mod storm;
+
 /// A guest, built by its own workspace.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
