@@ -7,6 +7,16 @@ use crate::bindings::teleport::host::config as wire;
 
 /// A value as text: a flag as `true` or `false`, a list as its items joined by line feeds. None for a
 /// key that was left out and has no default.
+///
+/// ```no_run
+/// use teleport_plugin_sdk::config;
+///
+/// // With `[config.cities]`, `type = "list"` in the manifest.
+/// let cities = config::get("cities").unwrap_or_default();
+/// for city in config::items(&cities) {
+///     println!("{city}");
+/// }
+/// ```
 pub fn get(key: &str) -> Option<String> {
     wire::get(key)
 }
@@ -18,6 +28,14 @@ pub fn items(text: &str) -> Vec<&str> {
 
 /// Reads a duration as operators write it: `90s`, `1h30m`, `500ms`, `7d`. The host has checked those of
 /// the manifest's keys; none for what is no duration.
+///
+/// ```
+/// use std::time::Duration;
+/// use teleport_plugin_sdk::config::duration;
+///
+/// assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+/// assert_eq!(duration("soon"), None);
+/// ```
 pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "0" {

@@ -66,6 +66,24 @@ impl Response {
 
 /// Sends a request and reads the whole answer.
 ///
+/// ```no_run
+/// use std::time::Duration;
+/// use teleport_plugin_sdk::http::{self, Method, Request};
+///
+/// fn weather() -> Result<String, http::Error> {
+///     let answer = http::send(&Request {
+///         method: Method::Get,
+///         url: "https://api.example.com/v1/weather?city=Oslo",
+///         headers: &[("accept", "application/json")],
+///         body: b"",
+///         connect: Duration::from_secs(2),
+///         timeout: Duration::from_secs(5),
+///         answer_max: 64 * 1024,
+///     })?;
+///     Ok(String::from_utf8_lossy(&answer.body).into_owned())
+/// }
+/// ```
+///
 /// # Errors
 /// [`Error`], which tells whether the request may have been received.
 pub fn send(request: &Request<'_>) -> Result<Response, Error> {

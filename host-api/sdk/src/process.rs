@@ -64,6 +64,16 @@ impl std::error::Error for Error {}
 
 /// Runs a program and waits for its end, as long as the host lets it.
 ///
+/// ```no_run
+/// use teleport_plugin_sdk::process::{self, Ending};
+///
+/// fn release() -> Result<Option<String>, process::Error> {
+///     let outcome = process::run(&["uname", "-r"].map(str::to_owned))?;
+///     let succeeded = outcome.ending == Ending::Exited(0);
+///     Ok(succeeded.then(|| String::from_utf8_lossy(&outcome.stdout).trim().to_owned()))
+/// }
+/// ```
+///
 /// # Errors
 /// [`Error`] when it did not run to its end.
 pub fn run(argv: &[String]) -> Result<Outcome, Error> {

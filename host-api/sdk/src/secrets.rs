@@ -95,7 +95,12 @@ impl Secret {
     ///
     /// # Errors
     /// [`Error::Invalid`], when the secret is no such key or the claims are no object.
-    pub fn sign_jwt(&self, algorithm: Algorithm, key_id: Option<&str>, claims: &str) -> Result<String, Error> {
+    pub fn sign_jwt(
+        &self,
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+        claims: &str,
+    ) -> Result<String, Error> {
         let algorithm = match algorithm {
             Algorithm::Hs256 => wire::Algorithm::Hs256,
             Algorithm::Es256 => wire::Algorithm::Es256,
