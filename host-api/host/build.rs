@@ -18,8 +18,11 @@ const TARGET: &str = "wasm32-wasip2";
 const SECTION: &str = "teleport:manifest";
 
 /// Folder under `plugins/`, and the file cargo makes of it.
-const CARRIED: [(&str, &str); 2] =
-    [("label-command", "label_command.wasm"), ("storage-etcd", "storage_etcd.wasm")];
+const CARRIED: [(&str, &str); 3] = [
+    ("label-command", "label_command.wasm"),
+    ("storage-dynamodb", "storage_dynamodb.wasm"),
+    ("storage-etcd", "storage_etcd.wasm"),
+];
 
 fn main() -> ExitCode {
     match build() {

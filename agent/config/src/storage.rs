@@ -67,6 +67,7 @@ const KEYS: &[(&str, Backend)] = &[
     ("insecure", Backend::Etcd),
     ("region", Backend::DynamoDb),
     ("table_name", Backend::DynamoDb),
+    ("endpoint", Backend::DynamoDb),
     ("access_key", Backend::DynamoDb),
     ("secret_key", Backend::DynamoDb),
     ("billing_mode", Backend::DynamoDb),

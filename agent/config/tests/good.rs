@@ -171,6 +171,8 @@ fn remote_storage_is_read_in_full() {
     let Storage::Etcd(etcd) = good("etcd").storage else { panic!("etcd") };
     assert_eq!((etcd.peers.len(), etcd.prefix.as_str()), (2, "teleport"));
     let Storage::DynamoDb(table) = good("dynamodb").storage else { panic!("dynamodb") };
+    let endpoint = "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com";
+    assert_eq!(table.endpoint.as_deref(), Some(endpoint));
     assert_eq!(table.keys.unwrap(), ("AKIAEXAMPLE".to_owned(), Secret::from("hunter2-secret")));
     assert_eq!(table.auto_scaling.unwrap().0, Capacity { min: 10, max: 50, target: 50 });
     assert_eq!((table.fixed_capacity, table.pay_per_request), (Some((20, 10)), false));

@@ -120,8 +120,7 @@ impl Starting<'_> {
                 OpenStore::Sqlite(Arc::new(opening.await?))
             }
             Storage::Memory => OpenStore::Memory(Arc::new(MemoryStore::new(clock))),
-            Storage::DynamoDb(_) => return Err(ProcessError::StoreKind("dynamodb")),
-            Storage::Etcd(_) | Storage::Plugin { .. } => {
+            Storage::Etcd(_) | Storage::DynamoDb(_) | Storage::Plugin { .. } => {
                 OpenStore::Remote(Arc::new(self.open_plugin().await?))
             }
         })

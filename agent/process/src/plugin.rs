@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::supervise::Group;
 use crate::watchdog::Watchdog;
 
+mod cloud;
 mod control;
 pub(crate) mod storage;
 mod told;

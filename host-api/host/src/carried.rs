@@ -27,6 +27,12 @@ const ALL: &[Carried] = &[
         grants: || vec![Grant::process_configured()],
     },
     Carried {
+        name: "storage-dynamodb",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/storage-dynamodb.wasm")),
+        // The endpoint of the region that `teleport.storage` names, which `process` reads.
+        grants: Vec::new,
+    },
+    Carried {
         name: "storage-etcd",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/storage-etcd.wasm")),
         // The members that `teleport.storage` names, which `process` reads.

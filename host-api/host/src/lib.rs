@@ -42,7 +42,8 @@ mod watch;
 
 pub use call::{CallError, CallReport, Outcome};
 pub use capability::http::{
-    CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError, ProxySettings, Resolver, TlsError,
+    AwsKeys, AwsKeysError, CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError,
+    ProxySettings, Resolver, SignSettings, TlsError,
 };
 pub use capability::secrets::{SecretFrom, SecretSettings};
 pub use change::{Change, ChangeKind, ChangeObserver, Facts};

@@ -31,6 +31,8 @@ pub struct DynamoDb {
     pub region: String,
     /// The table; made when absent.
     pub table_name: String,
+    /// Where it answers, when that is not the region's own endpoint: `https://host[:port]`.
+    pub endpoint: Option<String>,
     /// Access and secret key; the machine's own role when absent.
     pub keys: Option<(String, Secret)>,
     /// Whether requests are paid one by one.
@@ -103,6 +105,12 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> DynamoDb {
     for required in ["region", "table_name"] {
         require(storage, required, "dynamodb");
     }
+    if storage.flag("auto_scaling") == Some(true) {
+        let what = "has no effect in this version: a table that is made is paid by request, or has read_capacity_units and write_capacity_units; scale it with the cloud's own tools";
+        if let Some(field) = storage.field("auto_scaling") {
+            field.warning(what);
+        }
+    }
     let mode = storage.field("billing_mode");
     let mode = mode.and_then(|field| field.choice(&[("pay_per_request", true), ("provisioned", false)]));
     let units =
@@ -110,6 +118,7 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> DynamoDb {
     DynamoDb {
         region: storage.text("region").unwrap_or_default().to_owned(),
         table_name: storage.text("table_name").unwrap_or_default().to_owned(),
+        endpoint: storage.field("endpoint").and_then(|field| endpoint(&field)),
         keys: access_keys(storage),
         pay_per_request: mode.unwrap_or(true),
         continuous_backups: storage.flag("continuous_backups").unwrap_or(false),
@@ -120,6 +129,17 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> DynamoDb {
         },
         retention: storage.duration("retention_period").unwrap_or(RETENTION),
     }
+}
+
+fn endpoint(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?.trim_end_matches('/');
+    let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let Some(address) = address else {
+        field.problem("must start with https://, such as https://dynamodb.eu-north-1.amazonaws.com");
+        return None;
+    };
+    field.checked(HostPort::parse(address, 443))?;
+    Some(text.to_owned())
 }
 
 fn access_keys(storage: &mut Section<'_>) -> Option<(String, Secret)> {

@@ -4,20 +4,26 @@
 //! A plugin of ours gets exactly what the storage section says and nothing beside it. A plugin from
 //! elsewhere is told everything under `teleport.plugins.load`.
 
-use config::{Etcd, Storage};
+use config::{DynamoDb, Etcd, Storage};
 use domain::plugin::configuration::Written;
 use domain::plugin::{Destination, Grant, PluginName};
-use plugin_host::{CertificatePair, PlaceSettings, PluginSettings, Settings};
+use plugin_host::{CertificatePair, PlaceSettings, PluginSettings, Settings, SignSettings};
+
+use super::cloud;
 
 /// The plugin of ours for etcd.
 const ETCD: &str = "storage-etcd";
+
+/// The plugin of ours for DynamoDB.
+const DYNAMODB: &str = "storage-dynamodb";
 
 /// The plugin that keeps the records, where one does.
 pub(crate) fn plugin(storage: &Storage) -> Option<PluginName> {
     match storage {
         Storage::Etcd(_) => PluginName::new(ETCD).ok(),
+        Storage::DynamoDb(_) => PluginName::new(DYNAMODB).ok(),
         Storage::Plugin { name } => Some(name.clone()),
-        Storage::Sqlite { .. } | Storage::Memory | Storage::DynamoDb(_) => None,
+        Storage::Sqlite { .. } | Storage::Memory => None,
     }
 }
 
@@ -26,9 +32,34 @@ pub(super) fn provide(storage: &Storage, settings: &mut Settings) {
     let Some(name) = plugin(storage) else { return };
     settings.storage = true;
     let plugin = settings.plugins.entry(name).or_default();
-    if let Storage::Etcd(etcd) = storage {
-        provide_etcd(etcd, plugin);
+    match storage {
+        Storage::Etcd(etcd) => provide_etcd(etcd, plugin),
+        Storage::DynamoDb(table) => provide_dynamodb(table, plugin),
+        Storage::Plugin { .. } | Storage::Sqlite { .. } | Storage::Memory => {}
     }
+}
+
+fn provide_dynamodb(table: &DynamoDb, plugin: &mut PluginSettings) {
+    let region = &table.region;
+    // China's regions have a domain of their own.
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let endpoint = table.endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.{domain}"));
+    let mut set = |key: &str, value: String| plugin.config.insert(key.to_owned(), Written::One(value));
+    set("endpoint", endpoint.clone());
+    set("table_name", table.table_name.clone());
+    set("billing_mode", if table.pay_per_request { "pay_per_request" } else { "provisioned" }.to_owned());
+    set("continuous_backups", table.continuous_backups.to_string());
+    if let Some((read, write)) = table.fixed_capacity {
+        set("read_capacity_units", read.to_string());
+        set("write_capacity_units", write.to_string());
+    }
+    let Ok(destination) = Destination::parse(&endpoint) else { return };
+    // A region's own endpoint is public, except through an endpoint of the operator's network, whose name
+    // is the same.
+    plugin.grants.push(Grant::http(destination.clone(), true));
+    let keys = cloud::keys(table.keys.as_ref());
+    let sign = SignSettings { service: "dynamodb".to_owned(), region: region.clone(), keys };
+    plugin.http.push(PlaceSettings { destination, ca_file: None, certificate: None, sign: Some(sign) });
 }
 
 fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
@@ -45,6 +76,7 @@ fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
                 cert_file: etcd.cert_file.clone(),
                 key_file: etcd.key_file.clone(),
             }),
+            sign: None,
         });
     }
 }
@@ -68,6 +100,24 @@ mod tests {
         let granted = |peer: &str| Grant::http(Destination::parse(peer).unwrap(), true);
         assert_eq!(plugin.grants, [granted("https://10.0.0.1:2379"), granted("https://etcd.internal:2379")]);
         assert!(settings.storage && plugin.http.iter().all(|place| place.ca_file.is_some()));
+    }
+
+    #[test]
+    fn dynamodb_gets_its_endpoint_signed_and_no_key() {
+        let text = "
+teleport:
+  storage: { type: dynamodb, region: eu-north-1, table_name: teleport, access_key: AK, secret_key: s3cret }
+";
+        let storage = config::check(text, "x.yaml").unwrap().storage;
+        let mut settings = Settings::new("/nowhere");
+        provide(&storage, &mut settings);
+        let plugin = &settings.plugins[&PluginName::new(DYNAMODB).unwrap()];
+        let endpoint = "https://dynamodb.eu-north-1.amazonaws.com";
+        assert_eq!(plugin.grants, [Grant::http(Destination::parse(endpoint).unwrap(), true)]);
+        let sign = plugin.http[0].sign.as_ref().unwrap();
+        assert_eq!((sign.service.as_str(), sign.region.as_str()), ("dynamodb", "eu-north-1"));
+        assert!(matches!(&sign.keys, plugin_host::AwsKeys::Given { access_key, .. } if access_key == "AK"));
+        assert!(!format!("{:?}", plugin.config).contains("s3cret"));
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn place(written: &HttpPlace) -> PlaceSettings {
         cert_file: files.cert_file.clone(),
         key_file: files.key_file.clone(),
     });
-    PlaceSettings { destination: written.destination.clone(), ca_file: written.ca_file.clone(), certificate }
+    let (destination, ca_file) = (written.destination.clone(), written.ca_file.clone());
+    PlaceSettings { destination, ca_file, certificate, sign: None }
 }
 
 fn secret(written: &PluginSecret) -> SecretSettings {

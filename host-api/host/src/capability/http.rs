@@ -10,6 +10,8 @@
 //! requests to the secret's own hosts, and nowhere else. TLS ends here: keys of client certificates are
 //! never within the plugin's reach.
 //!
+//! Requests to a place that wants them signed are signed here ([`sign`]), with keys no plugin sees.
+//!
 //! [`outgoing`] decides, [`exchange`] sends, [`client`] connects.
 
 use std::sync::{Arc, OnceLock};
@@ -24,18 +26,22 @@ use crate::call::{CallState, Provisions};
 
 mod body;
 mod client;
+mod credential;
 mod exchange;
 mod failure;
 mod outgoing;
 mod proxy;
 mod resolve;
+mod sign;
 mod stage;
 mod tls;
 mod turn;
 
 pub(crate) use client::Sender;
+pub use credential::{AwsKeys, AwsKeysError};
 pub use proxy::{ProxyAddress, ProxyError, ProxySettings};
 pub use resolve::{Lookup, Resolver};
+pub use sign::SignSettings;
 pub use tls::{CertificatePair, PlaceSettings, TlsError};
 
 use body::Spent;

@@ -38,7 +38,7 @@ async fn tls_is_checked_with_the_authority_of_the_grant_and_speaks_http_2() {
     let ca_file = bed.file("ca.pem", &authority.pem());
     for server in [&server, &old, &other] {
         let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
-        let place = PlaceSettings { destination, ca_file: Some(ca_file.clone()), certificate: None };
+        let place = PlaceSettings { destination, ca_file: Some(ca_file.clone()), certificate: None, sign: None };
         bed.plugin().http.push(place);
     }
     let stranger = Server::tls(Authority::new().server("api.test", None, &[])).await;
@@ -66,7 +66,7 @@ async fn a_client_certificate_is_shown_by_the_host_and_taken_anew_when_it_change
         cert_file: bed.file("client.pem", &certificate),
         key_file: bed.file("client.key", &key),
     };
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: Some(pair) });
+    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: Some(pair), sign: None });
     let host = bed.host();
     let report = crate::sending::call(&host, &format!("GET {url}")).await;
     assert_eq!(report.outcome(), Outcome::Guest, "the server does not know the authority");
@@ -83,7 +83,7 @@ async fn files_that_cannot_be_used_are_said_when_the_plugin_is_loaded() {
     let mut bed = Fetch::new();
     let destination = bed.grant("https://api.test", true);
     let ca_file = Some(bed.file("ca.pem", "no certificate"));
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None });
+    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
     let text = crate::bed::refusal(&bed.host(), "fetch").await;
     assert!(text.contains("ca.pem of the grant for https://api.test holds no certificates in PEM"), "{text}");
 }
@@ -107,7 +107,7 @@ async fn the_proxy_of_the_environment_is_used_unless_it_is_excepted() {
     bed.grant("http://far.test", false);
     let destination = bed.grant(&format!("https://only-the-proxy-knows.test:{}", tls.port), false);
     let ca_file = Some(bed.file("ca.pem", &authority.pem()));
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None });
+    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
     bed.grant("http://10.0.0.1", false);
     let credentials = Some(("joe".to_owned(), Secret::from("s3cret")));
     let address = ProxyAddress { address: format!("127.0.0.1:{}", proxy.port), credentials };
@@ -273,7 +273,7 @@ async fn a_stand_in_arrives_as_the_secret_at_its_host_and_nowhere_else() {
     for server in [&home, &away] {
         let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
         let ca_file = Some(ca_file.clone());
-        bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None });
+        bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
     }
     bed.secret("token", "s3cret", &format!("https://api.test:{}", home.port));
     let host = bed.host();

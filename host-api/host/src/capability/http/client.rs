@@ -19,6 +19,7 @@ use wasmtime_wasi_http::Error;
 use super::failure::Failure;
 use super::proxy::{Proxies, ProxySettings};
 use super::resolve::{self, Checked, Plain, Resolver};
+use super::sign::Signer;
 use super::tls::{self, PlaceSettings, Stamp, Trust};
 use super::{HEADERS_MAX, HttpError};
 use crate::error::chain;
@@ -56,6 +57,7 @@ pub(crate) struct Sender {
     resolver: Resolver,
     proxies: Proxies,
     trust: Trust,
+    signers: Vec<Signer>,
     /// Requests under way.
     pub(super) turns: Arc<Semaphore>,
     /// The one used last at the end.
@@ -96,6 +98,7 @@ impl Sender {
             effective: Arc::clone(effective),
             resolver: settings.resolver.clone().unwrap_or_else(resolve::system),
             proxies,
+            signers: Signer::of(&places),
             trust: Trust::new(places)?,
             turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
             clients: Mutex::default(),
@@ -150,6 +153,18 @@ impl Sender {
         }
         clients.push_back(kept);
         Ok(client)
+    }
+
+    /// Signs a request, where the operator wants it signed.
+    ///
+    /// # Errors
+    /// [`Failure`] when there are no keys to be had.
+    pub(super) async fn sign(&self, target: &Target, request: &mut reqwest::Request) -> Result<(), Failure> {
+        // The first that covers the target, as for everything the operator says of places.
+        match self.signers.iter().find(|signer| signer.covers(target)) {
+            Some(signer) => signer.sign(target, request).await,
+            None => Ok(()),
+        }
     }
 
     fn make(&self, target: &Target, connect: Duration) -> Result<Client, Failure> {

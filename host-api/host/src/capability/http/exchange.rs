@@ -102,7 +102,11 @@ impl Exchange {
         };
         let head_only = head.method == Method::HEAD;
         let stage = self.provisions.rehearsal.as_ref().map(|rehearsal| Stage::new(rehearsal, &head, &body, target));
-        let request = self.request(target, head, body)?;
+        let mut request = self.request(target, head, body)?;
+        // Last, for the signature covers everything and is good for some minutes only.
+        timeout_at(deadline, self.provisions.http.sign(target, &mut request)).await.map_err(|_| {
+            late(Error::ConnectionLimitReached, "credentials to sign it with were not to be had")
+        })??;
         if let Some(answer) = stage.as_ref().and_then(Stage::answer) {
             return self.answer(target, answer?, turn, head_only);
         }

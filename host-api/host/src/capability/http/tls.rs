@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use zeroize::Zeroizing;
 
+use super::sign::SignSettings;
 use crate::place::{self, Owner, PlaceError};
 
 /// The largest file of certificates, in bytes.
@@ -30,6 +31,8 @@ pub struct PlaceSettings {
     pub ca_file: Option<PathBuf>,
     /// The client certificate to show there.
     pub certificate: Option<CertificatePair>,
+    /// How requests to it are signed, where they are.
+    pub sign: Option<SignSettings>,
 }
 
 /// A certificate and its key, both in PEM. Files that only the daemon's user and root may write.
