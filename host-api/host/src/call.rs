@@ -20,7 +20,7 @@ mod verdict;
 
 pub use report::{CallError, CallReport, Outcome};
 pub(crate) use state::{CallState, Identity, Provisions};
-pub(crate) use verdict::settled;
+pub(crate) use verdict::{settled, too_long};
 
 /// A plugin that can be called.
 pub(crate) struct Callable {

@@ -18,7 +18,7 @@ use crate::call::CallError;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
-use crate::warm::{Ask, Warm};
+use crate::warm::{Answer, Ask, Warm};
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
@@ -54,7 +54,7 @@ impl PluginHost {
 }
 
 impl StoragePlugin {
-    async fn ask<T: Send + 'static>(&self, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+    async fn ask<T: Answer + Send + 'static>(&self, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
         let name = self.name.clone();
         let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
         self.host.on_thread(work).await.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))
@@ -63,7 +63,7 @@ impl StoragePlugin {
 
 impl Core {
     /// Asks an instance that is kept, or a new one.
-    async fn ask<T>(&self, name: &PluginName, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+    async fn ask<T: Answer>(&self, name: &PluginName, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
         let began = Instant::now();
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
         let answer = self.ask_plugin(&plugin, ask).await;
@@ -71,7 +71,7 @@ impl Core {
         answer.map_err(NoAnswer::Call)?
     }
 
-    async fn ask_plugin<T>(&self, plugin: &Plugin, ask: Ask<T>) -> Result<Result<T, StoreError>, CallError> {
+    async fn ask_plugin<T: Answer>(&self, plugin: &Plugin, ask: Ask<T>) -> Result<Result<T, StoreError>, CallError> {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
         let name = || plugin.manifest.name.clone();
         let wall = callable.provisions.limits.wall();

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use port::store::StoreError;
+use port::backend::{About, BackendPage, Batch};
+use port::store::{Change, Item, Revision, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use wasmtime::Store;
 
-use crate::call::{CallError, CallState, Callable, settled};
+use crate::call::{CallError, CallState, Callable, settled, too_long};
 use crate::contract::Linked;
 use crate::contract::storage_backend::v1::Instance;
 use crate::engine::Engine;
@@ -37,6 +38,52 @@ pub(crate) type Ask<T> = Box<
         ) -> BoxFuture<'a, wasmtime::Result<Result<T, StoreError>>>
         + Send,
 >;
+
+/// What a backend answers with, to be held against its limit.
+pub(crate) trait Answer {
+    /// The bytes the plugin has chosen.
+    fn bytes(&self) -> usize;
+}
+
+impl Answer for About {
+    fn bytes(&self) -> usize {
+        self.description.len()
+    }
+}
+
+impl Answer for Revision {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Answer for Item {
+    fn bytes(&self) -> usize {
+        self.key.as_str().len() + self.value.len()
+    }
+}
+
+impl Answer for Option<Item> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Answer::bytes)
+    }
+}
+
+impl Answer for BackendPage {
+    fn bytes(&self) -> usize {
+        self.items.iter().map(Answer::bytes).sum()
+    }
+}
+
+impl Answer for Batch {
+    fn bytes(&self) -> usize {
+        let of = |change: &Change| match change {
+            Change::Put(item) => item.bytes(),
+            Change::Delete(key) => key.as_str().len(),
+        };
+        self.events.iter().map(|event| of(&event.change)).sum()
+    }
+}
 
 /// An instance that is kept.
 pub(crate) struct Warm {
@@ -108,8 +155,8 @@ impl Warm {
     /// Dropped when it does not answer: what is given back may be used again.
     ///
     /// # Errors
-    /// [`CallError`] when it trapped or was stopped.
-    pub(crate) async fn ask<T>(
+    /// [`CallError`] when it trapped, was stopped, or answered with more than it may.
+    pub(crate) async fn ask<T: Answer>(
         mut self,
         engine: &Engine,
         wait: Duration,
@@ -125,6 +172,9 @@ impl Warm {
         let ended = timeout(wall, asking).await;
         self.store.data().log.finish();
         let answer = settled(self.store.data(), ended)?;
+        if let Ok(answer) = &answer {
+            too_long(&self.store.data().provisions, answer.bytes())?;
+        }
         self.used = Instant::now();
         // Where the host refused something, the operator is told of that.
         let answer = match (answer, self.store.data().denied()) {

@@ -4,7 +4,7 @@ use domain::plugin::{Limits, limit};
 use domain::printable;
 use tokio::time::error::Elapsed;
 
-use super::{CallError, CallState, Identity};
+use super::{CallError, CallState, Identity, Provisions};
 use crate::contract::label_provider::v1::NoValue;
 use crate::limit::{Breach, CpuSpent};
 
@@ -49,6 +49,18 @@ pub(crate) fn settled<T>(state: &CallState, ended: Result<wasmtime::Result<T>, E
         Ok(Err(error)) => Err(stopped(plugin, limits, state, error)),
         Ok(Ok(answer)) => Ok(answer),
     }
+}
+
+/// An answer of a contract whose answers have no bound of their own.
+///
+/// # Errors
+/// [`CallError::Memory`] when it has more bytes than the plugin's limit.
+pub(crate) fn too_long(provisions: &Provisions, bytes: usize) -> Result<(), CallError> {
+    if bytes as u64 <= provisions.limits.output {
+        return Ok(());
+    }
+    let (plugin, limit) = (provisions.identity.name.clone(), written("output", &provisions.limits));
+    Err(CallError::Memory { plugin, what: "bytes in one answer", key: "output", limit })
 }
 
 /// The plugin answered, and has no value. When it was refused something in this call, the operator

@@ -117,6 +117,12 @@ async fn an_answer_of_very_many_bytes_is_not_taken() {
 }
 
 #[tokio::test]
+async fn an_answer_of_more_bytes_than_it_may_have_is_not_taken() {
+    let limits = [("output", "1MiB"), ("cpu", "20s"), ("wall", "1m")];
+    each(&["range", "next"], "many", &limits, "more bytes in one answer than 1MiB").await;
+}
+
+#[tokio::test]
 async fn others_are_answered_while_one_function_hangs() {
     let mut bed = bed("get hang");
     bed.install("good", &guest("hostile"), &manifest("good"));

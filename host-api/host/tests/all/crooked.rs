@@ -27,7 +27,7 @@ async fn call(host: &PluginHost) -> CallReport {
 /// What such a plugin's call comes to.
 async fn ends(module: &str) -> (Outcome, String) {
     let report = call(&host(module)).await;
-    (report.outcome(), report.result.map_or_else(|error| error.to_string(), |value| value))
+    (report.outcome(), report.result.unwrap_or_else(|error| error.to_string()))
 }
 
 #[tokio::test]

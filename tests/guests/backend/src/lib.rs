@@ -2,7 +2,7 @@
 //! configuration's `deed` is the name of a function and what that function does instead.
 //!
 //! `hang`, `loop` and `trap` are done by any function, `swell` (an answer of very many bytes) by those
-//! that answer with bytes, `get at-once` finds nothing without looking; `write forget` acknowledges and keeps nothing, `write stand-still` gives the
+//! that answer with bytes, `many` (values that are allowed each) by `range` and `next`, `get at-once` finds nothing without looking; `write forget` acknowledges and keeps nothing, `write stand-still` gives the
 //! same revision again, `next backwards` claims to have told less than was asked from.
 
 mod kept;
@@ -37,6 +37,13 @@ fn deed(function: &str) -> String {
 /// More than the host takes, of memory that is there.
 fn swollen() -> Vec<u8> {
     vec![b'x'; 40 << 20]
+}
+
+/// Four values, each of a size that is allowed.
+fn many() -> Vec<Item> {
+    (1..5)
+        .map(|revision| Item { key: format!("/t/{revision}"), revision, ..item(vec![0; VALUE_MAX / 2]) })
+        .collect()
 }
 
 fn item(value: Vec<u8>) -> Item {
@@ -83,8 +90,13 @@ impl StorageBackend for Backend {
     }
 
     fn range(prefix: String, start: Option<String>, limit: u32) -> Result<Page, Failure> {
-        if deed("range") == "swell" {
-            return Ok(Page { items: vec![item(swollen())], more: false, revision: 1 });
+        let instead = match deed("range").as_str() {
+            "swell" => vec![item(swollen())],
+            "many" => many(),
+            _ => Vec::new(),
+        };
+        if !instead.is_empty() {
+            return Ok(Page { items: instead, more: false, revision: 4 });
         }
         let kept = Kept::read()?;
         let start = start.unwrap_or_default();
@@ -115,6 +127,10 @@ impl StorageBackend for Backend {
             "swell" => {
                 let event = Event { revision: after + 1, change: Change::Put(item(swollen())) };
                 return Ok(Batch { events: vec![event], up_to: after + 1 });
+            }
+            "many" => {
+                let event = |item: Item| Event { revision: item.revision, change: Change::Put(item) };
+                return Ok(Batch { events: many().into_iter().map(event).collect(), up_to: 4 });
             }
             "backwards" => return Ok(Batch { events: Vec::new(), up_to: after.saturating_sub(1) }),
             _ => {}
