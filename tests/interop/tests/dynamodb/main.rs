@@ -10,6 +10,7 @@
 )]
 
 mod backend;
+mod hosted;
 mod native;
 mod server;
 mod suite;

@@ -1,0 +1,140 @@
+//! The component in the plugin host, as the daemon runs it: records written, read and watched over the host's
+//! HTTP, signed by it, and under its limits.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::plugin::configuration::Written;
+use domain::plugin::{Destination, Grant, PluginName};
+use domain::secret::Secret;
+use plugin_host::{AwsKeys, Compiler, PlaceSettings, PluginHost, PluginSettings, Settings, SignSettings};
+use port::clock::{Clock as _, SystemClock};
+use port::random::SystemRandom;
+use port::store::{Change, Key, Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX, Watch};
+use storage::{RemoteSettings, RemoteStore};
+use teleport_tests_interop::PATIENCE;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use crate::server::Dynamo;
+
+const NAME: &str = "storage-dynamodb";
+
+/// The plugin that the host carries, told where to go.
+fn settings(folder: &Path, url: &str, keys: AwsKeys) -> Settings {
+    let place = |name: &str| -> PathBuf {
+        let path = folder.join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    };
+    let mut settings = Settings::new(place("data"));
+    settings.compiler = Compiler::InProcess;
+    settings.storage = true;
+    let destination = Destination::parse(url).unwrap();
+    let sign = Some(SignSettings { service: "dynamodb".to_owned(), region: "eu-north-1".to_owned(), keys });
+    let of_plugin = PluginSettings {
+        grants: vec![Grant::http(destination.clone(), true)],
+        http: vec![PlaceSettings { destination, ca_file: None, certificate: None, sign }],
+        config: BTreeMap::from([
+            ("endpoint".to_owned(), Written::One(url.to_owned())),
+            ("table_name".to_owned(), Written::One("teleport".to_owned())),
+        ]),
+        ..PluginSettings::default()
+    };
+    settings.plugins.insert(PluginName::new(NAME).unwrap(), of_plugin);
+    settings
+}
+
+struct Hosted {
+    store: RemoteStore,
+    _folder: TempDir,
+}
+
+async fn open(server: &Dynamo) -> Hosted {
+    let keys = AwsKeys::Given {
+        access_key: "AKIDEXAMPLE".to_owned(),
+        secret_key: Secret::from("s3cret"),
+        session: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let host = Arc::new(PluginHost::new(settings(folder.path(), &server.url(), keys)).unwrap());
+    let backend = Arc::new(host.storage(PluginName::new(NAME).unwrap()));
+    let remote = RemoteSettings { history: 1024, wait: Duration::from_secs(2), ..RemoteSettings::default() };
+    let store = RemoteStore::open(backend, Arc::new(SystemRandom), remote).await.unwrap();
+    Hosted { store, _folder: folder }
+}
+
+fn key(name: &str) -> Key {
+    Key::of(&["t", name])
+}
+
+/// The next change, as `+name` or `-name`.
+async fn heard(watch: &mut Watch) -> String {
+    let event = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap();
+    match event.change {
+        Change::Put(item) => format!("+{}", item.key.last_segment()),
+        Change::Delete(key) => format!("-{}", key.last_segment()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_on_one_table_are_one_store() {
+    let server = spawn_blocking(Dynamo::start).await.unwrap();
+    let (one, other) = tokio::join!(open(&server), open(&server));
+    let (one, other) = (&one.store, &other.store);
+    assert!(one.about().description.contains("DynamoDB table teleport"), "{:?}", one.about());
+    let mut watch = other.watch(Prefix::of(&["t"]), None).await.unwrap();
+    let first = one.create(key("a"), "1".into(), None).await.unwrap();
+    assert_eq!(other.create(key("a"), "2".into(), None).await, Err(StoreError::Conflict(key("a"))));
+    let value = vec![7; VALUE_MAX];
+    other.compare_and_swap(key("a"), first, value.clone().into(), None).await.unwrap();
+    assert_eq!(one.get(&key("a")).await.unwrap().unwrap().value, value);
+    let steps = Transaction::default()
+        .put(key("b"), "1", None)
+        .then(Operation::DeleteRange(Prefix::of(&["t"])))
+        .put(key("b"), "2", None);
+    one.write(steps).await.unwrap();
+    for expected in ["+a", "+a", "+b", "-a", "-b", "+b"] {
+        assert_eq!(heard(&mut watch).await, expected);
+    }
+    // A heartbeat that ends is removed by whoever keeps up the table, and told to all.
+    let end = SystemClock.now().checked_add(Duration::from_secs(1)).unwrap();
+    one.put(key("beat"), "1".into(), Some(end)).await.unwrap();
+    assert_eq!([heard(&mut watch).await, heard(&mut watch).await], ["+beat", "-beat"]);
+    assert_eq!(one.get(&key("beat")).await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_writes_fit_into_one_call() {
+    let server = spawn_blocking(Dynamo::start).await.unwrap();
+    let hosted = open(&server).await;
+    let store = &hosted.store;
+    let put = |all: Transaction, number: usize| all.put(key(&format!("{number:03}")), vec![1; 60_000], None);
+    store.write((0..128).fold(Transaction::default(), put)).await.unwrap();
+    let large =
+        |all: Transaction, number: usize| all.put(key(&format!("{number:03}")), vec![2; VALUE_MAX], None);
+    store.write((0..8).fold(Transaction::default(), large)).await.unwrap();
+    let (mut sizes, mut from) = (Vec::new(), None);
+    loop {
+        let page = store.range(&Prefix::all(), from.as_ref(), 1000).await.unwrap();
+        sizes.extend(page.items.iter().map(|item| item.value.len()));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [vec![VALUE_MAX; 8], vec![60_000; 120]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_keys_it_does_not_open_and_says_so() {
+    let server = spawn_blocking(Dynamo::start).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = AwsKeys::Machine { url: "http://127.0.0.1:1".to_owned() };
+    let host = Arc::new(PluginHost::new(settings(folder.path(), &server.url(), nowhere)).unwrap());
+    let backend = Arc::new(host.storage(PluginName::new(NAME).unwrap()));
+    let refused = RemoteStore::open(backend, Arc::new(SystemRandom), RemoteSettings::default()).await;
+    assert!(refused.is_err());
+}
