@@ -67,6 +67,11 @@ impl Switches {
         self.off.lock().contains(name)
     }
 
+    /// All that are switched off.
+    pub(crate) fn names(&self) -> BTreeSet<PluginName> {
+        self.off.lock().clone()
+    }
+
     /// Switches a plugin on or off; says whether that is a change. It is on disk when this returns.
     pub(crate) fn set(&self, name: &PluginName, on: bool) -> Result<bool, SwitchError> {
         let mut off = self.off.lock();

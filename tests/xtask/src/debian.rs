@@ -22,7 +22,7 @@ struct Need {
 }
 
 /// What is needed, a row per package.
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         package: "openssh-client",
         present: |_| all_found(&["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent"]),
@@ -32,6 +32,8 @@ const NEEDS: [Need; 7] = [
     // What other people sign plugins with.
     Need { package: "minisign", present: |_| all_found(&["minisign"]) },
     Need { package: "etcd-server", present: |_| all_found(&["etcd"]) },
+    // Where plugins are pushed to and installed from.
+    Need { package: "docker-registry", present: |_| all_found(&["docker-registry"]) },
     Need { package: "procps", present: |_| all_found(&["ps", "uptime"]) },
     // Debian parts Python from what makes virtual environments.
     Need { package: "python3-venv", present: python },

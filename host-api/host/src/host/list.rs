@@ -74,6 +74,8 @@ impl Core {
         let mut names: BTreeSet<_> = self.settings.plugins.keys().cloned().collect();
         names.extend(carried::all().iter().filter_map(|carried| PluginName::new(carried.name).ok()));
         names.extend(self.registry.names());
+        // One that is gone can be switched on again, so that its next version runs.
+        names.extend(self.switches.names());
         // A directory that cannot be read shows up as the refusal of whatever is called for from it.
         let folders =
             self.settings.directory.as_ref().and_then(|directory| std::fs::read_dir(directory).ok());

@@ -10,4 +10,5 @@
 )]
 
 mod plugin;
+mod plugin_install;
 mod plugin_minisign;

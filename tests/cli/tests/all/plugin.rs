@@ -44,12 +44,27 @@ impl Ended {
         self.out
     }
 
+    /// The same where it may have noted something beside.
+    pub(crate) fn good_with_notes(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self.out
+    }
+
     /// Why it failed.
     pub(crate) fn bad(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.err);
         assert!(self.err.starts_with("ERROR: "), "{}", self.err);
         self.err
     }
+}
+
+/// One of the project's programs, built beside the tests.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/<profile>/deps/<test>
+    let program = test.ancestors().nth(2).unwrap().join(name);
+    assert!(program.exists(), "{} is missing; run: cargo xtask test", program.display());
+    program
 }
 
 /// A folder with a plugin in it, in which commands are run.
@@ -82,11 +97,12 @@ impl Desk {
 
     /// `teleport plugin …`.
     pub(crate) fn plugin(&self, words: &str) -> Ended {
-        let test = std::env::current_exe().unwrap();
-        // target/<profile>/deps/<test>
-        let program = test.ancestors().nth(2).unwrap().join("teleport");
-        assert!(program.exists(), "{} is missing; run: cargo xtask test", program.display());
-        self.run(&program, &format!("plugin {words}"))
+        self.run(&program("teleport"), &format!("plugin {words}"))
+    }
+
+    /// `tctl …`.
+    pub(crate) fn tctl(&self, words: &str) -> Ended {
+        self.run(&program("tctl"), words)
     }
 
     /// A key nobody has to type a password for, and its public half.

@@ -14,6 +14,7 @@ mod http;
 mod join;
 mod label;
 mod life;
+mod operate;
 mod outage;
 mod plugin;
 mod program;

@@ -4,5 +4,11 @@ export function release(outcome) {
   if (outcome.ending.tag !== 'exited' || outcome.ending.val !== 0) {
     throw { tag: 'unavailable', val: 'uname did not succeed' };
   }
-  return new TextDecoder().decode(outcome.stdout).trim();
+  return text(outcome.stdout).trim();
+}
+
+// QuickJS has no TextDecoder, which is not part of the language.
+function text(bytes) {
+  const escaped = Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`);
+  return decodeURIComponent(escaped.join(''));
 }

@@ -4,5 +4,5 @@ export function about(endpoint) {
   if (!endpoint?.startsWith('https://')) {
     throw { tag: 'invalid', val: 'endpoint must begin with https://' };
   }
-  return { description: `records at ${endpoint}`, valueMax: 1048576n };
+  return { description: `records at ${endpoint}`, valueMax: 1048576 };
 }

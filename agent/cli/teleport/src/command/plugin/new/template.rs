@@ -136,7 +136,7 @@ impl Words {
             Language::Js => "npm install && npm run build",
             Language::Python => {
                 "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt && \
-                 .venv/bin/componentize-py -d wit -w plugin componentize -p src app -o plugin.wasm"
+                 .venv/bin/componentize-py -d wit -w plugin componentize --stub-wasi -p src app -o plugin.wasm"
             }
         };
         let own = match (self.language, self.world) {
@@ -146,14 +146,26 @@ impl Words {
         };
         let (test, run) = match self.world {
             World::LabelProvider => {
-                (format!("{own} && teleport plugin test"), "teleport plugin run --grant=process .".to_owned())
+                let leave = if self.language == Language::Python { "--grant-all" } else { "--grant=process" };
+                (format!("{own} && teleport plugin test"), format!("teleport plugin run {leave} ."))
             }
             World::StorageBackend => {
-                let run = "teleport plugin run --config endpoint=https://db.example.com .";
-                (own.to_owned(), run.to_owned())
+                let leave = if self.language == Language::Python { "--grant-all " } else { "" };
+                let run = format!("teleport plugin run {leave}--config endpoint=https://db.example.com .");
+                (own.to_owned(), run)
             }
         };
         [build.to_owned(), test, run]
+    }
+
+    /// What the plugin needs more of than others.
+    fn limits(&self) -> &'static str {
+        match self.language {
+            Language::Python => {
+                "\n# CPython is made of more parts than plugins have by default.\n[limits]\ninstances = \"48\"\n"
+            }
+            Language::Rust | Language::Js => "",
+        }
     }
 
     fn needs(&self) -> &'static str {
@@ -189,21 +201,25 @@ impl Words {
                  `target/wasm32-wasip2/release/…wasm`; install it as `plugin.wasm`."
             }
             Language::Js => {
-                "\nThe component holds QuickJS: about 1.6 MB, and everything of the language, but neither Node's modules nor `fetch`.\n\
-                 Requests are sent with `wasi:http`, which a world may import."
+                "\nThe component holds QuickJS: about 1.6 MB, and everything of the language, but neither Node's modules nor what browsers\n\
+                 add (`fetch`, `TextDecoder`, `setTimeout`). Requests are sent with `wasi:http`, which a world may import."
             }
             Language::Python => {
                 "\nThe component holds CPython with its standard library, about 18 MB. Imports must be at the top of a module: what is\n\
-                 not imported while the component is built is not there when it runs."
+                 not imported while the component is built is not there when it runs. `--stub-wasi` leaves out what the host does not\n\
+                 offer (sockets) and with it all of WASI: `print` and `time` crash the plugin, `random` repeats itself. Log with\n\
+                 `wit_world.imports.log`. CPython is made of more parts than plugins have by default, hence the limit in `plugin.toml`."
             }
         }
     }
 
-    fn grants(&self) -> &'static str {
-        match self.world {
+    fn grants(&self) -> String {
+        let of_world = match self.world {
             World::LabelProvider => "        grants:\n          process: [[uname, -r]]",
             World::StorageBackend => "        config:\n          endpoint: https://db.example.com",
-        }
+        };
+        let limits = if self.language == Language::Python { "\n        limits: {instances: 48}" } else { "" };
+        format!("{of_world}{limits}")
     }
 
     /// Puts the words into a text.
@@ -225,7 +241,8 @@ impl Words {
             ("{{needs}}", self.needs()),
             ("{{about}}", self.about()),
             ("{{more}}", self.more()),
-            ("{{grants}}", self.grants()),
+            ("{{grants}}", &self.grants()),
+            ("{{limits}}", self.limits()),
             ("{{sdk-version}}", env!("CARGO_PKG_VERSION")),
             ("{{sdk-dependencies}}", carried::SDK_DEPENDENCIES),
         ];

@@ -1,0 +1,331 @@
+//! `teleport plugin new`, `run` and `test`: the way of an author, with the commands of the project's own
+//! README, run word by word.
+//!
+//! Cargo, npm and pip fetch what the templates pin, and keep it below the target folder: the first run
+//! takes minutes, later ones seconds.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// How a command ended, with everything it said.
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ended {
+    fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self.out
+    }
+
+    fn bad(self) -> String {
+        assert_eq!(self.code, Some(1), "{}\n{}", self.out, self.err);
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+/// An author's desk: a folder for projects, and `teleport` in the path.
+struct Desk {
+    folder: TempDir,
+    programs: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let test = std::env::current_exe().unwrap();
+        // target/<profile>/deps/<test>
+        let programs = test.ancestors().nth(2).unwrap().to_owned();
+        assert!(programs.join("teleport").exists(), "teleport is missing; run: cargo xtask test");
+        Self { folder: tempfile::tempdir().unwrap(), programs }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A line for a shell, in a folder of the desk.
+    fn shell(&self, folder: &str, line: &str) -> Ended {
+        let kept = self.programs.parent().unwrap().join("authors");
+        let mut command = Command::new("sh");
+        command.args(["-e", "-c", line]).current_dir(self.path(folder)).stdin(Stdio::null());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(self.programs.clone()).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(paths).unwrap());
+        for (name, folder) in [
+            ("XDG_CACHE_HOME", "cache"),
+            ("CARGO_TARGET_DIR", "cargo"),
+            ("npm_config_cache", "npm"),
+            ("PIP_CACHE_DIR", "pip"),
+        ] {
+            command.env(name, kept.join(folder));
+        }
+        for foreign in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
+            command.env_remove(foreign);
+        }
+        let output = command.output().expect("sh starts");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn make(&self, world: &str, lang: &str, name: &str) {
+        let said =
+            self.shell(".", &format!("teleport plugin new --world={world} --lang={lang} {name}")).good();
+        // What it says to do next is what the README says.
+        for command in self.commands(name) {
+            assert!(said.contains(&command), "{said} should say {command}");
+        }
+    }
+
+    /// Build, test and run, as the project's README has them.
+    fn commands(&self, name: &str) -> Vec<String> {
+        let readme = std::fs::read_to_string(self.path(name).join("README.md")).unwrap();
+        let (_, rest) = readme.split_once("```sh\n").unwrap();
+        let (block, _) = rest.split_once("```").unwrap();
+        let commands: Vec<_> = block.lines().map(str::to_owned).collect();
+        assert_eq!(commands.len(), 3, "{readme}");
+        commands
+    }
+
+    /// From nothing to a label.
+    fn label(&self, lang: &str) {
+        let name = format!("label-{lang}");
+        self.make("label-provider", lang, &name);
+        let [build, test, run] = self.commands(&name).try_into().unwrap();
+        self.shell(&name, &build).good();
+        let said = self.shell(&name, &test).good();
+        assert!(said.ends_with("3 cases, 3 passed, 0 failed\n"), "{said}");
+        let said = self.shell(&name, &run).good();
+        let release = self.shell(".", "uname -r").good();
+        assert!(said.contains(&format!("value    {}\n", release.trim())), "{said}");
+        for told in ["on the clock", "of processor time", "at its highest"] {
+            assert!(said.contains(told), "{said}");
+        }
+        // Nothing is granted by itself, and the flag is named.
+        let said = self.shell(&name, "teleport plugin run .").bad();
+        assert!(said.contains("asks for what is not granted here: process (asks uname"), "{said}");
+        assert!(said.contains("hint: if it may, add --grant=process"), "{said}");
+    }
+
+    /// From nothing to a backend that opens.
+    fn storage(&self, lang: &str) {
+        let name = format!("storage-{lang}");
+        self.make("storage-backend", lang, &name);
+        let [build, test, run] = self.commands(&name).try_into().unwrap();
+        self.shell(&name, &build).good();
+        self.shell(&name, &test).good();
+        let said = self.shell(&name, &run).good();
+        assert!(said.contains("records at https://db.example.com; values of at most 1MiB"), "{said}");
+        let said = self.shell(&name, "teleport plugin run --config endpoint=db .").bad();
+        assert!(said.contains("endpoint must begin with https://"), "{said}");
+        let said = self.shell(&name, "teleport plugin test").bad();
+        assert!(said.contains("storage backends cannot be tested by this command yet"), "{said}");
+    }
+}
+
+#[test]
+fn rust_goes_from_nothing_to_a_plugin() {
+    let desk = Desk::new();
+    desk.label("rust");
+    desk.storage("rust");
+
+    // What a case says is held against what the plugin does.
+    let cases = desk.path("label-rust/tests/cases.toml");
+    let write = |text: &str| std::fs::write(&cases, text).unwrap();
+    write(
+        "[[case]]\nname = \"wrong\"\nexpect = \"1\"\n[[case.process]]\nargv = [\"uname\", \"-r\"]\nstdout = \"2\"\n",
+    );
+    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    assert!(said.contains("expected the value \"1\", got the value \"2\""), "{said}");
+    assert!(said.contains("1 cases, 0 passed, 1 failed"), "{said}");
+    write("[[case]]\nname = \"unforeseen\"\nexpect_failure = \"uname\"\n");
+    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    assert!(
+        said.contains("it runs [\"uname\", \"-r\"], of which the case does not say how it ends"),
+        "{said}"
+    );
+    std::fs::remove_file(&cases).unwrap();
+    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    assert!(said.contains("has no cases") && said.contains("tests/cases.toml"), "{said}");
+
+    // Another kind than is expected, and numbers for programs.
+    let said = desk.shell("label-rust", "teleport plugin run --world=storage-backend .").bad();
+    assert!(said.contains("is made for teleport:label-provider@1.0.0"), "{said}");
+    let said = desk.shell("label-rust", "teleport plugin run --grant-all --format=json .").good();
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(told["memory_bytes"].as_u64().unwrap() > 0 && told["cpu_us"].as_u64().unwrap() > 0, "{said}");
+}
+
+#[test]
+fn javascript_goes_from_nothing_to_a_plugin() {
+    let desk = Desk::new();
+    desk.label("js");
+    desk.storage("js");
+}
+
+#[test]
+fn python_goes_from_nothing_to_a_plugin() {
+    let desk = Desk::new();
+    desk.label("python");
+    desk.storage("python");
+}
+
+#[test]
+fn nothing_is_written_over_and_names_are_checked() {
+    let desk = Desk::new();
+    desk.make("label-provider", "js", "mine");
+    let before = listing(&desk.path("mine"));
+    std::fs::write(desk.path("mine/README.md"), "mine").unwrap();
+    let said = desk.shell(".", "teleport plugin new --world=label-provider --lang=python mine").bad();
+    assert!(said.contains("./mine exists and is not written over"), "{said}");
+    assert_eq!(listing(&desk.path("mine")), before);
+    assert_eq!(std::fs::read_to_string(desk.path("mine/README.md")).unwrap(), "mine");
+    for wrong in ["../mine", "Mine", "a/b", "-x", "''"] {
+        let ended =
+            desk.shell(".", &format!("teleport plugin new --world=label-provider --lang=js -- {wrong}"));
+        assert_eq!(ended.code, Some(2), "{wrong}: {}{}", ended.out, ended.err);
+        assert!(ended.err.contains("cannot name a plugin"), "{}", ended.err);
+    }
+}
+
+fn listing(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A plugin that is told by its command what to look at.
+const LOOKING: &str = r#"//! For a test.
+
+use teleport_plugin_sdk::label_provider::{Failure, LabelProvider, Request};
+use teleport_plugin_sdk::{clock, config, http, kv, log};
+
+struct Plugin;
+
+impl LabelProvider for Plugin {
+    fn evaluate(request: Request) -> Result<String, Failure> {
+        log::info(&format!("looks at {}", request.command.join(" ")));
+        let failed = |error: &dyn std::fmt::Display| Failure::Unavailable(error.to_string());
+        match request.command.first().map(String::as_str) {
+            Some("time") => Ok(clock::now().to_string()),
+            Some("config") => Ok(config::get("city").unwrap_or_default()),
+            Some("kv") => {
+                let before = kv::get("count").map_err(|error| failed(&error))?;
+                let swapped = kv::swap("count", before.as_deref(), b"9").map_err(|error| failed(&error))?;
+                Ok(format!("{} {swapped}", String::from_utf8_lossy(&before.unwrap_or_default())))
+            }
+            Some("http") => {
+                let second = std::time::Duration::from_secs(5);
+                let request = http::Request {
+                    method: http::Method::Get,
+                    url: &request.command[1],
+                    headers: &[],
+                    body: b"",
+                    connect: second,
+                    timeout: second,
+                    answer_max: 1000,
+                };
+                let answer = http::send(&request).map_err(|error| failed(&error))?;
+                Ok(format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)))
+            }
+            _ => Err(Failure::Invalid("nothing to look at".to_owned())),
+        }
+    }
+}
+
+teleport_plugin_sdk::export_label_provider!(Plugin);
+"#;
+
+/// A server that answers every request with the same body.
+fn server(body: &'static str) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if std::io::Read::read(&mut stream, &mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                request.push(byte[0]);
+            }
+            let (length, cookie) = (body.len(), "set-cookie: id=s3cret-id");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{cookie}\r\nconnection: close\r\n\r\n"
+            );
+            std::io::Write::write_all(&mut stream, format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_outside_is_what_a_case_or_a_recording_says() {
+    let desk = Desk::new();
+    let name = "label-looking";
+    desk.make("label-provider", "rust", name);
+    let port = server("hello s3cret-token");
+    let write = |file: &str, text: &str| std::fs::write(desk.path(name).join(file), text).unwrap();
+    write("src/lib.rs", LOOKING);
+    let needs = format!(
+        "[[needs]]\ncapability = \"kv\"\nreason = \"counts\"\n\
+         [[needs]]\ncapability = \"secret\"\nlabel = \"token\"\nreason = \"signs in\"\n\
+         [[needs]]\ncapability = \"http\"\nhosts = [\"http://127.0.0.1:{port}\"]\nreason = \"asks\"\n\
+         [config.city]\ntype = \"text\"\ndefault = \"Bergen\"\ndescription = \"Where.\"\n"
+    );
+    let head =
+        format!("name = \"{name}\"\nversion = \"1.0.0\"\ncontract = \"teleport:label-provider@1.0.0\"\n");
+    write("plugin.toml", &format!("{head}description = \"Looks.\"\n{needs}"));
+    let case = |name: &str, command: &str, more: &str| {
+        format!("[[case]]\nname = \"{name}\"\nrequest = {{ command = [{command}] }}\n{more}\n")
+    };
+    let asked = format!("\"http\", \"http://127.0.0.1:{port}/x?y=1\"");
+    let answer = |rest: &str| format!("[[case.http]]\nurl = \"http://127.0.0.1:{port}/x?y=1\"\n{rest}");
+    let cases = [
+        case("time", "\"time\"", "time = \"1970-01-01T00:00:07Z\"\nexpect = \"7000000\""),
+        case("kv", "\"kv\"", "kv = { count = \"5\" }\nexpect = \"5 true\""),
+        case("kv anew", "\"kv\"", "expect = \" true\""),
+        case("config", "\"config\"", "config = { city = \"Oslo\" }\nexpect = \"Oslo\""),
+        case("default", "\"config\"", "expect = \"Bergen\""),
+        case("answer", &asked, &format!("expect = \"404 no\"\n{}", answer("status = 404\nbody = \"no\""))),
+        case("refused", &asked, &format!("expect_failure = \"\"\n{}", answer("fault = \"refused\""))),
+    ];
+    write("tests/cases.toml", &cases.concat());
+    desk.shell(name, &desk.commands(name)[0]).good();
+    let said = desk.shell(name, "teleport plugin test").good();
+    assert!(said.ends_with("7 cases, 7 passed, 0 failed\n"), "{said}");
+
+    // What no case answers is not asked for in secret, but told; and then recorded.
+    write("tests/cases.toml", &case("live", &asked, "expect = \"200 hello [secret token]\""));
+    let said = desk.shell(name, "teleport plugin test").bad();
+    assert!(
+        said.contains(&format!("it asks GET http://127.0.0.1:{port}/x?y=1, for which the case has no")),
+        "{said}"
+    );
+    let record = "TOKEN=s3cret-token teleport plugin test --record --private --secret=token=env:TOKEN";
+    let said = desk.shell(name, record).bad();
+    // This time the answer was the real one, secret and all.
+    assert!(said.contains("got the value \"200 hello s3cret-token\""), "{said}");
+    let recording = std::fs::read_to_string(desk.path(name).join("tests/recorded/cases.toml")).unwrap();
+    assert!(recording.contains("hello [secret token]") && !recording.contains("s3cret"), "{recording}");
+    let said = desk.shell(name, "teleport plugin test").good();
+    assert!(said.ends_with("1 cases, 1 passed, 0 failed\n"), "{said}");
+
+    // The same for real, with what it logs; private addresses and secrets are given one by one.
+    let run = format!("teleport plugin run --grant=http --grant=kv {{}} . -- http http://127.0.0.1:{port}/");
+    let said = desk.shell(name, &run.replace("{}", "")).bad();
+    assert!(said.contains("hint: if it may, add --secret=token=env:NAME"), "{said}");
+    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME")).bad();
+    assert!(said.contains("127.0.0.1"), "{said}");
+    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME --private")).good();
+    assert!(said.contains("value    200 hello s3cret-token\n"), "{said}");
+    assert!(said.contains(&format!("log      info: looks at http http://127.0.0.1:{port}/\n")), "{said}");
+}

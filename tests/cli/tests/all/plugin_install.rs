@@ -1,0 +1,271 @@
+//! `tctl plugins install`, `inspect FILE` and `rm`: files, without a daemon.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::plugin::{Desk, Ended};
+
+/// A desk with a publisher and a plugin directory.
+struct Shop {
+    desk: Desk,
+    key: String,
+    component: Vec<u8>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let desk = Desk::new();
+        let component = std::fs::read(desk.path("plugin.wasm")).unwrap();
+        std::fs::create_dir(desk.path("plugins")).unwrap();
+        let key = desk.keygen("acme");
+        let shop = Self { desk, key, component };
+        shop.configure("");
+        shop
+    }
+
+    /// A configuration that says this of the plugin.
+    fn configure(&self, load: &str) {
+        let (key, directory) = (&self.key, self.desk.path("plugins"));
+        let yaml = format!(
+            "teleport:\n  data_dir: {0}/data\n  plugins: {{directory: {0}, publishers: {{acme: {key}}}, load: {{{load}}}}}\n",
+            directory.display()
+        );
+        std::fs::write(self.desk.path("teleport.yaml"), yaml).unwrap();
+    }
+
+    /// A signed plugin of this version that asks for this, as `NAME/plugin.wasm`.
+    fn package(&self, folder: &str, version: &str, needs: &str) {
+        self.lay(folder, &self.component);
+        let manifest = format!(
+            "name = \"hostile\"\nversion = \"{version}\"\ncontract = \"teleport:label-provider@1.0.0\"\ndescription = \"for tests\"\n{needs}"
+        );
+        std::fs::write(self.desk.path(folder).join("plugin.toml"), manifest).unwrap();
+        self.desk.plugin(&format!("sign --key acme.key {folder}/plugin.wasm")).good();
+    }
+
+    fn lay(&self, folder: &str, wasm: &[u8]) {
+        std::fs::create_dir(self.desk.path(folder)).unwrap();
+        std::fs::write(self.desk.path(folder).join("plugin.wasm"), wasm).unwrap();
+    }
+
+    fn tctl(&self, words: &str) -> Ended {
+        self.desk.tctl(&format!("plugins {words} -c teleport.yaml"))
+    }
+
+    /// Why it is not installed; and nothing is.
+    fn refused(&self, words: &str) -> String {
+        let ended = self.tctl(&format!("install {words}"));
+        assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
+        let left: Vec<_> = std::fs::read_dir(self.desk.path("plugins")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        ended.err
+    }
+}
+
+const ECHO: &str = "[[needs]]\ncapability = \"process\"\nargv = [\"echo\"]\nreason = \"says it\"\n";
+const KV: &str = "[[needs]]\ncapability = \"kv\"\nreason = \"remembers\"\n";
+
+#[test]
+fn what_install_says_to_add_is_what_the_plugin_asks_for() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", ECHO);
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    assert!(said.contains("signed by acme, who is not listed for this plugin yet"), "{said}");
+    let (_, yaml) = said.split_once("restart teleport:\n").unwrap();
+    assert!(yaml.contains("publishers: [acme]") && yaml.contains("process: [[\"echo\"]]"), "{yaml}");
+    let installed = shop.desk.path("plugins/hostile/plugin.wasm");
+    assert_eq!(std::fs::read(&installed).unwrap(), std::fs::read(shop.desk.path("v1/plugin.wasm")).unwrap());
+    assert!(shop.desk.path("plugins/hostile/plugin.wasm.minisig").exists());
+    let mode = std::fs::metadata(&installed).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o644);
+    // Once it is written, nothing is left to do.
+    shop.configure("hostile: {publishers: acme, grants: {process: [[echo]]}}");
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    assert!(said.contains("it is installed already"), "{said}");
+    shop.tctl("rm hostile").good_with_notes();
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    assert!(said.contains("teleport.yaml grants what it asks for"), "{said}");
+}
+
+#[test]
+fn another_version_shows_what_is_new_and_replaces_nothing_unasked() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", ECHO);
+    shop.package("v2", "2.0.0", KV);
+    shop.configure("hostile: {publishers: acme, grants: {process: [[echo]]}}");
+    shop.tctl("install v1/plugin.wasm").good();
+    let before = std::fs::read(shop.desk.path("plugins/hostile/plugin.wasm")).unwrap();
+    let ended = shop.tctl("install v2/plugin.wasm");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("would be replaced") && ended.err.contains("--yes"), "{}", ended.err);
+    for line in
+        ["in place of version 1.0.0", "+ asks for kv in addition", "- no longer asks for process [\"echo\"]"]
+    {
+        assert!(ended.out.contains(line), "{}", ended.out);
+    }
+    assert_eq!(std::fs::read(shop.desk.path("plugins/hostile/plugin.wasm")).unwrap(), before);
+    let said = shop.tctl("install --yes v2/plugin.wasm").good();
+    for line in [
+        "add under teleport.plugins.load.hostile.grants: kv: yes",
+        "remove under teleport.plugins.load.hostile.grants: process: [[\"echo\"]]",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    assert_ne!(std::fs::read(shop.desk.path("plugins/hostile/plugin.wasm")).unwrap(), before);
+    let left: Vec<_> = std::fs::read_dir(shop.desk.path("plugins/hostile")).unwrap().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn what_nobody_vouches_for_as_asked_is_not_installed() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", ECHO);
+    shop.configure(&format!("hostile: {{digest: \"sha256:{}\"}}", "0".repeat(64)));
+    assert!(shop.refused("v1/plugin.wasm").contains("is not the file that is pinned"));
+    shop.configure("");
+    let signature = shop.desk.path("v1/plugin.wasm.minisig");
+    let good = std::fs::read(&signature).unwrap();
+    std::fs::write(&signature, "nothing\n").unwrap();
+    assert!(shop.refused("v1/plugin.wasm").contains("is no minisign signature"));
+    std::fs::write(&signature, &good).unwrap();
+    let wasm = shop.desk.path("v1/plugin.wasm");
+    let mut changed = std::fs::read(&wasm).unwrap();
+    // The last bytes are the manifest's: the version is another and the component is whole.
+    let version = b"version = \"1.0.0\"";
+    let at =
+        changed.windows(version.len()).rposition(|bytes| bytes == version).unwrap() + b"version = \"".len();
+    changed[at] = b'9';
+    std::fs::write(&wasm, &changed).unwrap();
+    let error = shop.refused("v1/plugin.wasm");
+    assert!(error.contains("does not fit the file"), "{error}");
+    std::fs::remove_file(shop.desk.path("v1/plugin.toml")).unwrap();
+    shop.desk.keygen("globex");
+    shop.desk.plugin("sign --key globex.key v1/plugin.wasm").good();
+    let error = shop.refused("v1/plugin.wasm");
+    assert!(error.contains("which is no publisher's"), "{error}");
+    // Nobody's signature at all: the daemon waits for its digest, and that is said.
+    std::fs::remove_file(&signature).unwrap();
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    assert!(said.contains("nobody vouches for it") && said.contains("        digest: sha256:"), "{said}");
+}
+
+/// A component with this manifest at its end (WebAssembly core specification 5.5.3, custom section).
+fn with_manifest(component: &[u8], text: &str) -> Vec<u8> {
+    fn leb(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let low = (value & 0x7f) as u8;
+            value >>= 7;
+            bytes.push(if value == 0 { low } else { low | 0x80 });
+            if value == 0 {
+                return bytes;
+            }
+        }
+    }
+    let name = b"teleport:manifest";
+    let body = [&leb(name.len())[..], name, text.as_bytes()].concat();
+    [component, &[0], &leb(body.len()), &body].concat()
+}
+
+#[test]
+fn files_that_are_no_plugins_are_named_and_not_installed() {
+    let shop = Shop::open();
+    let manifest = |name: &str, contract: &str| {
+        format!("name = \"{name}\"\nversion = \"1\"\ncontract = \"{contract}\"\ndescription = \"x\"\n")
+    };
+    let labels = "teleport:label-provider@1.0.0";
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("module", b"\0asm\x01\0\0\0".to_vec(), "core WebAssembly module"),
+        ("text", b"#!/bin/sh\n".to_vec(), "does not begin like one"),
+        ("bare", shop.component.clone(), "carries no manifest"),
+        ("cut", shop.component[..shop.component.len() / 2].to_vec(), "cannot be used"),
+        ("dots", with_manifest(&shop.component, &manifest("../evil", labels)), "cannot name a plugin"),
+        (
+            "liar",
+            with_manifest(&shop.component, &manifest("liar", "teleport:storage-backend@1.0.0")),
+            "would refuse",
+        ),
+    ];
+    for (folder, wasm, expected) in cases {
+        shop.lay(folder, &wasm);
+        let error = shop.refused(&format!("{folder}/plugin.wasm"));
+        assert!(error.contains(expected), "{folder}: {error}");
+        assert!(!shop.desk.path("evil").exists());
+    }
+    shop.lay("huge", b"\0asm");
+    let file = std::fs::OpenOptions::new().write(true).open(shop.desk.path("huge/plugin.wasm")).unwrap();
+    file.set_len((64 << 20) + 1).unwrap();
+    assert!(shop.refused("huge/plugin.wasm").contains("is larger than 67108864 bytes"));
+    assert!(shop.refused("gone.wasm").contains("gone.wasm cannot be read"));
+}
+
+#[test]
+fn the_directory_must_be_set_there_and_nobody_elses() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", "");
+    let directory = shop.desk.path("plugins");
+    let mode = |bits| std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(bits)).unwrap();
+    mode(0o777);
+    assert!(shop.refused("v1/plugin.wasm").contains("chmod go-w"));
+    mode(0o755);
+    let error = shop.refused("--plugin-dir nowhere v1/plugin.wasm");
+    assert!(
+        error.contains("the plugin directory nowhere is not there") && error.contains("mkdir -m 755"),
+        "{error}"
+    );
+    std::fs::write(shop.desk.path("teleport.yaml"), "teleport: {}\n").unwrap();
+    let error = shop.refused("v1/plugin.wasm");
+    assert!(error.contains("no plugin directory is set in teleport.yaml"), "{error}");
+    assert!(
+        shop.refused("oci://nowhere").contains("no plugin directory is set"),
+        "before anything is fetched"
+    );
+}
+
+#[test]
+fn a_file_is_inspected_without_being_installed() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", ECHO);
+    let json = shop.tctl("inspect v1/plugin.wasm --format=json").good();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["name"], &json["version"]), (&"hostile".into(), &"1.0.0".into()));
+    assert_eq!(json["needs"][0]["what"], "process [\"echo\"]");
+    assert!(json["trust"].as_str().unwrap().starts_with("signed by acme"), "{json}");
+    assert!(json["imports"].as_array().unwrap().iter().any(|name| name == "teleport:host/process@1.0.0"));
+    assert!(std::fs::read_dir(shop.desk.path("plugins")).unwrap().next().is_none());
+}
+
+#[test]
+fn rm_takes_out_what_is_there_and_nothing_else() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", "");
+    shop.tctl("install v1/plugin.wasm").good();
+    let said = shop.tctl("rm hostile").good();
+    assert!(said.starts_with("plugin hostile has been removed from "), "{said}");
+    let error = shop.tctl("rm hostile").bad();
+    assert!(
+        error.contains("there is no plugin hostile in") && error.contains("plugins disable hostile"),
+        "{error}"
+    );
+    assert!(shop.tctl("rm ../v1").bad().contains("cannot name a plugin"));
+    assert!(shop.desk.path("v1/plugin.wasm").exists());
+    // A link to somebody's working copy: the link goes, the copy stays.
+    std::os::unix::fs::symlink(shop.desk.path("v1"), shop.desk.path("plugins/hostile")).unwrap();
+    shop.tctl("rm hostile").good();
+    assert!(shop.desk.path("v1/plugin.wasm").exists());
+    assert!(!Path::new(&shop.desk.path("plugins/hostile")).exists());
+}
+
+#[test]
+fn without_a_daemon_the_socket_is_named() {
+    let shop = Shop::open();
+    for words in
+        ["ls", "explain hostile", "logs hostile", "enable hostile", "disable hostile", "inspect hostile"]
+    {
+        let error = shop.tctl(words).bad();
+        assert!(
+            error.contains("no daemon that runs plugins answers at") && error.contains("control.sock"),
+            "{error}"
+        );
+    }
+}

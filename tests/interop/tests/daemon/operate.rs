@@ -1,0 +1,72 @@
+//! `tctl plugins` on the host of a node, which has no auth server and no identity of an administrator.
+
+use serde_json::Value;
+use teleport_tests_interop::{Daemon, World, eventually, program, run};
+use tokio::process::Command;
+
+const LABELS: &str = "  commands:\n  - name: word\n    command: [echo, hello]\n    period: 1s\n";
+
+/// What a command says, or why it fails.
+async fn plugins(node: &Daemon, words: &str) -> Result<String, String> {
+    let mut command = Command::new(program("tctl"));
+    command.arg("plugins").args(words.split(' ')).arg("-c").arg(&node.config);
+    let output = run(&mut command).await;
+    if output.code() == Some(0) { Ok(output.text()) } else { Err(output.stderr) }
+}
+
+async fn json(node: &Daemon, words: &str) -> Value {
+    let text = plugins(node, &format!("{words} --format=json")).await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// How a plugin is listed.
+async fn state(node: &Daemon, name: &str) -> Value {
+    let list = json(node, "ls").await;
+    let listed = list.as_array().unwrap().iter().find(|plugin| plugin["name"] == name);
+    listed.cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugins_of_a_node_are_listed_explained_and_switched() {
+    let world = World::start().await;
+    let mut node = world.node_with("web-1", LABELS).await;
+    eventually("the label's plugin runs", || async {
+        (state(&node, "label-command").await["state"] == "Ready").then_some(())
+    })
+    .await;
+    let table = plugins(&node, "ls").await.unwrap();
+    assert!(table.starts_with("Name") && table.contains("storage-etcd"), "{table}");
+    eventually("the command is counted", || async {
+        let explained = json(&node, "explain label-command").await;
+        assert_eq!(explained["items"][0]["meeting"], "granted");
+        (explained["items"][0]["used"][0]["what"] == "process [\"echo\", \"hello\"]").then_some(())
+    })
+    .await;
+
+    plugins(&node, "disable label-command").await.unwrap();
+    assert_eq!(state(&node, "label-command").await["state"], "Disabled");
+    node.logged("plugin label-command is switched off on this host").await;
+    // It stays so when the daemon starts anew.
+    node.signal(teleport_tests_interop::Signal::TERM);
+    node.ended().await;
+    assert!(plugins(&node, "ls").await.unwrap_err().contains("no daemon that runs plugins answers"));
+    node.respawn();
+    node.ready().await;
+    assert_eq!(state(&node, "label-command").await["state"], "Disabled");
+    let said = plugins(&node, "enable label-command").await.unwrap();
+    assert_eq!(said, "plugin label-command has been enabled: Ready\n");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_switches_off_no_command_switches_on() {
+    let world = World::start().await;
+    let off = "teleport:\n  plugins: {load: {label-command: {enabled: no}}}\n";
+    let yaml = world.node_yaml("web-1", LABELS).replacen("teleport:\n", off, 1);
+    let node = Daemon::start(world.folder(), "web-1", &yaml).await;
+    let listed = state(&node, "label-command").await;
+    assert_eq!(listed["state"], "Disabled");
+    let error = plugins(&node, "enable label-command").await.unwrap_err();
+    assert!(error.contains("teleport.plugins.load.label-command.enabled"), "{error}");
+    node.stop().await;
+}

@@ -1,0 +1,165 @@
+//! The way of a plugin through a registry, and what stops it there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command as Build;
+
+use sha2::{Digest as _, Sha256};
+use teleport_tests_interop::{Output, program, run};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::server::Registry;
+
+/// An author and an operator with a plugin directory, on one desk.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(desk.path("plugin.wasm"), guest()).unwrap();
+        let manifest = "name = \"hostile\"\nversion = \"1.2.3+b4\"\ncontract = \"teleport:label-provider@1.0.0\"\n\
+             description = \"for tests\"\n";
+        std::fs::write(desk.path("plugin.toml"), manifest).unwrap();
+        desk.run("teleport", &["plugin", "keygen", "-o", "acme", "--no-password"]).await.good();
+        desk.run("teleport", &["plugin", "sign", "--key", "acme.key", "plugin.wasm"]).await.good();
+        std::fs::create_dir(desk.path("plugins")).unwrap();
+        let key = std::fs::read_to_string(desk.path("acme.pub")).unwrap().lines().nth(1).unwrap().to_owned();
+        let yaml = format!(
+            "teleport:\n  plugins:\n    directory: {}\n    publishers: {{acme: {key}}}\n    load: {{hostile: {{publishers: acme}}}}\n",
+            desk.path("plugins").display()
+        );
+        std::fs::write(desk.path("teleport.yaml"), yaml).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program(name));
+        command.args(arguments).current_dir(self.folder.path()).env("DOCKER_CONFIG", self.path("docker"));
+        run(&mut command).await
+    }
+
+    async fn push(&self, to: &str) -> Output {
+        self.run("teleport", &["plugin", "push", "plugin.wasm", to]).await
+    }
+
+    async fn install(&self, from: &str) -> Output {
+        self.run("tctl", &["plugins", "install", from, "-c", "teleport.yaml"]).await
+    }
+
+    /// Why it is not installed; and nothing is.
+    async fn refused(&self, from: &str) -> String {
+        let output = self.install(from).await;
+        assert_eq!(output.code(), Some(1), "{}{}", output.text(), output.stderr);
+        assert!(std::fs::read_dir(self.path("plugins")).unwrap().next().is_none(), "nothing is written");
+        output.stderr
+    }
+}
+
+/// The hostile guest, built by its own workspace.
+fn guest() -> Vec<u8> {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
+    let mut cargo = Build::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
+        .current_dir(&guests);
+    for foreign in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
+        cargo.env_remove(foreign);
+    }
+    let built = cargo.output().expect("cargo starts");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::read(guests.join("target/wasm32-wasip2/release/guest_hostile.wasm")).unwrap()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+/// The place by digest that `push` prints.
+fn pinned(said: &str) -> String {
+    said.split_whitespace().last().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_goes_through_a_registry_by_tag_and_by_digest() {
+    let desk = Desk::new().await;
+    let registry = Registry::open(desk.folder.path()).await;
+    let said = desk.push(&registry.place("acme/hostile")).await.good();
+    assert!(
+        said.contains("hostile 1.2.3+b4 with its signature") && said.contains("/acme/hostile:1.2.3_b4"),
+        "{said}"
+    );
+    let by_digest = pinned(&said);
+    let output = desk.install(&registry.place("acme/hostile:1.2.3_b4")).await;
+    assert!(
+        output.stderr.contains(&format!("is {by_digest}")),
+        "the digest of the tag is said: {}",
+        output.stderr
+    );
+    let said = output.good();
+    assert!(said.contains("signed by acme") && said.contains(&by_digest), "{said}");
+    for file in ["plugin.wasm", "plugin.wasm.minisig"] {
+        let installed = std::fs::read(desk.path("plugins/hostile").join(file)).unwrap();
+        assert!(installed == std::fs::read(desk.path(file)).unwrap(), "{file}");
+    }
+    let said = desk.install(&by_digest).await.good();
+    assert!(said.contains("it is installed already"), "{said}");
+    // The same plugin is the same artifact.
+    assert_eq!(pinned(&desk.push(&registry.place("acme/hostile:again")).await.good()), by_digest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_registry_changes_is_not_installed() {
+    let desk = Desk::new().await;
+    let registry = Registry::open(desk.folder.path()).await;
+    let place = pinned(&desk.push(&registry.place("acme/hostile")).await.good());
+    let wasm = std::fs::read(desk.path("plugin.wasm")).unwrap();
+    let blob = registry.blob(&sha256(&wasm));
+    let mut changed = wasm.clone();
+    changed[wasm.len() / 2] ^= 1;
+    std::fs::write(&blob, &changed).unwrap();
+    let error = desk.refused(&place).await;
+    assert!(error.contains("the component of") && error.contains("is not what was asked for"), "{error}");
+    std::fs::write(&blob, &wasm).unwrap();
+    let manifest = registry.blob(place.split_once('@').unwrap().1);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("for tests", "for Tests")).unwrap();
+    let error = desk.refused(&place).await;
+    assert!(error.contains("pulling oci://"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_named() {
+    let desk = Desk::new().await;
+    let registry = Registry::open(desk.folder.path()).await;
+    for rest in ["acme/nothing:1", &format!("acme/nothing@sha256:{}", "0".repeat(64))] {
+        let place = registry.place(rest);
+        let error = desk.refused(&place).await;
+        assert!(error.contains(&format!("pulling {place} failed")), "{error}");
+    }
+    let closed = teleport_tests_interop::Port::free();
+    let error = desk.refused(&format!("oci://{}/x:1", closed.address())).await;
+    assert!(error.contains("failed") && error.contains("hint: a registry without TLS"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_registry_is_entered_with_what_docker_login_wrote() {
+    let desk = Desk::new().await;
+    let registry = Registry::closed(desk.folder.path()).await;
+    let place = registry.place("acme/hostile:1");
+    let output = desk.push(&place).await;
+    assert_eq!(output.code(), Some(1), "{}", output.text());
+    std::fs::create_dir(desk.path("docker")).unwrap();
+    // joe:s3cret
+    let login =
+        format!("{{\"auths\":{{\"{}\":{{\"auth\":\"am9lOnMzY3JldA==\"}}}}}}", registry.port.address());
+    std::fs::write(desk.path("docker/config.json"), login).unwrap();
+    desk.push(&place).await.good();
+    desk.install(&place).await.good();
+}
