@@ -10,5 +10,6 @@
 )]
 
 mod plugin;
+mod plugin_author;
 mod plugin_install;
 mod plugin_minisign;

@@ -90,10 +90,15 @@ impl Desk {
         commands
     }
 
-    /// From nothing to a label.
+    /// From nothing to a label, with commands that the repository's own page has as well.
     fn label(&self, lang: &str) {
         let name = format!("label-{lang}");
         self.make("label-provider", lang, &name);
+        let page = include_str!("../../../../README.md");
+        let (_, page) = page.split_once("### Writing a plugin\n").unwrap();
+        for command in self.commands(&name) {
+            assert!(page.lines().any(|line| line == command), "README.md should have {command}");
+        }
         let [build, test, run] = self.commands(&name).try_into().unwrap();
         self.shell(&name, &build).good();
         let said = self.shell(&name, &test).good();
@@ -119,7 +124,7 @@ impl Desk {
         self.shell(&name, &test).good();
         let said = self.shell(&name, &run).good();
         assert!(said.contains("records at https://db.example.com; values of at most 1MiB"), "{said}");
-        let said = self.shell(&name, "teleport plugin run --config endpoint=db .").bad();
+        let said = self.shell(&name, "teleport plugin run --grant-all --config endpoint=db .").bad();
         assert!(said.contains("endpoint must begin with https://"), "{said}");
         let said = self.shell(&name, "teleport plugin test").bad();
         assert!(said.contains("storage backends cannot be tested by this command yet"), "{said}");
@@ -171,6 +176,11 @@ fn python_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("python");
     desk.storage("python");
+    let said = desk.shell("label-python", "teleport plugin run --grant=process .").bad();
+    assert!(
+        said.contains("wants the limit instances at 48") && said.contains("hint: here that is --limit="),
+        "{said}"
+    );
 }
 
 #[test]

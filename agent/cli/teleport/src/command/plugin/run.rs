@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         secrets: arguments.secret.into_iter().collect(),
         limits: arguments.limit.into_iter().collect(),
     };
-    leave.check(&staged.manifest)?;
+    leave.check(&staged)?;
     let place = Place::open()?;
     let ear = Arc::new(Ear::default());
     let outside: Arc<dyn Outside> = ear.clone();

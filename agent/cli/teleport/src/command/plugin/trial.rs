@@ -14,7 +14,7 @@ use std::time::Duration;
 use domain::label::DynamicLabel;
 use domain::plugin::configuration::Written;
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Capability, Grant, Manifest, Need, PluginName, SecretLabel};
+use domain::plugin::{Capability, Grant, Manifest, Need, PluginName, SecretLabel, limit};
 use domain::secret::Secret;
 use plugin_host::rehearsal::Rehearsal;
 use plugin_host::{PluginHost, PluginSettings, SecretFrom, SecretSettings, Settings};
@@ -65,10 +65,14 @@ impl Leave {
     /// Refuses before the host does, which would name lines of `teleport.yaml`.
     ///
     /// # Errors
-    /// Every need that is not granted, and the flags to add.
-    pub(super) fn check(&self, manifest: &Manifest) -> Result<(), Failure> {
+    /// Every need that is not granted, and the flags to add; a limit that is out of bounds.
+    pub(super) fn check(&self, staged: &Staged) -> Result<(), Failure> {
+        let manifest = &staged.manifest;
         let missing = self.missing(manifest);
         if missing.is_empty() {
+            let within =
+                limit::resolve(staged.kind, &manifest.name, &manifest.limits, &self.limits(manifest));
+            within.hint("here that is --limit=KEY=VALUE, or --grant-all for what its manifest wants")?;
             return Ok(());
         }
         let needs = missing.iter().map(|(need, _)| need.as_str()).collect::<Vec<_>>().join(", ");
@@ -99,6 +103,12 @@ impl Leave {
         grants
     }
 
+    fn limits(&self, manifest: &Manifest) -> Wishes {
+        let mut limits = if self.all { manifest.limits.clone() } else { Wishes::new() };
+        limits.extend(self.limits.clone());
+        limits
+    }
+
     /// As the operator would write it.
     fn settings(&self, staged: &Staged) -> PluginSettings {
         let manifest = &staged.manifest;
@@ -107,12 +117,10 @@ impl Leave {
         let secret = |(label, from): (&SecretLabel, &SecretFrom)| {
             (label.clone(), SecretSettings { from: from.clone(), hosts: hosts.clone() })
         };
-        let mut limits = if self.all { manifest.limits.clone() } else { Wishes::new() };
-        limits.extend(self.limits.clone());
         PluginSettings {
             digests: vec![staged.digest],
             grants: self.grants(manifest),
-            limits,
+            limits: self.limits(manifest),
             config: self.config.clone(),
             secrets: self.secrets.iter().map(secret).collect(),
             ..PluginSettings::default()
