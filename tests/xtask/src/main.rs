@@ -9,6 +9,7 @@ mod debian;
 mod failure;
 mod guard;
 mod interrupt;
+mod node;
 mod place;
 mod python;
 mod run;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::run::Runner;
-use crate::{debian, python, say, tool};
+use crate::{debian, node, python, say, tool};
 
 /// How long one step may take. Whole builds are among them, on two cores.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -55,6 +55,7 @@ fn steps<'a>(arguments: &'a Arguments, runner: &'a Runner<'a>) -> Vec<Step<'a>> 
         needed("tools", Box::new(|| tool::for_building(runner).and_then(|()| tool::for_checking(runner)))),
         needed("system packages", Box::new(move || debian::packages(runner, may_install))),
         needed("python packages", Box::new(move || python::packages(runner, may_install))),
+        needed("node packages", Box::new(move || node::packages(runner, may_install))),
     ];
     if !arguments.filter.is_empty() {
         steps.extend([needed("programs", Box::new(|| programs(runner))), tests]);
