@@ -413,10 +413,12 @@ fn keys<'a>(conditions: &'a [Condition], operations: &'a [Operation]) -> Vec<&'a
 }
 
 fn prefixes(operations: &[Operation]) -> Vec<&str> {
-    let prefix = |operation| match operation {
-        &Operation::DeleteRange(ref prefix) => Some(prefix.as_str()),
-        _ => None,
-    };
+    fn prefix(operation: &Operation) -> Option<&str> {
+        match operation {
+            Operation::DeleteRange(prefix) => Some(prefix),
+            Operation::Put { .. } | Operation::Delete(_) => None,
+        }
+    }
     operations.iter().filter_map(prefix).collect()
 }
 
