@@ -13,7 +13,7 @@ use teleport_plugin_sdk::storage_backend as guest;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::native::{MovedClock, Native};
+use crate::native::{MovedClock, Native, client};
 
 pub(crate) type Instance = storage_dynamodb::backend::Backend<Native>;
 
@@ -37,10 +37,7 @@ pub(crate) fn settings(url: &str) -> Settings {
 
 impl Guests {
     pub(crate) fn new(url: &str, clock: &MovedClock) -> Self {
-        // The client wants one, although nothing here is encrypted; the first to come installs it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { settings: settings(url), clock: clock.clone(), client, idle: Mutex::default() }
+        Self { settings: settings(url), clock: clock.clone(), client: client(), idle: Mutex::default() }
     }
 
     fn instance(&self) -> Instance {

@@ -10,6 +10,8 @@
 )]
 
 mod backend;
+mod direct;
+mod fault;
 mod hosted;
 mod native;
 mod server;

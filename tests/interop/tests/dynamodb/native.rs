@@ -14,11 +14,19 @@ use tokio::runtime::Handle;
 
 /// The machine's clock, and how far it was moved.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MovedClock(Arc<AtomicU64>);
+pub(crate) struct MovedClock(Arc<AtomicU64>, Arc<AtomicU64>);
 
 impl MovedClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl MovedClock {
+    /// Moves the clock that never goes back as well: nothing may be under way.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.advance(time);
+        self.1.fetch_add(u64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -28,6 +36,13 @@ impl Clock for MovedClock {
         let now = Timestamp::from_microsecond(SystemClock.now().as_microsecond()).unwrap();
         now.checked_add(Duration::from_micros(self.0.load(Ordering::SeqCst))).unwrap()
     }
+}
+
+/// A client for all of a test.
+pub(crate) fn client() -> reqwest::Client {
+    // It wants a provider of TLS, although nothing here is encrypted; the first to come installs it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// The world outside, called from threads that may block.
@@ -71,11 +86,11 @@ impl Outside for Native {
     }
 
     fn monotonic(&self) -> Duration {
-        self.began.elapsed()
+        self.began.elapsed() + Duration::from_micros(self.clock.1.load(Ordering::SeqCst))
     }
 
     fn sleep(&mut self, duration: Duration) {
-        self.runtime.block_on(tokio::time::sleep(duration));
+        self.runtime.block_on(async { tokio::time::sleep(duration).await });
     }
 
     fn random(&mut self) -> u64 {
