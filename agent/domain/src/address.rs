@@ -31,8 +31,9 @@ impl std::fmt::Display for Place {
 /// Where two clouds (Azure, Alibaba) answer about the machine itself; others do so at link-local addresses.
 const METADATA: [[u8; 4]; 2] = [[168, 63, 129, 16], [100, 100, 100, 200]];
 
-/// The kind of place an address is. An IPv6 address that only wraps an IPv4 address (mapped, 6to4,
-/// NAT64's well-known prefix) is what the address inside is.
+/// The kind of place an address is. An IPv6 address that only wraps an IPv4 address (mapped, compatible,
+/// 6to4, NAT64's well-known prefix) is what the address inside is. Which of the public addresses are this
+/// machine's own is not known here.
 pub fn place(ip: IpAddr) -> Place {
     match ip {
         IpAddr::V4(v4) => place_v4(v4),
@@ -49,8 +50,9 @@ fn wrapped(v6: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(inner(high, low)),
-        [0x2002, high, low, ..] => Some(inner(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(inner(high, low)),
+        // `::` and `::1` are addresses of their own.
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => Some(inner(high, low)),
         _ => None,
     }
 }
@@ -73,12 +75,15 @@ fn place_v4(v4: Ipv4Addr) -> Place {
 }
 
 fn place_v6(v6: Ipv6Addr) -> Place {
-    let [first, second, ..] = v6.segments();
-    // fe80::/10, and the metadata address of one cloud, which sits in fd00:ec2::/32.
-    let link_local = first & 0xffc0 == 0xfe80 || (first, second) == (0xfd00, 0x0ec2);
+    let [first, second, third, ..] = v6.segments();
+    // fe80::/10, and where two clouds answer about the machine: fd00:ec2::/32 and fd20:ce::/32.
+    let link_local =
+        first & 0xffc0 == 0xfe80 || matches!((first, second), (0xfd00, 0x0ec2) | (0xfd20, 0x00ce));
+    // Translation of one's own network (RFC 8215), and Teredo: what is behind cannot be told.
+    let translated = (first, second, third) == (0x64, 0xff9b, 1) || (first, second) == (0x2001, 0);
     if v6.is_loopback() {
         Place::Loopback
-    } else if link_local || v6.is_unspecified() || v6.is_multicast() {
+    } else if link_local || translated || v6.is_unspecified() || v6.is_multicast() {
         Place::Forbidden
     } else if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 {
         Place::Private
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_way_of_writing_an_address_is_the_same_place() {
-        let cases: [(&str, Place); 32] = [
+        let cases: [(&str, Place); 37] = [
             ("8.8.8.8", Place::Public),
             ("2606:4700::1", Place::Public),
             ("10.0.0.1", Place::Private),
@@ -118,6 +123,11 @@ mod tests {
             ("168.63.129.16", Place::Forbidden),
             ("100.100.100.200", Place::Forbidden),
             ("fd00:ec2::254", Place::Forbidden),
+            ("fd20:ce::254", Place::Forbidden),
+            ("64:ff9b:1::a00:1", Place::Forbidden),
+            ("2001:0:4136:e378::1", Place::Forbidden),
+            ("::127.0.0.1", Place::Loopback),
+            ("::10.0.0.1", Place::Private),
             ("fe80::1", Place::Forbidden),
             ("0.0.0.0", Place::Forbidden),
             ("0.1.2.3", Place::Forbidden),

@@ -292,6 +292,25 @@ pub enum LoadError {
     Stopped(PluginName),
 }
 
+impl LoadError {
+    /// Whether the same plugin may load later although nobody changes anything: the machine was short of
+    /// something, or it is only not tried again yet.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Again { .. }
+                | Self::Stopped(_)
+                | Self::Runtime(_)
+                | Self::Engine(_)
+                | Self::Place { source: PlaceError::Io { .. }, .. }
+                | Self::Compile {
+                    source: CompileError::Start { .. } | CompileError::Talk(_) | CompileError::TimedOut(_),
+                    ..
+                }
+        )
+    }
+}
+
 /// An error and its sources in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -20,9 +20,10 @@ use tracing::{Instrument as _, info_span};
 
 use crate::cache::Cache;
 use crate::call::{CallReport, Outcome};
+use crate::capability::kv::Keeping;
 use crate::capability::process;
-use crate::engine::Engine;
 use crate::diary::Diaries;
+use crate::engine::Engine;
 use crate::error::{LoadError, chain};
 use crate::load::Plugin;
 use crate::place::{self, Owner};
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     last: Mutex<BTreeMap<PluginName, Outcome>>,
     /// What is remembered of each plugin.
     diaries: Diaries,
+    keeping: Keeping,
     /// What an administrator of this host has switched off.
     switches: Switches,
     /// Told when the plugin directory is to be looked at.
@@ -115,6 +117,7 @@ impl PluginHost {
             stopping: watch::Sender::new(false),
             last: Mutex::new(BTreeMap::new()),
             diaries,
+            keeping: Keeping::default(),
             switches,
             stirred: Arc::default(),
         };
@@ -167,7 +170,10 @@ impl PluginHost {
     }
 
     /// Runs work on the plugins' thread; nothing when the host is stopped first.
-    pub(crate) async fn on_thread<T, F>(&self, work: impl FnOnce(Arc<Core>) -> F + Send + 'static) -> Option<T>
+    pub(crate) async fn on_thread<T, F>(
+        &self,
+        work: impl FnOnce(Arc<Core>) -> F + Send + 'static,
+    ) -> Option<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,

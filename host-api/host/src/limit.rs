@@ -69,6 +69,11 @@ impl Holdings {
         }
     }
 
+    /// Begins the next call of an instance that is kept: what it holds stays, what was refused is past.
+    pub(crate) fn renew(&mut self) {
+        self.breach = None;
+    }
+
     /// What was refused, if anything was.
     pub(crate) fn breach(&self) -> Option<Breach> {
         self.breach
@@ -141,6 +146,12 @@ mod tests {
         assert!(!holdings.memory_growing(0, 60, None).unwrap(), "a second memory shares the limit");
         assert_eq!(holdings.breach(), Some(Breach::Memory));
         assert!(holdings.memory_growing(60, 100, None).unwrap(), "what is left may be had");
+        holdings.renew();
+        assert_eq!(
+            (holdings.breach(), holdings.memory()),
+            (None, 100),
+            "the next call begins without a breach"
+        );
         assert_eq!(holdings.memory(), 100);
     }
 

@@ -22,7 +22,7 @@ use tracing::warn;
 use crate::cache::{Artifact, Cache, Key};
 use crate::call::{Callable, Identity, Provisions};
 use crate::capability::http::Sender;
-use crate::capability::kv::Kept;
+use crate::capability::kv::Keeping;
 use crate::capability::log::Rate;
 use crate::change::Facts;
 use crate::compile::Inspection;
@@ -81,6 +81,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) cache: &'a Cache,
     pub(crate) random: &'a dyn Random,
+    /// What plugins keep, over all their versions.
+    pub(crate) keeping: &'a Keeping,
     /// What is remembered of the plugin.
     pub(crate) diary: Arc<Diary>,
     /// What it finds out on the way, for whoever has to tell of a refusal.
@@ -163,7 +165,7 @@ impl Loader<'_> {
             config,
             secrets: written.secrets,
             http,
-            kept: Kept::new(&self.settings.data_dir, name, &limits).rehearsing(rehearsal.as_ref()),
+            kept: self.keeping.of(&self.settings.data_dir, name, rehearsal.as_ref()),
             environment: Arc::clone(self.environment),
             log_rate,
             diary: Arc::clone(&self.diary),
@@ -175,7 +177,17 @@ impl Loader<'_> {
         let conduct = Conduct::new(self.settings.quarantine);
         let facts = self.facts.lock().clone();
         let warm = Pool::default();
-        Ok(Plugin { manifest, source: found.source, digest, beside, publisher, callable, warm, conduct, facts })
+        Ok(Plugin {
+            manifest,
+            source: found.source,
+            digest,
+            beside,
+            publisher,
+            callable,
+            warm,
+            conduct,
+            facts,
+        })
     }
 
     /// Inspects, checks, and only then compiles.

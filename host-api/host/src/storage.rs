@@ -36,9 +36,10 @@ enum NoAnswer {
 impl From<NoAnswer> for StoreError {
     fn from(no_answer: NoAnswer) -> Self {
         match no_answer {
-            NoAnswer::Load(LoadError::Stopped(_) | LoadError::Again { .. }) | NoAnswer::Stopped => {
-                Self::Unavailable("the plugin host does not serve the plugin now".to_owned())
-            }
+            NoAnswer::Stopped => Self::Unavailable(
+                "the plugin host has stopped, and with it the plugin that keeps the records".to_owned(),
+            ),
+            NoAnswer::Load(error) if error.may_pass() => Self::Unavailable(chain(&error)),
             NoAnswer::Load(error) => Self::Refused(chain(&error)),
             NoAnswer::Call(error @ CallError::OtherKind { .. }) => Self::Refused(chain(&error)),
             NoAnswer::Call(error) => Self::Unavailable(chain(&error)),
@@ -54,7 +55,11 @@ impl PluginHost {
 }
 
 impl StoragePlugin {
-    async fn ask<T: Answer + Send + 'static>(&self, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+    async fn ask<T: Answer + Send + 'static>(
+        &self,
+        function: &'static str,
+        ask: Ask<T>,
+    ) -> Result<T, StoreError> {
         let name = self.name.clone();
         let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
         self.host.on_thread(work).await.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))
@@ -63,7 +68,12 @@ impl StoragePlugin {
 
 impl Core {
     /// Asks an instance that is kept, or a new one.
-    async fn ask<T: Answer>(&self, name: &PluginName, function: &'static str, ask: Ask<T>) -> Result<T, StoreError> {
+    async fn ask<T: Answer>(
+        &self,
+        name: &PluginName,
+        function: &'static str,
+        ask: Ask<T>,
+    ) -> Result<T, StoreError> {
         let began = Instant::now();
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
         let answer = self.ask_plugin(&plugin, ask).await;
@@ -71,7 +81,11 @@ impl Core {
         answer.map_err(NoAnswer::Call)?
     }
 
-    async fn ask_plugin<T: Answer>(&self, plugin: &Plugin, ask: Ask<T>) -> Result<Result<T, StoreError>, CallError> {
+    async fn ask_plugin<T: Answer>(
+        &self,
+        plugin: &Plugin,
+        ask: Ask<T>,
+    ) -> Result<Result<T, StoreError>, CallError> {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
         let name = || plugin.manifest.name.clone();
         let wall = callable.provisions.limits.wall();
@@ -132,8 +146,9 @@ impl Backend for StoragePlugin {
 
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
         let transaction = transaction.clone();
-        let ask: Ask<_> =
-            Box::new(move |instance, store| Box::pin(async move { instance.write(store, &transaction).await }));
+        let ask: Ask<_> = Box::new(move |instance, store| {
+            Box::pin(async move { instance.write(store, &transaction).await })
+        });
         self.ask("write", ask).await
     }
 
@@ -167,7 +182,9 @@ impl Tail for Following {
         let (plugin, after) = (Arc::clone(&self.plugin), self.after);
         let work = move |core: Arc<Core>| async move {
             if !core.serves(&plugin) {
-                return Err(StoreError::Unavailable("the plugin was replaced; following goes on anew".to_owned()));
+                return Err(StoreError::Unavailable(
+                    "the plugin was replaced; following goes on anew".to_owned(),
+                ));
             }
             let began = Instant::now();
             let ask: Ask<_> =

@@ -42,7 +42,7 @@ pub(crate) struct Provisions {
     /// What it sends requests with.
     pub(crate) http: Sender,
     /// What it keeps from call to call.
-    pub(crate) kept: Kept,
+    pub(crate) kept: Arc<Kept>,
     /// The environment of programs it runs.
     pub(crate) environment: Arc<BTreeMap<String, String>>,
     /// Its log lines per second, over all calls.
@@ -62,11 +62,15 @@ pub(crate) struct CallState {
     pub(crate) http: Http,
     pub(crate) provisions: Arc<Provisions>,
     pub(super) holdings: Holdings,
+    /// The first thing that was refused, by a capability that has no state of its own.
+    pub(crate) denied: Option<String>,
 }
 
 impl CallState {
     /// Begins the next call of an instance that is kept.
     pub(crate) fn renew(&mut self) {
+        self.holdings.renew();
+        self.denied = None;
         self.log.renew(&self.provisions.limits);
         self.process.renew();
         self.secrets.renew();
@@ -75,7 +79,7 @@ impl CallState {
 
     /// What was refused in this call, if anything was: the text the plugin got.
     pub(crate) fn denied(&self) -> Option<&str> {
-        self.process.denied().or(self.secrets.denied()).or(self.http.denied())
+        self.process.denied().or(self.secrets.denied()).or(self.http.denied()).or(self.denied.as_deref())
     }
 }
 
@@ -109,6 +113,7 @@ impl Provisions {
             secrets,
             provisions: Arc::clone(self),
             holdings: Holdings::new(limits),
+            denied: None,
         };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.holdings);

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::plugin::PluginName;
 use domain::plugin::grant::Use;
-use domain::plugin::{Limits, PluginName};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::block_in_place;
 
@@ -32,26 +33,44 @@ type Entries = BTreeMap<String, Vec<u8>>;
 pub(crate) struct Kept {
     folder: PathBuf,
     file: String,
-    bytes_max: usize,
     entries: Mutex<Option<Entries>>,
     /// Nothing is written to the disk.
     forgotten: bool,
 }
 
+/// What all plugins keep: one for each, also while an old version of it finishes its calls beside the new
+/// one.
+#[derive(Default)]
+pub(crate) struct Keeping(parking_lot::Mutex<BTreeMap<PluginName, Arc<Kept>>>);
+
+impl Keeping {
+    /// What the plugin keeps. Nothing is read or made before it is asked for.
+    pub(crate) fn of(
+        &self,
+        data_dir: &Path,
+        plugin: &PluginName,
+        rehearsal: Option<&Rehearsal>,
+    ) -> Arc<Kept> {
+        let mut all = self.0.lock();
+        let kept = all
+            .entry(plugin.clone())
+            .or_insert_with(|| Arc::new(Kept::new(data_dir, plugin).rehearsing(rehearsal)));
+        Arc::clone(kept)
+    }
+}
+
 impl Kept {
-    /// Nothing is read or made before it is asked for.
-    pub(crate) fn new(data_dir: &Path, plugin: &PluginName, limits: &Limits) -> Self {
+    fn new(data_dir: &Path, plugin: &PluginName) -> Self {
         Self {
             folder: data_dir.join("plugins").join("kv"),
             file: format!("{plugin}.json"),
-            bytes_max: usize::try_from(limits.kv_bytes).unwrap_or(usize::MAX),
             entries: Mutex::new(None),
             forgotten: false,
         }
     }
 
     /// With these entries and without a file, where the plugin is tried out.
-    pub(crate) fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
+    fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
         if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
             (self.entries, self.forgotten) = (Mutex::new(Some(kept)), true);
         }
@@ -101,7 +120,11 @@ impl Kept {
     }
 
     /// Makes a change, if it fits and the disk takes it; otherwise all is as it was.
-    async fn change<T>(&self, change: impl FnOnce(&mut Entries) -> (bool, T)) -> Result<T, Failure> {
+    async fn change<T>(
+        &self,
+        bytes_max: u64,
+        change: impl FnOnce(&mut Entries) -> (bool, T),
+    ) -> Result<T, Failure> {
         let mut slot = self.open().await?;
         let mut entries = slot.clone().unwrap_or_default();
         let (changed, answer) = change(&mut entries);
@@ -109,8 +132,8 @@ impl Kept {
             return Ok(answer);
         }
         let size: usize = entries.iter().map(|(key, value)| key.len() + value.len() + ENTRY).sum();
-        if size > self.bytes_max {
-            return Err(Failure::Full(self.bytes_max as u64));
+        if size as u64 > bytes_max {
+            return Err(Failure::Full(bytes_max));
         }
         if !self.forgotten {
             block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
@@ -121,18 +144,21 @@ impl Kept {
 }
 
 impl CallState {
-    fn kept(&self, key: &str) -> Result<&Kept, Failure> {
+    /// What the plugin keeps, and how much that may be.
+    fn kept(&mut self, key: &str) -> Result<(Arc<Kept>, u64), Failure> {
         let plugin = &self.provisions.identity.name;
         if !self.provisions.effective.may_keep() {
-            return Err(Failure::Denied(format!(
+            let text = format!(
                 "plugin {plugin} is not granted kv; if it may, add under teleport.plugins.load.{plugin}.grants: kv: yes, and to its manifest a need of kv"
-            )));
+            );
+            self.denied.get_or_insert_with(|| text.clone());
+            return Err(Failure::Denied(text));
         }
         if key.len() > KEY_MAX {
             return Err(Failure::Invalid(format!("a key is at most {KEY_MAX} bytes long")));
         }
         self.provisions.diary.used(&Use::Kv);
-        Ok(&self.provisions.kept)
+        Ok((Arc::clone(&self.provisions.kept), self.provisions.limits.kv_bytes))
     }
 }
 
@@ -142,14 +168,15 @@ fn named(key: &str) -> Result<(), Failure> {
 
 impl Host for CallState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Failure> {
-        let entries = self.kept(&key)?.open().await?;
+        let (kept, _) = self.kept(&key)?;
+        let entries = kept.open().await?;
         Ok(entries.as_ref().and_then(|entries| entries.get(&key).cloned()))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), Failure> {
-        let kept = self.kept(&key)?;
+        let (kept, max) = self.kept(&key)?;
         named(&key)?;
-        kept.change(|entries| (entries.insert(key, value.clone()).as_ref() != Some(&value), ())).await
+        kept.change(max, |entries| (entries.insert(key, value.clone()).as_ref() != Some(&value), ())).await
     }
 
     async fn swap(
@@ -158,9 +185,9 @@ impl Host for CallState {
         expected: Option<Vec<u8>>,
         value: Vec<u8>,
     ) -> Result<bool, Failure> {
-        let kept = self.kept(&key)?;
+        let (kept, max) = self.kept(&key)?;
         named(&key)?;
-        kept.change(|entries| {
+        kept.change(max, |entries| {
             let holds = entries.get(&key) == expected.as_ref();
             if holds {
                 entries.insert(key, value);
@@ -171,11 +198,13 @@ impl Host for CallState {
     }
 
     async fn delete(&mut self, key: String) -> Result<(), Failure> {
-        self.kept(&key)?.change(|entries| (entries.remove(&key).is_some(), ())).await
+        let (kept, max) = self.kept(&key)?;
+        kept.change(max, |entries| (entries.remove(&key).is_some(), ())).await
     }
 
     async fn keys(&mut self, prefix: String) -> Result<Vec<String>, Failure> {
-        let entries = self.kept(&prefix)?.open().await?;
+        let (kept, _) = self.kept(&prefix)?;
+        let entries = kept.open().await?;
         let all = entries.iter().flat_map(Entries::keys);
         Ok(all.filter(|key| key.starts_with(&prefix)).cloned().collect())
     }
@@ -183,20 +212,19 @@ impl Host for CallState {
 
 #[cfg(test)]
 mod tests {
-    use domain::plugin::ContractKind;
-
     use super::*;
 
+    const MAX: u64 = 200;
+
     fn kept(folder: &Path) -> Kept {
-        let limits = Limits { kv_bytes: 200, ..Limits::of(ContractKind::LabelProvider) };
-        let kept = Kept::new(folder, &PluginName::new("label-x").unwrap(), &limits);
+        let kept = Kept::new(folder, &PluginName::new("label-x").unwrap());
         std::fs::create_dir_all(folder.join("plugins")).unwrap();
         place::private_folder(&folder.join("plugins")).unwrap();
         kept
     }
 
     async fn set(kept: &Kept, key: &str, value: &[u8]) -> Result<(), Failure> {
-        kept.change(|entries| (entries.insert(key.to_owned(), value.to_vec()).is_none(), ())).await
+        kept.change(MAX, |entries| (entries.insert(key.to_owned(), value.to_vec()).is_none(), ())).await
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -206,6 +234,19 @@ mod tests {
         let again = kept(root.path());
         let entries = again.open().await.unwrap();
         assert_eq!(entries.as_ref().unwrap().get("a").map(Vec::as_slice), Some(&b"\0\xff"[..]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_versions_of_a_plugin_keep_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        drop(kept(root.path()));
+        let (keeping, name) = (Keeping::default(), PluginName::new("label-x").unwrap());
+        let (old, new) = (keeping.of(root.path(), &name, None), keeping.of(root.path(), &name, None));
+        set(&old, "a", b"1").await.unwrap();
+        set(&new, "b", b"2").await.unwrap();
+        set(&old, "c", b"3").await.unwrap();
+        let entries = new.open().await.unwrap();
+        assert_eq!(entries.as_ref().unwrap().len(), 3);
     }
 
     #[tokio::test(flavor = "multi_thread")]

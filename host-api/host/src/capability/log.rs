@@ -35,6 +35,8 @@ struct Bucket {
     per_second: f64,
     left: f64,
     filled: Option<Instant>,
+    /// Whether it has been said that lines are dropped.
+    dropping: bool,
 }
 
 impl Rate {
@@ -42,7 +44,15 @@ impl Rate {
     pub(crate) fn new(per_second: u64) -> Self {
         // Limits of lines are small numbers; precision is no concern.
         let per_second = u32::try_from(per_second).map_or(f64::from(u32::MAX), f64::from);
-        Self { state: Mutex::new(Bucket { per_second, left: per_second * BURST, filled: None }) }
+        Self {
+            state: Mutex::new(Bucket { per_second, left: per_second * BURST, filled: None, dropping: false }),
+        }
+    }
+
+    /// Whether this is the first line to be dropped since lines went through: what is said of it must
+    /// not itself be more than the plugin may write.
+    fn begins_to_drop(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().dropping, true)
     }
 
     fn take(&self, now: Instant) -> bool {
@@ -54,6 +64,10 @@ impl Rate {
         let fits = bucket.left >= 1.0;
         if fits {
             bucket.left -= 1.0;
+        }
+        // Once there is room for a burst again, it is news when there is none.
+        if bucket.left >= bucket.per_second {
+            bucket.dropping = false;
         }
         fits
     }
@@ -186,7 +200,7 @@ impl Sink {
 
     fn admit(&self, lines: &mut Lines, level: Level, text: &str) {
         if lines.left == 0 || !self.rate.take(Instant::now()) {
-            if lines.dropped == 0 {
+            if lines.dropped == 0 && self.rate.begins_to_drop() {
                 self.emit(Level::Warn, "the plugin logs more than it may, further lines are dropped");
             }
             lines.dropped += 1;
@@ -261,6 +275,16 @@ mod tests {
             sink.line(Level::Info, "x");
         }
         assert_eq!(sink.counts(), (2, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_lines_are_dropped_is_not_said_at_every_call() {
+        let rate = Rate::new(2);
+        let now = Instant::now();
+        while rate.take(now) {}
+        assert_eq!((0..100).filter(|_| rate.begins_to_drop()).count(), 1);
+        assert!(rate.take(now + Duration::from_secs(60)));
+        assert!(rate.begins_to_drop(), "news again");
     }
 
     #[tokio::test(start_paused = true)]

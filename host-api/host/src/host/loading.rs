@@ -33,6 +33,10 @@ impl Core {
         if let Some(plugin) = self.registry.find(name)? {
             return Ok(plugin);
         }
+        // Again: whoever switched it off may have had the lock meanwhile.
+        if self.switches.is_off(name) {
+            return Err(LoadError::SwitchedOff(name.clone()));
+        }
         let before = match self.registry.entry(name).map(|entry| entry.state) {
             Some(State::Refused { reason, .. }) => Some(reason),
             _ => None,
@@ -55,7 +59,8 @@ impl Core {
         let random: &dyn Random = &self.random;
         let environment = &self.environment;
         let diary = self.diaries.begun(name);
-        let loader = Loader { settings, environment, engine, cache, random, diary, facts: Mutex::default() };
+        let (keeping, facts) = (&self.keeping, Mutex::default());
+        let loader = Loader { settings, environment, engine, cache, random, keeping, diary, facts };
         let plugin = loader.load(name, loaded).await;
         (plugin.map(|plugin| plugin.map(Arc::new)), loader.facts.into_inner())
     }

@@ -1,6 +1,6 @@
 //! Stand-ins: words a plugin writes into the headers of a request where the secret belongs.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::plugin::SecretLabel;
@@ -20,7 +20,13 @@ const MARK: &str = "teleport-secret-";
 /// What each stand-in of one instance is replaced by, and whose secret that is. Shared with the requests
 /// the instance has under way.
 #[derive(Clone, Default)]
-pub(crate) struct StandIns(Arc<Mutex<BTreeMap<String, (SecretLabel, Secret)>>>);
+pub(crate) struct StandIns(Arc<Mutex<VecDeque<StandIn>>>);
+
+struct StandIn {
+    name: String,
+    label: SecretLabel,
+    text: Secret,
+}
 
 /// Why a request with a stand-in is not sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,10 +50,10 @@ impl StandIns {
         let name = format!("{MARK}{}", SystemRandom.uuid_bytes_hex());
         let mut stand_ins = self.0.lock();
         if stand_ins.len() >= STAND_INS_MAX {
-            // The oldest of a long life; which one is no matter, as long as there is an end.
-            stand_ins.pop_first();
+            // The oldest of a long life.
+            stand_ins.pop_front();
         }
-        stand_ins.insert(name.clone(), (label, text));
+        stand_ins.push_back(StandIn { name: name.clone(), label, text });
         name
     }
 
@@ -65,7 +71,9 @@ impl StandIns {
         let end = at + MARK.len() + 32;
         let name = value.get(at..end).and_then(|name| std::str::from_utf8(name).ok());
         let stand_ins = self.0.lock();
-        let (label, secret) = name.and_then(|name| stand_ins.get(name)).ok_or(StandInError::Unknown)?;
+        // The newest first: an instance that makes one for each request uses that one.
+        let made = stand_ins.iter().rev().find(|made| Some(made.name.as_str()) == name);
+        let StandIn { label, text: secret, .. } = made.ok_or(StandInError::Unknown)?;
         let hosts = given.get(label).map(|settings| settings.hosts.as_slice()).unwrap_or_default();
         if target.scheme != Scheme::Https || !hosts.iter().any(|host| host.covers(target)) {
             return Err(StandInError::Elsewhere { label: label.clone(), target: Box::new(target.clone()) });
