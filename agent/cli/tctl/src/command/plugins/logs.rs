@@ -34,10 +34,11 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
             return Err(Failure::usage("--follow shows lines as text; leave out --format"));
         }
         let lines = lines(arguments, 0, context).await?;
-        return Ok(match format {
+        match format {
             Format::Json => context.printer.json(&lines)?,
             _ => context.printer.yaml(&lines)?,
-        });
+        }
+        return Ok(());
     }
     let mut after = 0;
     loop {
