@@ -212,6 +212,37 @@ async fn bodies_are_bounded_both_ways() {
 }
 
 #[tokio::test]
+async fn bodies_that_no_server_reads_are_held_for_all_calls_together() {
+    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let mut bed = granted(&format!("http://api.test:{port}"));
+    for (key, value) in [("http_bytes", "24MiB"), ("http_time", "50s"), ("wall", "1m"), ("cpu", "50s")] {
+        bed.limit(key, value);
+    }
+    bed.limit("memory", "128MiB");
+    let host = bed.host();
+    // More than sockets hold.
+    let request = format!("POST http://api.test:{port}/ bytes:{}", 16 << 20);
+    let mut first = Box::pin(crate::sending::call(&host, &request));
+    let connection = tokio::select! {
+        connection = deaf.accept() => connection.unwrap(),
+        report = &mut first => panic!("it is not answered: {:?}", report.result),
+    };
+    let mut second = Box::pin(crate::sending::call(&host, &request));
+    tokio::select! {
+        _ = deaf.accept() => panic!("there is no room for another body"),
+        report = &mut first => panic!("it is not answered: {:?}", report.result),
+        report = &mut second => panic!("it waits: {:?}", report.result),
+        () = tokio::time::sleep(Duration::from_secs(2)) => {}
+    }
+    drop((first, connection));
+    tokio::select! {
+        connection = deaf.accept() => drop(connection.unwrap()),
+        report = &mut second => panic!("there is room again: {:?}", report.result),
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_read_is_not_taken_from_the_server() {
     let server = Server::plain().await;
     let host = granted(&format!("http://api.test:{}", server.port)).host();

@@ -1,4 +1,7 @@
 //! Bodies, counted: a request's is gathered before anything is sent, an answer's is handed on as it comes.
+//!
+//! Counted twice: what a call sends and receives ([`Spent`]), and what of all requests of a plugin is in
+//! memory ([`Room`]), whichever call began them and whether or not it has ended since.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +12,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, timeout_at};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::failure;
@@ -27,8 +30,9 @@ impl Spent {
         Self { requests: AtomicU64::new(0), bytes: AtomicU64::new(0), bytes_max }
     }
 
-    pub(super) fn renew(&self) {
-        self.requests.store(0, Relaxed);
+    /// Counts anew, from the requests of earlier calls that have not been answered yet.
+    pub(super) fn renew(&self, unanswered: u64) {
+        self.requests.store(unanswered, Relaxed);
         self.bytes.store(0, Relaxed);
     }
 
@@ -49,12 +53,55 @@ impl Spent {
     }
 }
 
+/// The memory that bodies of a plugin's requests may take together, over all its instances. A body gives
+/// back what it took when the last of those who send it lets go of it.
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let most = usize::try_from(bytes_max).unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes so many bytes of it, as soon as others have given them back.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLimitReached`] when they have not in time.
+    async fn take(&self, bytes: usize, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        let bytes = u32::try_from(bytes).map_err(|_| Error::ConnectionLimitReached)?;
+        let taking = Arc::clone(&self.0).acquire_many_owned(bytes);
+        match timeout_at(deadline, taking).await {
+            Ok(Ok(taken)) => Ok(taken),
+            _ => Err(Error::ConnectionLimitReached),
+        }
+    }
+}
+
+/// A body, with the room it takes.
+struct Held {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A request's body, whole.
 ///
 /// # Errors
-/// [`Error::HttpRequestBodySize`] when it is larger than the call may send; the guest's own, when it left
-/// the body unfinished.
-pub(super) async fn gather(mut body: WasiBody, spent: &Spent) -> Result<Bytes, Error> {
+/// [`Error::HttpRequestBodySize`] when it is larger than the call may send;
+/// [`Error::ConnectionLimitReached`] when others of the plugin took the room for it until then; the guest's
+/// own, when it left the body unfinished.
+pub(super) async fn gather(
+    mut body: WasiBody,
+    spent: &Spent,
+    room: &Room,
+    deadline: Instant,
+) -> Result<Bytes, Error> {
+    let mut taken: Option<OwnedSemaphorePermit> = None;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -63,16 +110,19 @@ pub(super) async fn gather(mut body: WasiBody, spent: &Spent) -> Result<Bytes, E
         if !spent.take(data.len()) {
             return Err(Error::HttpRequestBodySize(Some(spent.bytes_max)));
         }
+        let more = room.take(data.len(), deadline).await?;
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
+        }
         if first.is_empty() {
             first = data;
         } else {
             rest.extend_from_slice(&data);
         }
     }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    Ok([first, rest.freeze()].concat().into())
+    let bytes = if rest.is_empty() { first } else { [first, rest.freeze()].concat().into() };
+    Ok(Bytes::from_owner(Held { bytes, _room: taken }))
 }
 
 /// What is said when an answer's body breaks off.
@@ -165,14 +215,37 @@ mod tests {
         Full::new(Bytes::from(text)).map_err(Error::from).boxed_unsync()
     }
 
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
     #[tokio::test]
     async fn bodies_of_a_call_are_counted_together() {
-        let spent = Spent::new(10);
-        assert_eq!(gather(body("123456"), &spent).await.unwrap(), "123456");
+        let (spent, room) = (Spent::new(10), Room::new(1000));
+        let gather = |text| gather(body(text), &spent, &room, soon());
+        assert_eq!(gather("123456").await.unwrap(), "123456");
         assert!(spent.fits(4) && !spent.fits(5));
-        let error = gather(body("12345"), &spent).await.unwrap_err();
+        let error = gather("12345").await.unwrap_err();
         assert!(matches!(error, Error::HttpRequestBodySize(Some(10))), "{error}");
-        spent.renew();
-        assert_eq!(gather(body("12345"), &spent).await.unwrap(), "12345", "the next call begins anew");
+        spent.renew(0);
+        assert_eq!(gather("12345").await.unwrap(), "12345", "the next call begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_are_held_take_room_from_those_of_later_calls() {
+        let (spent, room) = (Spent::new(10), Room::new(10));
+        let gather = |text| {
+            spent.renew(0);
+            gather(body(text), &spent, &room, soon())
+        };
+        let held = gather("123456").await.unwrap();
+        let sending = held.clone();
+        drop(held);
+        let error = gather("12345").await.unwrap_err();
+        assert!(matches!(error, Error::ConnectionLimitReached), "{error}");
+        let small = gather("1234").await.unwrap();
+        drop(sending);
+        assert_eq!(gather("123456").await.unwrap(), "123456", "there is room again");
+        drop(small);
     }
 }

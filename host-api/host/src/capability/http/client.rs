@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use wasmtime_wasi_http::Error;
 
+use super::body::Room;
 use super::failure::Failure;
 use super::proxy::{Proxies, ProxySettings};
 use super::resolve::{self, Checked, Plain, Resolver};
@@ -60,6 +61,8 @@ pub(crate) struct Sender {
     signers: Vec<Signer>,
     /// Requests under way.
     pub(super) turns: Arc<Semaphore>,
+    /// For the bodies of those.
+    pub(super) room: Room,
     /// The one used last at the end.
     clients: Mutex<VecDeque<Kept>>,
     /// What was said last of each target that failed.
@@ -101,6 +104,7 @@ impl Sender {
             signers: Signer::of(&places),
             trust: Trust::new(places)?,
             turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
+            room: Room::new(limits.http_bytes),
             clients: Mutex::default(),
             failing: Mutex::default(),
         })

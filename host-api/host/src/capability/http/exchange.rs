@@ -91,17 +91,25 @@ impl Exchange {
             )
         };
         let (head, body) = request.into_parts();
-        let body = timeout_at(deadline, gather(body, &self.spent)).await;
-        let body = body.map_err(|_| late(Error::ConnectionWriteTimeout, "the plugin did not finish it"))?;
-        let body = body.map_err(|code| self.too_large(target, code))?;
         let Ok(Some(turn)) = timeout_at(deadline, turn.taken()).await else {
             return Err(late(
                 Error::ConnectionLimitReached,
                 "others of the plugin were under way, it had no turn",
             ));
         };
+        // Not before its turn: what waits is to take no memory.
+        let body = gather(body, &self.spent, &self.provisions.http.room, deadline);
+        let body = timeout_at(deadline, body).await;
+        let body = body.map_err(|_| late(Error::ConnectionWriteTimeout, "the plugin did not finish it"))?;
+        let body = body.map_err(|code| match code {
+            Error::ConnectionLimitReached => {
+                late(code, "others of the plugin held as many bytes as limits.http_bytes, it had no room")
+            }
+            code => self.too_large(target, code),
+        })?;
         let head_only = head.method == Method::HEAD;
-        let stage = self.provisions.rehearsal.as_ref().map(|rehearsal| Stage::new(rehearsal, &head, &body, target));
+        let stage =
+            self.provisions.rehearsal.as_ref().map(|rehearsal| Stage::new(rehearsal, &head, &body, target));
         let mut request = self.request(target, head, body)?;
         // Last, for the signature covers everything and is good for some minutes only.
         timeout_at(deadline, self.provisions.http.sign(target, &mut request)).await.map_err(|_| {

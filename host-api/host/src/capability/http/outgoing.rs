@@ -19,6 +19,9 @@ use crate::capability::secrets::StandIns;
 /// The longest part of a guest's own text that is repeated to the operator, in bytes.
 const SHOWN_MAX: usize = 256;
 
+/// The largest piece in which a guest hands over a body, in bytes.
+const CHUNK: usize = 64 * 1024;
+
 /// Headers that say how the connection is to be used. They are this side's business: a second word on it
 /// would let a plugin speak to another host behind the same server (`host`), to the proxy in the
 /// operator's name (`proxy-*`), begin a second request within the first (`transfer-encoding`) or turn the
@@ -47,17 +50,21 @@ pub(super) struct Outgoing {
     stand_ins: StandIns,
     log: Arc<Sink>,
     spent: Arc<Spent>,
+    /// One more of these for each request that has not been answered yet.
+    unanswered: Arc<()>,
     denied: Denied,
 }
 
 impl Outgoing {
     pub(super) fn new(provisions: Arc<Provisions>, stand_ins: StandIns, log: Arc<Sink>) -> Self {
         let spent = Arc::new(Spent::new(provisions.limits.http_bytes));
-        Self { provisions, stand_ins, log, spent, denied: Denied::default() }
+        Self { provisions, stand_ins, log, spent, unanswered: Arc::default(), denied: Denied::default() }
     }
 
     pub(super) fn renew(&mut self) {
-        self.spent.renew();
+        // Or one that is kept would have begun ever more of them.
+        let unanswered = Arc::strong_count(&self.unanswered).saturating_sub(1);
+        self.spent.renew(u64::try_from(unanswered).unwrap_or(u64::MAX));
         // Requests of the last call that are still on their way keep the old one.
         self.denied = Denied::default();
     }
@@ -115,6 +122,15 @@ impl WasiHttpHooks for Outgoing {
         false
     }
 
+    // What a guest can write ahead of its request's turn, which is held for as long as it waits.
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        1
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -131,7 +147,9 @@ impl WasiHttpHooks for Outgoing {
             denied: self.denied.clone(),
             options: options.unwrap_or_default(),
         };
+        let unanswered = Arc::clone(&self.unanswered);
         Box::new(async move {
+            let _unanswered = unanswered;
             let answer = match admitted {
                 Ok((target, turn)) => exchange.run(&target, request, turn).await,
                 Err(failure) => Err(exchange.report(failure)),
