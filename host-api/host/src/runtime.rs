@@ -18,8 +18,9 @@ impl PluginRuntime {
     pub(crate) fn start() -> std::io::Result<Self> {
         Builder::new_multi_thread()
             .worker_threads(1)
-            // Names are looked up on them, and a name server that does not answer holds one for a while.
-            .max_blocking_threads(8)
+            // Names are looked up on them, and a name server that does not answer holds one for a while: two
+            // of each plugin's at most. They are started when they are needed.
+            .max_blocking_threads(32)
             .thread_keep_alive(Duration::from_secs(2))
             .thread_name("plugins")
             .enable_all()

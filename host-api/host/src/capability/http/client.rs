@@ -19,7 +19,7 @@ use wasmtime_wasi_http::Error;
 use super::body::Room;
 use super::failure::Failure;
 use super::proxy::{Proxies, ProxySettings};
-use super::resolve::{self, Checked, Plain, Resolver};
+use super::resolve::{self, Checked, Lookups, Plain};
 use super::sign::Signer;
 use super::tls::{self, PlaceSettings, Stamp, Trust};
 use super::{HEADERS_MAX, HttpError};
@@ -55,7 +55,7 @@ const AHEAD_CONNECTION: u32 = 1024 * 1024;
 pub(crate) struct Sender {
     plugin: PluginName,
     effective: Arc<Effective>,
-    resolver: Resolver,
+    lookups: Lookups,
     proxies: Proxies,
     trust: Trust,
     signers: Vec<Signer>,
@@ -99,7 +99,7 @@ impl Sender {
         Ok(Self {
             plugin: plugin.clone(),
             effective: Arc::clone(effective),
-            resolver: settings.resolver.clone().unwrap_or_else(resolve::system),
+            lookups: Lookups::new(settings.resolver.clone().unwrap_or_else(resolve::system)),
             proxies,
             signers: Signer::of(&places),
             trust: Trust::new(places)?,
@@ -201,12 +201,12 @@ impl Sender {
             .http2_keep_alive_interval(ALIVE)
             .http2_keep_alive_timeout(ALIVE_ANSWER);
         Ok(match self.proxies.of(target)? {
-            Some(proxy) => builder.proxy(proxy).dns_resolver(Arc::new(Plain(Arc::clone(&self.resolver)))),
+            Some(proxy) => builder.proxy(proxy).dns_resolver(Arc::new(Plain(self.lookups.clone()))),
             None => builder.no_proxy().dns_resolver(Arc::new(Checked {
                 plugin: self.plugin.clone(),
                 target: target.clone(),
                 effective: Arc::clone(&self.effective),
-                resolver: Arc::clone(&self.resolver),
+                lookups: self.lookups.clone(),
             })),
         })
     }

@@ -10,10 +10,15 @@ use domain::address::{Place, place};
 use domain::plugin::destination::{Host, Target};
 use domain::plugin::{Effective, PluginName};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
 /// Addresses of one name that are looked at; nobody needs more.
 const ADDRESSES_MAX: usize = 64;
+
+/// Names one plugin has looked up at one time. Each may hold a thread for as long as a name server does not
+/// answer, also after whoever asked has given up, and there are few for all plugins.
+const LOOKUPS_MAX: usize = 2;
 
 /// Looks up the addresses of a name.
 pub type Resolver = Arc<dyn Fn(String) -> Lookup + Send + Sync>;
@@ -29,6 +34,43 @@ pub(super) fn system() -> Resolver {
             Ok(found.map(|address| address.ip()).collect())
         })
     })
+}
+
+/// The names of one plugin's requests, a few at a time.
+#[derive(Clone)]
+pub(super) struct Lookups {
+    resolver: Resolver,
+    turns: Arc<Semaphore>,
+}
+
+impl Lookups {
+    pub(super) fn new(resolver: Resolver) -> Self {
+        Self { resolver, turns: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+    }
+
+    /// The addresses of a name, in the form in which they are used.
+    ///
+    /// # Errors
+    /// [`LookupError::Nothing`], [`LookupError::Failed`].
+    async fn find(self, name: String) -> Result<Vec<IpAddr>, LookupError> {
+        let found = self.ask(name.clone()).await;
+        let found = found.map_err(|source| LookupError::Failed { name: name.clone(), source })?;
+        // The form in which they are judged is the form in which they are used.
+        let found: Vec<_> = found.into_iter().take(ADDRESSES_MAX).map(|ip| ip.to_canonical()).collect();
+        if found.is_empty() { Err(LookupError::Nothing { name }) } else { Ok(found) }
+    }
+
+    async fn ask(self, name: String) -> io::Result<Vec<IpAddr>> {
+        let turn = self.turns.acquire_owned().await.map_err(io::Error::other)?;
+        let lookup = (self.resolver)(name);
+        // A task of its own: a look-up cannot be called off, and it has its turn until it ends.
+        let asking = tokio::spawn(async move {
+            let found = lookup.await;
+            drop(turn);
+            found
+        });
+        asking.await.map_err(io::Error::other)?
+    }
 }
 
 /// Why there is no address to connect to.
@@ -71,7 +113,7 @@ pub(super) struct Checked {
     pub(super) plugin: PluginName,
     pub(super) target: Target,
     pub(super) effective: Arc<Effective>,
-    pub(super) resolver: Resolver,
+    pub(super) lookups: Lookups,
 }
 
 impl Resolve for Checked {
@@ -82,9 +124,9 @@ impl Resolve for Checked {
         };
         let (plugin, target, effective) =
             (self.plugin.clone(), self.target.clone(), Arc::clone(&self.effective));
-        let lookup = (self.resolver)(name.clone());
+        let lookup = self.lookups.clone().find(name);
         Box::pin(async move {
-            let found = look_up(&name, lookup).await?;
+            let found = lookup.await?;
             let (kept, refused): (Vec<_>, Vec<_>) =
                 found.into_iter().partition(|ip| effective.may_reach(&target, *ip));
             if kept.is_empty() {
@@ -96,22 +138,13 @@ impl Resolve for Checked {
 }
 
 /// Looks up a proxy, which is the operator's own choice.
-pub(super) struct Plain(pub(super) Resolver);
+pub(super) struct Plain(pub(super) Lookups);
 
 impl Resolve for Plain {
     fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        let lookup = (self.0)(name.clone());
-        Box::pin(async move { Ok(addresses(look_up(&name, lookup).await?)) })
+        let lookup = self.0.clone().find(name.as_str().to_owned());
+        Box::pin(async move { Ok(addresses(lookup.await?)) })
     }
-}
-
-async fn look_up(name: &str, lookup: Lookup) -> Result<Vec<IpAddr>, LookupError> {
-    let name = || name.to_owned();
-    let found = lookup.await.map_err(|source| LookupError::Failed { name: name(), source })?;
-    // The form in which they are judged is the form in which they are used.
-    let found: Vec<_> = found.into_iter().take(ADDRESSES_MAX).map(|ip| ip.to_canonical()).collect();
-    if found.is_empty() { Err(LookupError::Nothing { name: name() }) } else { Ok(found) }
 }
 
 /// Without a port, so that the URL's is taken.
@@ -140,7 +173,35 @@ pub(super) fn refusal(plugin: &PluginName, target: &Target, refused: &[IpAddr]) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_hang_hold_two_look_ups_though_nobody_waits_for_them() {
+        let (begun, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (counted, answering) = (Arc::clone(&begun), Arc::clone(&answers));
+        let lookups = Lookups::new(Arc::new(move |_| {
+            counted.fetch_add(1, SeqCst);
+            let answering = Arc::clone(&answering);
+            Box::pin(async move {
+                answering.notified().await;
+                Ok(vec![IpAddr::from([192, 0, 2, 1])])
+            })
+        }));
+        let find = || timeout(Duration::from_secs(1), lookups.clone().find("x.test".to_owned()));
+        for _ in 0..5 {
+            assert!(find().await.is_err(), "nobody answers");
+        }
+        assert_eq!(begun.load(SeqCst), LOOKUPS_MAX);
+        answers.notify_one();
+        assert!(find().await.is_err());
+        assert_eq!(begun.load(SeqCst), LOOKUPS_MAX + 1, "the one that ended made room");
+    }
 
     #[test]
     fn a_refusal_names_addresses_and_the_line_to_add() {
