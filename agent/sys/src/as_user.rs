@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use port::host_user::HostUser;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::launch::{Launcher, check_privilege, identify};
 use crate::session::SpawnError;
@@ -20,6 +20,12 @@ use crate::wire::{Request, Task};
 
 /// How long one operation may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting to a host may take: less than one operation, so that what is told is why.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long is waited before a socket file is asked again whose listener has no room for more: this
+/// first, then twice as long each time, up to the second.
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
+const ROOM_PAUSE_MAX: Duration = Duration::from_millis(320);
 /// The most addresses of a host that are tried: each gets its share of the time.
 pub const ADDRESSES_MAX: usize = 4;
 
@@ -71,12 +77,18 @@ impl Launcher {
     /// [`OperationError`]; a path longer than 107 bytes is refused by the system.
     pub async fn connect_unix(&self, user: &HostUser, path: &Path) -> Result<UnixStream, OperationError> {
         let job = Job::new(user, "connect to", path.display());
-        let done = self.perform(&job, Task::ConnectUnix(path.to_owned())).await?;
-        job.socket(done, |socket| {
-            let stream = std::os::unix::net::UnixStream::from(socket);
-            stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream)
-        })
+        let mut pause = ROOM_PAUSE;
+        loop {
+            match self.perform(&job, Task::ConnectUnix(path.to_owned())).await {
+                Err(OperationError::Refused { source, .. })
+                    if source.kind() == io::ErrorKind::WouldBlock && pause <= ROOM_PAUSE_MAX =>
+                {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+                done => return job.socket(done?, unix_stream),
+            }
+        }
     }
 
     /// Connects to a host as the user, so that rules of the firewall, the system's own log and whoever
@@ -93,14 +105,30 @@ impl Launcher {
     ) -> Result<TcpStream, OperationError> {
         let job = Job::new(user, "connect to", name);
         addresses.truncate(ADDRESSES_MAX);
-        let done = self.perform(&job, Task::ConnectTcp(addresses)).await?;
-        job.socket(done, |socket| {
-            let stream = std::net::TcpStream::from(socket);
-            stream.set_nonblocking(true)?;
-            // Failing to turn it off costs speed, not correctness.
-            let _ = stream.set_nodelay(true);
-            TcpStream::from_std(stream)
-        })
+        let share = CONNECT_TIMEOUT / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = job.refused(io::Error::other("the name has no address"));
+        for address in addresses {
+            match timeout(share, self.connect_to(&job, address)).await {
+                Ok(Err(refused @ OperationError::Refused { .. })) => last = refused,
+                Ok(outcome) => return outcome,
+                Err(_) => last = job.refused(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        Err(last)
+    }
+
+    /// Has a connection begun by the user and waits for it here, where waiting is no process.
+    async fn connect_to(&self, job: &Job<'_>, address: SocketAddr) -> Result<TcpStream, OperationError> {
+        let done = self.perform(job, Task::ConnectTcp(address)).await?;
+        let stream = job.socket(done, |socket| TcpStream::from_std(socket.into()))?;
+        // Writable is what it becomes when it is made and when it has failed (connect(2)).
+        stream.writable().await.map_err(|error| job.refused(error))?;
+        if let Some(error) = stream.take_error().map_err(|error| job.refused(error))? {
+            return Err(job.refused(error));
+        }
+        // Failing to turn it off costs speed, not correctness.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
     }
 
     /// Listens on a socket file as the user; the file's mode is 0600. With `unlink_existing` a socket
@@ -163,6 +191,7 @@ impl Launcher {
         // A task of its own: a caller that gives up must not leave a child nobody reaps.
         let work = tokio::spawn(timeout(TIMEOUT, async move {
             check_privilege(&user)?;
+            let _turn = launcher.turns.take(user.uid).await;
             let (identity, _) = identify(&user).await?;
             let exchange = launcher.begin(&Request { identity, task }, &[], &user.name).await?;
             exchange.outcome(&user).await
@@ -213,6 +242,10 @@ impl<'a> Job<'a> {
         let socket = outcome.descriptor.ok_or_else(|| io::ErrorKind::InvalidData.into());
         socket.and_then(make).map_err(|error| self.refused(error))
     }
+}
+
+fn unix_stream(socket: OwnedFd) -> io::Result<UnixStream> {
+    UnixStream::from_std(socket.into())
 }
 
 fn unix_listener(socket: OwnedFd) -> io::Result<UnixListener> {

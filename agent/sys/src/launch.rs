@@ -23,6 +23,7 @@ use tokio::time::timeout;
 pub(crate) use self::exchange::{Exchange, Outcome};
 use self::helper::Helpers;
 use crate::session::{Program, Pty, Session, SpawnError, SpawnRequest, Streams};
+use crate::turns::Turns;
 use crate::users;
 use crate::wire::{Identity, MESSAGE_MAX, ProgramTask, Request, SessionTask, Task, TerminalTask};
 
@@ -68,13 +69,14 @@ impl Default for Settings {
 pub struct Launcher {
     settings: Arc<Settings>,
     helpers: Arc<Helpers>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Launcher {
     /// A launcher; nothing is started yet. All its calls must come from one runtime.
     pub fn new(settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { helpers: Arc::new(Helpers::new(Arc::clone(&settings))), settings }
+        Self { helpers: Arc::new(Helpers::new(Arc::clone(&settings))), turns: Arc::default(), settings }
     }
 
     /// Starts the helper if there is none, so that the next session need not wait for it. Worth

@@ -19,4 +19,5 @@ pub mod users;
 
 mod descriptor;
 mod socket;
+mod turns;
 mod wire;

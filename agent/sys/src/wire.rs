@@ -41,8 +41,8 @@ pub(crate) enum Task {
     ListenAgent,
     RemoveAgent(PathBuf),
     ListenTcp(SocketAddr),
-    /// The addresses of one host, the best first.
-    ConnectTcp(Vec<SocketAddr>),
+    /// Begins a connection; the daemon waits for it.
+    ConnectTcp(SocketAddr),
 }
 
 /// A session. Its descriptors come beside it: standard input, output, error, then the report.

@@ -1,22 +1,25 @@
 //! Small things done as a user: sockets of theirs, connected or listening.
 //!
 //! Refuses nothing itself: the system decides what the user may. That is why it is done as the user,
-//! and not by the daemon, which may everything.
+//! and not by the daemon, which may everything. Nothing here waits for a peer: a connection is begun
+//! here and awaited by the daemon, so that many slow ones are sockets and not processes.
 
 #![allow(unsafe_code, reason = "mkdtemp has no safe interface in the standard library")]
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 use rustix::process::umask;
 use rustix::stdio::dup2_stdin;
 
@@ -25,8 +28,6 @@ use crate::wire::{Failure, Identity, Step, Task};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
-/// How long connecting to a host may take: less than the daemon waits, which then hears why.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// Where agent sockets live: each in a folder of its own that only its user may enter.
 const AGENT_FOLDER: &std::ffi::CStr = c"/tmp/teleport-agent-XXXXXXXXXX";
 /// The socket's name in it.
@@ -54,10 +55,10 @@ pub(super) fn perform(identity: &Identity, task: Task) -> Result<Done, Failure> 
 fn run(task: Task) -> io::Result<Done> {
     let only = |descriptor: OwnedFd| Ok(Done { descriptor: Some(descriptor), path: None });
     match task {
-        Task::ConnectUnix(path) => only(UnixStream::connect(path)?.into()),
+        Task::ConnectUnix(path) => only(connect_unix(&path)?),
         Task::ListenUnix { path, unlink_existing } => only(listen_unix(&path, unlink_existing)?.into()),
         Task::ListenTcp(address) => only(listen_tcp(address)?),
-        Task::ConnectTcp(addresses) => only(connect_tcp(&addresses)?),
+        Task::ConnectTcp(address) => only(connect_tcp(address)?),
         Task::ListenAgent => listen_agent(),
         Task::RemoveAgent(path) => remove_agent(&path),
         Task::Session(_) => Err(io::ErrorKind::InvalidInput.into()),
@@ -92,17 +93,23 @@ fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Tries one after the other, each for its share of the time. What happened last is what is told.
-fn connect_tcp(addresses: &[SocketAddr]) -> io::Result<OwnedFd> {
-    let mut last = io::Error::other("the name has no address");
-    for address in addresses {
-        let share = CONNECT_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        match TcpStream::connect_timeout(address, share) {
-            Ok(stream) => return Ok(stream.into()),
-            Err(error) => last = error,
-        }
+/// A connection that has begun, seldom one that is made: the first packet has left with the user's rights.
+fn connect_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    match connect(&socket, &address) {
+        // Interrupted, it goes on all the same: connect(2).
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error.into()),
     }
-    Err(last)
+}
+
+/// Connects at once or not at all: a listener whose queue is full is "temporarily unavailable".
+fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
 }
 
 fn listen_agent() -> io::Result<Done> {

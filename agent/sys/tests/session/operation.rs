@@ -166,18 +166,81 @@ async fn a_path_too_long_and_one_that_is_not_there_are_named() {
     }
 }
 
-/// On a paused clock: when nothing but the other side can go on, the time is up at once.
-#[tokio::test(start_paused = true)]
-async fn a_socket_that_never_accepts_is_given_up() {
+/// A listener that accepts nobody, and whose one place is taken.
+fn deaf(folder: &Path) -> (std::path::PathBuf, impl Sized) {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("socket");
+    let path = folder.join("socket");
     let deaf = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     bind(&deaf, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&deaf, 0).unwrap();
-    // The one place there is.
-    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    (path, (deaf, first))
+}
+
+#[tokio::test]
+async fn a_socket_that_never_accepts_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _deaf) = deaf(folder.path());
     let error = launcher().connect_unix(&me(), &path).await.unwrap_err();
-    assert!(matches!(error, OperationError::Timeout { seconds: 10, .. }), "{error:?}");
+    assert!(
+        matches!(&error, OperationError::Refused { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock),
+        "{error:?}"
+    );
+}
+
+/// How many children this process has, those of tests beside this one among them.
+fn children() -> usize {
+    let of = format!(" {} ", std::process::id());
+    let is_ours = |stat: &str| {
+        let after = stat.rsplit_once(')').unwrap().1;
+        // State, then the parent.
+        after.get(2..).is_some_and(|rest| rest.starts_with(&of))
+    };
+    let all = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+    all.filter(|stat| is_ours(stat)).count()
+}
+
+/// Connections on their way to a port.
+fn on_their_way(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (port, sent) = (format!(":{port:04X}"), "02");
+    let is = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(2).is_some_and(|remote| remote.ends_with(&port)) && fields.get(3) == Some(&sent)
+    };
+    table.lines().filter(is).count()
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_its_time_is_no_process() {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+
+    const SLOW: usize = 60;
+    // Full with its first connections, it answers no other.
+    let deaf = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    bind(&deaf, &any).unwrap();
+    listen(&deaf, 0).unwrap();
+    let address = std::net::SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
+    let _first = std::net::TcpStream::connect(address).unwrap();
+    let launcher = launcher();
+    let mut connecting = tokio::task::JoinSet::new();
+    for _ in 0..SLOW {
+        let launcher = launcher.clone();
+        connecting.spawn(async move { launcher.connect_tcp(&me(), "deaf", vec![address]).await });
+    }
+    // A few may still find room; each of the others would be a process for nine seconds.
+    let few = SLOW / 2;
+    let reached = async {
+        while on_their_way(address.port()) < SLOW - 5 || children() > few {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(6), reached).await.expect("sockets, not processes");
+    // Nor do they keep the user from anything else.
+    launcher.listen_tcp(&me(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    assert!(connecting.len() >= SLOW - 5);
 }
