@@ -28,7 +28,9 @@ use teleport_plugin_sdk::storage_backend::{
 
 pub mod backend;
 pub mod call;
+mod clear;
 pub mod entry;
+mod limit;
 pub mod log;
 pub mod outside;
 pub mod part;

@@ -10,13 +10,12 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use teleport_plugin_sdk::storage_backend::{
-    Condition, Failure, Item, KEY_MAX, OPERATIONS_MAX, Operation, Page, Revision, VALUE_MAX,
-};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Item, KEY_MAX, Operation, Page, Revision};
 
 use crate::backend::{Backend, ByKey};
 use crate::call::plain;
 use crate::entry::{self, Content, Stored};
+use crate::limit::{busy, check, keys, prefixes};
 use crate::log::PART;
 use crate::outside::Outside;
 use crate::plan::{self, Known, State};
@@ -395,58 +394,4 @@ fn size(stored: &Stored) -> usize {
         Content::Here(value) => value.len(),
         Content::Parts(_, count) => usize::try_from(*count).unwrap_or(usize::MAX).saturating_mul(PART),
     }
-}
-
-fn keys<'a>(conditions: &'a [Condition], operations: &'a [Operation]) -> Vec<&'a str> {
-    let deleted = operations.iter().filter_map(|operation| match operation {
-        Operation::Delete(key) => Some(key.as_str()),
-        _ => None,
-    });
-    // No key that is longer is that of a record, and DynamoDB refuses to be asked for one.
-    let all: BTreeSet<&str> = conditions
-        .iter()
-        .map(Condition::key)
-        .chain(deleted)
-        .filter(|key| !key.is_empty() && key.len() <= KEY_MAX)
-        .collect();
-    all.into_iter().collect()
-}
-
-fn prefixes(operations: &[Operation]) -> Vec<&str> {
-    fn prefix(operation: &Operation) -> Option<&str> {
-        match operation {
-            Operation::DeleteRange(prefix) => Some(prefix),
-            Operation::Put { .. } | Operation::Delete(_) => None,
-        }
-    }
-    operations.iter().filter_map(prefix).collect()
-}
-
-fn busy(what: &str) -> Failure {
-    Failure::Unavailable(format!(
-        "others write to the table faster than a {what} can be done; nothing was changed, try again"
-    ))
-}
-
-/// The contract's limits.
-fn check(conditions: &[Condition], operations: &[Operation]) -> Result<(), Failure> {
-    let too_large = |what: &str| Err(Failure::TooLarge(what.to_owned()));
-    if conditions.len() > OPERATIONS_MAX || operations.len() > OPERATIONS_MAX {
-        return too_large("a write has at most 128 conditions and 128 operations");
-    }
-    for operation in operations {
-        match operation {
-            Operation::Put { key, .. } if key.len() > KEY_MAX => {
-                return too_large("a key has at most 1024 bytes");
-            }
-            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
-                return too_large("a value has at most 1 MiB");
-            }
-            Operation::DeleteRange(prefix) if !prefix.ends_with('/') => {
-                return Err(Failure::Invalid("a prefix does not end with a slash".to_owned()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

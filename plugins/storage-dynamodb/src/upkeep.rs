@@ -19,12 +19,12 @@ use teleport_plugin_sdk::storage_backend::{Failure, Revision};
 use crate::backend::Backend;
 use crate::call::{Problem, plain};
 use crate::entry::{Content, Step};
-use crate::log::{LOG, Latest, place};
+use crate::log::Latest;
 use crate::outside::Outside;
-use crate::part::{self, LOOK, MARK};
-use crate::records::{RECORDS, record};
+use crate::part::MARK;
+use crate::records::RECORDS;
 use crate::table::INDEX;
-use crate::wire::{self, Attributes, number, number_of, text_of};
+use crate::wire::{self, number, number_of, text_of};
 
 /// The item that says how far the records are, and who brings them on.
 const META: (&str, &str) = ("meta", "applied");
@@ -43,16 +43,16 @@ const SWEEP: Duration = Duration::from_secs(1);
 const CLEAR: Duration = Duration::from_secs(30);
 
 /// How long the log is kept, in microseconds.
-const KEPT: u64 = 3600 * SECOND;
+pub(crate) const KEPT: u64 = 3600 * SECOND;
 
 /// How long a removed record leaves a stone.
-const STONE: u64 = 24 * 3600 * SECOND;
+pub(crate) const STONE: u64 = 24 * 3600 * SECOND;
 
 /// When DynamoDB itself removes what nobody came to remove, in seconds after it was due.
 const LEFT_BEHIND: u64 = 7 * 24 * 3600;
 
 /// Requests that are not used up here.
-const SPARE: u32 = 20;
+pub(crate) const SPARE: u32 = 20;
 
 /// How many records are put at once, and how many of their bytes.
 const TOGETHER: usize = 50;
@@ -68,11 +68,11 @@ const HELP_BYTES: usize = 16 * 1024 * 1024;
 /// When what is due.
 #[derive(Debug)]
 pub struct Rounds {
-    lease: Duration,
-    leads: bool,
-    sweep: Duration,
-    clear: Duration,
-    noted: Revision,
+    pub(crate) lease: Duration,
+    pub(crate) leads: bool,
+    pub(crate) sweep: Duration,
+    pub(crate) clear: Duration,
+    pub(crate) noted: Revision,
     /// Whether DynamoDB's own transactions are there; other makers' tables may be without.
     singly: bool,
 }
@@ -332,97 +332,6 @@ impl<O: Outside> Backend<O> {
                 Ok(_) | Err(Problem::Condition) => {}
                 Err(problem) => return Err(plain(problem)),
             }
-        }
-        Ok(())
-    }
-
-    /// Looks whether anything refers to the parts of this name.
-    fn look(&mut self, name: &str, now: u64) -> Result<(), Failure> {
-        let Some(mark) = self.item_at(MARK, name)? else { return Ok(()) };
-        let count = number_of(&mark, "c").unwrap_or(0);
-        if let Some(revision) = number_of(&mark, "n") {
-            let entry = self.item_at(LOG, &place(revision))?;
-            if entry.is_some_and(|entry| text_of(&entry, "i") == Some(name)) {
-                return self.look_later(name, now.saturating_add(LOOK), false);
-            }
-            return self.drop_parts(name, count);
-        }
-        let key = text_of(&mark, "k").unwrap_or_default().to_owned();
-        let kept = match self.item_at(RECORDS, &key)? {
-            Some(item) => record(&item)?.1,
-            None => None,
-        };
-        if !self.catch_up()? {
-            return Ok(());
-        }
-        let latest = self.log.over.get(&key).map_or(kept, |latest| latest.stored.clone());
-        let is_its =
-            latest.is_some_and(|stored| matches!(stored.content, Content::Parts(its, _) if its == name));
-        match (is_its, mark.contains_key("u")) {
-            (true, _) => self.look_later(name, now.saturating_add(STONE), false),
-            // The log may still tell of it: gone the next time.
-            (false, false) => self.look_later(name, now.saturating_add(LOOK), true),
-            (false, true) => self.drop_parts(name, count),
-        }
-    }
-
-    fn look_later(&mut self, name: &str, when: u64, unused: bool) -> Result<(), Failure> {
-        let change = if unused { "SET e = :e, u = :u" } else { "SET e = :e REMOVE u" };
-        let mut values = json!({ ":e": number(when) });
-        if let (true, Value::Object(values)) = (unused, &mut values) {
-            values.insert(":u".to_owned(), number(1));
-        }
-        let body = json!({
-            "Key": wire::key(MARK, name),
-            "UpdateExpression": change,
-            "ConditionExpression": "attribute_exists(p)",
-            "ExpressionAttributeValues": values,
-        });
-        match self.ask("UpdateItem", body) {
-            Ok(_) | Err(Problem::Condition) => Ok(()),
-            Err(problem) => Err(plain(problem)),
-        }
-    }
-
-    fn item_at(&mut self, partition: &str, place: &str) -> Result<Option<Attributes>, Failure> {
-        let body = json!({ "Key": wire::key(partition, place), "ConsistentRead": true });
-        let mut answer = self.ask("GetItem", body).map_err(plain)?;
-        Ok(match answer.get_mut("Item").map(Value::take) {
-            Some(Value::Object(item)) => Some(item),
-            _ => None,
-        })
-    }
-
-    /// Removes entries that are in the records and old. The last one stays: the next is counted from it.
-    fn clear(&mut self) -> Result<(), Failure> {
-        let bound = self.rounds.noted.min(self.log.head.saturating_sub(1));
-        let body = json!({
-            "KeyConditionExpression": "p = :p AND s <= :s",
-            "ExpressionAttributeValues": { ":p": wire::text(LOG), ":s": wire::text(&place(bound)) },
-            "ProjectionExpression": "s, w, i, c",
-            "ConsistentRead": true,
-            "Limit": 240,
-        });
-        let mut answer = self.ask("Query", body).map_err(plain)?;
-        let old = self.outside.now().saturating_sub(KEPT);
-        let is_old = |item: &Attributes| number_of(item, "w").is_some_and(|when| when < old);
-        let gone: Vec<_> = wire::items(&mut answer, "Items")?.into_iter().take_while(is_old).collect();
-        // From the oldest on, so that what is left has no gap.
-        for some in gone.chunks(24) {
-            if self.budget.requests <= SPARE / 2 {
-                break;
-            }
-            let keys = some.iter().filter_map(|item| text_of(item, "s"));
-            self.batch_write(keys.map(|place| part::delete(LOG, place)).collect())?;
-            for item in some {
-                if let (Some(name), Some(count)) = (text_of(item, "i"), number_of(item, "c")) {
-                    self.drop_parts(name, count)?;
-                }
-            }
-        }
-        if gone.len() == 240 {
-            // There are more.
-            self.rounds.clear = self.outside.monotonic();
         }
         Ok(())
     }

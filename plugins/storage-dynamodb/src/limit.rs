@@ -1,0 +1,65 @@
+//! The contract's limits.
+
+use teleport_plugin_sdk::storage_backend::{
+    Condition, Failure, KEY_MAX, OPERATIONS_MAX, Operation, VALUE_MAX,
+};
+
+/// Checks a write.
+///
+/// # Errors
+/// [`Failure::TooLarge`], and [`Failure::Invalid`] for a prefix that is none.
+pub(crate) fn check(conditions: &[Condition], operations: &[Operation]) -> Result<(), Failure> {
+    let too_large = |what: &str| Err(Failure::TooLarge(what.to_owned()));
+    if conditions.len() > OPERATIONS_MAX || operations.len() > OPERATIONS_MAX {
+        return too_large("a write has at most 128 conditions and 128 operations");
+    }
+    for operation in operations {
+        match operation {
+            Operation::Put { key, .. } if key.len() > KEY_MAX => {
+                return too_large("a key has at most 1024 bytes");
+            }
+            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
+                return too_large("a value has at most 1 MiB");
+            }
+            Operation::DeleteRange(prefix) if !prefix.ends_with('/') => {
+                return Err(Failure::Invalid("a prefix does not end with a slash".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The keys a write must know of.
+pub(crate) fn keys<'a>(conditions: &'a [Condition], operations: &'a [Operation]) -> Vec<&'a str> {
+    let deleted = operations.iter().filter_map(|operation| match operation {
+        Operation::Delete(key) => Some(key.as_str()),
+        _ => None,
+    });
+    // No key that is longer is that of a record, and DynamoDB refuses to be asked for one.
+    let all: std::collections::BTreeSet<&str> = conditions
+        .iter()
+        .map(Condition::key)
+        .chain(deleted)
+        .filter(|key| !key.is_empty() && key.len() <= KEY_MAX)
+        .collect();
+    all.into_iter().collect()
+}
+
+/// The prefixes it must know what lies below of.
+pub(crate) fn prefixes(operations: &[Operation]) -> Vec<&str> {
+    fn prefix(operation: &Operation) -> Option<&str> {
+        match operation {
+            Operation::DeleteRange(prefix) => Some(prefix),
+            Operation::Put { .. } | Operation::Delete(_) => None,
+        }
+    }
+    operations.iter().filter_map(prefix).collect()
+}
+
+/// Others are faster.
+pub(crate) fn busy(what: &str) -> Failure {
+    Failure::Unavailable(format!(
+        "others write to the table faster than a {what} can be done; nothing was changed, try again"
+    ))
+}
