@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use domain::Timestamp;
-use domain::plugin::{Contract, Digest, PluginName};
+use domain::plugin::{Contract, Digest, PluginName, SecretLabel};
 
 /// Told of every change, on the plugins' own thread: notes it, and returns at once.
 pub type ChangeObserver = Arc<dyn Fn(&Change) + Send + Sync>;
@@ -44,6 +44,8 @@ pub enum ChangeKind {
     Disabled(String),
     /// It may run again, and who wants it to.
     Enabled(String),
+    /// It has seen a secret that it was granted to see; told once for each while it is loaded.
+    Revealed(SecretLabel),
 }
 
 impl ChangeKind {
@@ -57,6 +59,7 @@ impl ChangeKind {
             Self::Released => "release",
             Self::Disabled(_) => "disable",
             Self::Enabled(_) => "enable",
+            Self::Revealed(_) => "reveal",
         }
     }
 }

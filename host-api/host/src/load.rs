@@ -24,6 +24,7 @@ use crate::call::{Callable, Identity, Provisions};
 use crate::capability::http::Sender;
 use crate::capability::kv::Keeping;
 use crate::capability::log::Rate;
+use crate::capability::secrets::Revealed;
 use crate::change::Facts;
 use crate::compile::Inspection;
 use crate::contract;
@@ -165,6 +166,7 @@ impl Loader<'_> {
             config,
             secrets: written.secrets,
             http,
+            revealed: Revealed::new(self.settings.on_change.clone(), self.facts.lock().clone()),
             kept: self.keeping.of(&self.settings.data_dir, name, rehearsal.as_ref()),
             environment: Arc::clone(self.environment),
             log_rate,

@@ -24,6 +24,8 @@ pub enum PluginChange {
     Disable,
     /// An administrator of the host let it run again.
     Enable,
+    /// It has seen a secret, which most plugins only have used for them.
+    Reveal,
 }
 
 impl PluginChange {
@@ -36,6 +38,7 @@ impl PluginChange {
             Self::Quarantine | Self::Release => "plugin.quarantine",
             Self::Disable => "plugin.disable",
             Self::Enable => "plugin.enable",
+            Self::Reveal => "plugin.reveal",
         }
     }
 
@@ -49,6 +52,7 @@ impl PluginChange {
             Self::Release => "TPL03I",
             Self::Disable => "TPL04I",
             Self::Enable => "TPL05I",
+            Self::Reveal => "TPL06I",
         }
     }
 }
@@ -82,6 +86,9 @@ pub struct PluginFacts {
     /// Why it was refused or quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The label of the secret it has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
     /// When a quarantine ends at the earliest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,

@@ -94,7 +94,10 @@ impl Numbers {
             ChangeKind::Reloaded(_) => &self.reloads,
             ChangeKind::Rejected(_) => &self.rejects,
             ChangeKind::Quarantined { .. } => &self.quarantines,
-            ChangeKind::Released | ChangeKind::Disabled(_) | ChangeKind::Enabled(_) => return,
+            ChangeKind::Released
+            | ChangeKind::Disabled(_)
+            | ChangeKind::Enabled(_)
+            | ChangeKind::Revealed(_) => return,
         };
         counter.get_or_create(&[("plugin", change.plugin.to_string())]).inc();
     }
@@ -166,6 +169,10 @@ fn detail(change: Change) -> Detail {
             told.reason = Some(by);
             PluginChange::Enable
         }
+        ChangeKind::Revealed(label) => {
+            told.secret = Some(label.to_string());
+            PluginChange::Reveal
+        }
     };
     Detail::Plugin { change, facts: told }
 }
@@ -177,7 +184,7 @@ mod tests {
     use async_trait::async_trait;
     use domain::Timestamp;
     use domain::audit::Event;
-    use domain::plugin::{Digest, PluginName};
+    use domain::plugin::{Digest, PluginName, SecretLabel};
     use plugin_host::Facts;
     use port::audit::{AuditError, AuditSink};
     use port::clock::SystemClock;
@@ -196,9 +203,10 @@ mod tests {
         let quarantined =
             ChangeKind::Quarantined { until: Timestamp::UNIX_EPOCH, reason: "it trapped".into() };
         let rejected = ChangeKind::Rejected("it is not pinned".into());
-        let kinds =
-            [ChangeKind::Loaded, ChangeKind::Reloaded(before), rejected, quarantined, ChangeKind::Released];
-        kinds.map(change).into()
+        let revealed = ChangeKind::Revealed(SecretLabel::new("token").unwrap());
+        let mut kinds = vec![ChangeKind::Loaded, ChangeKind::Reloaded(before), rejected, quarantined];
+        kinds.extend([ChangeKind::Released, revealed]);
+        kinds.into_iter().map(change).collect()
     }
 
     #[derive(Default)]
@@ -227,10 +235,11 @@ mod tests {
         chronicle.run(stop).await;
         let events: Vec<_> = kept.0.lock().unwrap().iter().map(Event::to_json).collect();
         let codes: Vec<_> = events.iter().map(|event| event["code"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(codes, ["TPL00I", "TPL01I", "TPL02W", "TPL03W", "TPL03I"]);
+        assert_eq!(codes, ["TPL00I", "TPL01I", "TPL02W", "TPL03W", "TPL03I", "TPL06I"]);
         assert_eq!(events[1]["previous_version"], "1.0.0");
         assert_eq!(events[1]["previous_digest"], Digest::of(b"1").to_string());
         assert_eq!(events[2]["reason"], "it is not pinned");
+        assert_eq!((&events[5]["event"], &events[5]["secret"]), (&"plugin.reveal".into(), &"token".into()));
         assert!(
             events.iter().all(|event| event["server_hostname"] == "web-1" && event["version"] == "2.0.0")
         );

@@ -11,7 +11,7 @@ use crate::capability::http::{Http, Sender};
 use crate::capability::kv::Kept;
 use crate::capability::log::{Rate, Sink};
 use crate::capability::process::Access;
-use crate::capability::secrets::{Given, Opened};
+use crate::capability::secrets::{Given, Opened, Revealed};
 use crate::capability::wasi::Wasi;
 use crate::diary::Diary;
 use crate::engine::Engine;
@@ -41,6 +41,8 @@ pub(crate) struct Provisions {
     pub(crate) secrets: Given,
     /// What it sends requests with.
     pub(crate) http: Sender,
+    /// Who is told of secrets it has seen.
+    pub(crate) revealed: Revealed,
     /// What it keeps from call to call.
     pub(crate) kept: Arc<Kept>,
     /// The environment of programs it runs.

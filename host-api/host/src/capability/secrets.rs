@@ -24,9 +24,11 @@ use super::v1::teleport::host::secrets::{Algorithm, Failure, Host, HostSecret};
 use crate::call::CallState;
 use crate::place::{self, Owner};
 
+mod revealed;
 mod stand_in;
 mod token;
 
+pub(crate) use revealed::Revealed;
 pub(crate) use stand_in::{StandInError, StandIns};
 
 /// The largest secret, in bytes.
@@ -192,7 +194,7 @@ impl secret_reveal::Host for CallState {
         if self.provisions.effective.may_reveal(label) {
             let plugin = &self.provisions.identity;
             self.provisions.diary.used(&Use::SecretReveal(label.clone()));
-            tracing::info!(plugin = %plugin.name, version = %plugin.version, %label, "a secret was revealed to the plugin");
+            self.provisions.revealed.tell(plugin, label);
             return Ok(Ok(value.reveal().to_vec()));
         }
         let plugin = &self.provisions.identity.name;

@@ -336,5 +336,16 @@ async fn a_secret_is_shown_with_a_grant_of_its_own_only() {
     bed.secret("token", "s3cret", "https://api.test");
     let label = domain::plugin::SecretLabel::new("token").unwrap();
     bed.plugin().grants.push(domain::plugin::Grant::secret_reveal(label));
-    assert_eq!(fetch(&bed.host(), "reveal token").await, "s3cret");
+    let (told, seen) = std::sync::mpsc::channel();
+    bed.settings().on_change = Some(std::sync::Arc::new(move |change| told.send(change.clone()).unwrap()));
+    let host = bed.host();
+    for _ in 0..2 {
+        assert_eq!(fetch(&host, "reveal token").await, "s3cret");
+    }
+    let mut reveals = seen.try_iter().filter(|change| change.kind.key() == "reveal");
+    let told = reveals.next().unwrap();
+    assert_eq!((told.plugin.as_str(), told.facts.version.as_deref()), ("fetch", Some("0.0.1")));
+    let label = domain::plugin::SecretLabel::new("token").unwrap();
+    assert_eq!(told.kind, plugin_host::ChangeKind::Revealed(label));
+    assert_eq!(reveals.next(), None, "once while it is loaded");
 }
