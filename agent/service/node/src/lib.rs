@@ -10,6 +10,7 @@
 //!
 //! [`sftp`] runs in another process, as the user; see there.
 
+mod accept;
 mod access;
 mod connection;
 mod heartbeat;

@@ -4,7 +4,6 @@
 //! Connections are made and places are listened on as the user, so nobody gets at anything through a
 //! forward that they could not get at from a shell. Only names are looked up by the daemon.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +21,7 @@ use crate::service::NodeService;
 mod listening;
 mod outgoing;
 
-use listening::Listening;
+use listening::Places;
 
 /// Forwarded connections of one SSH connection at once.
 const CONNECTIONS_MAX: usize = 1024;
@@ -53,12 +52,12 @@ pub(super) struct Forwards {
     service: Arc<NodeService>,
     open: Arc<AtomicUsize>,
     backlog: Backlog,
-    listeners: HashMap<Target, Listening>,
+    listeners: Places,
 }
 
 impl Forwards {
     pub(super) fn new(service: Arc<NodeService>, backlog: Backlog) -> Self {
-        Self { service, open: Arc::default(), backlog, listeners: HashMap::new() }
+        Self { service, open: Arc::default(), backlog, listeners: Places::default() }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::accept;
 use crate::connection::signed_in::SignedIn;
 
 /// Connections to the agent at once. Programs ask it one question each.
@@ -36,7 +37,7 @@ impl Forwarded {
     ) -> Option<Self> {
         match who.service().deps.launcher.listen_agent(user).await {
             Ok((listener, path)) => {
-                let accepting = accept(listener, who, client, backlog.clone(), context.clone());
+                let accepting = accept_all(listener, who, client, backlog.clone(), context.clone());
                 Some(Self { path, accepting: tokio::spawn(accepting) })
             }
             Err(error) => {
@@ -66,9 +67,22 @@ impl Drop for Forwarded {
     }
 }
 
-async fn accept(listener: UnixListener, who: SignedIn, client: Handle, backlog: Backlog, context: Context) {
+async fn accept_all(
+    listener: UnixListener,
+    who: SignedIn,
+    client: Handle,
+    backlog: Backlog,
+    context: Context,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok((mut local, _)) = listener.accept().await {
+    loop {
+        let mut local = match accept::patiently(|| listener.accept()).await {
+            Ok((local, _)) => local,
+            Err(error) => {
+                tracing::warn!(%error, "an agent is not forwarded any more");
+                return;
+            }
+        };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         if let Err(reason) = who.agent_permit() {
             // The waiting connection ends at once, and nobody gets another.

@@ -3,6 +3,7 @@
 //! Ports are listened on at loopback only, as OpenSSH does unless told otherwise. The decision is made
 //! again for every connection: a place that was permitted closes with the first one that is not.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,17 +19,42 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::{Counted, Forwards, Target, carry};
+use crate::accept;
 use crate::connection::signed_in::SignedIn;
 
 /// Listening places of one SSH connection at once.
 const LISTENERS_MAX: usize = 64;
 
 /// A place that is listened on, for as long as this is kept.
-pub(super) struct Listening(JoinHandle<()>);
+struct Listening(JoinHandle<()>);
 
 impl Drop for Listening {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// The places of one SSH connection. One that has closed by itself is none any more.
+#[derive(Default)]
+pub(super) struct Places(HashMap<Target, Listening>);
+
+impl Places {
+    fn is_full(&mut self) -> bool {
+        self.forget_closed();
+        self.0.len() >= LISTENERS_MAX
+    }
+
+    fn add(&mut self, place: Target, accepting: JoinHandle<()>) {
+        self.0.insert(place, Listening(accepting));
+    }
+
+    fn remove(&mut self, place: &Target) -> bool {
+        self.forget_closed();
+        self.0.remove(place).is_some()
+    }
+
+    fn forget_closed(&mut self) {
+        self.0.retain(|_, listening| !listening.0.is_finished());
     }
 }
 
@@ -51,18 +77,18 @@ impl Forwards {
         let place = listener.place(asked).ok()?;
         let (open, backlog) = (Arc::clone(&self.open), self.backlog.clone());
         let accepting = Accepting { listener, place: place.clone(), who, context, client, open, backlog };
-        self.listeners.insert(place.clone(), Listening(tokio::spawn(accepting.run())));
+        self.listeners.add(place.clone(), tokio::spawn(accepting.run()));
         Some(place)
     }
 
     async fn bind(
-        &self,
+        &mut self,
         asked: &Target,
         who: Result<SignedIn, String>,
     ) -> Result<(Listener, SignedIn), String> {
         let who = who?;
         let permit = who.forwarding_permit()?;
-        if self.listeners.len() >= LISTENERS_MAX {
+        if self.listeners.is_full() {
             return Err(format!("more than {LISTENERS_MAX} listening places over one connection"));
         }
         let launcher = &self.service.deps.launcher;
@@ -83,7 +109,7 @@ impl Forwards {
 
     /// Stops listening.
     pub(in crate::connection) fn cancel(&mut self, place: &Target) -> bool {
-        self.listeners.remove(place).is_some()
+        self.listeners.remove(place)
     }
 }
 
@@ -130,12 +156,14 @@ struct Accepting {
 
 impl Accepting {
     async fn run(self) {
-        while let Ok((stream, origin)) = self.listener.accept().await {
+        loop {
+            let (stream, origin) = match accept::patiently(|| self.listener.accept()).await {
+                Ok(accepted) => accepted,
+                Err(error) => return self.close(format!("it is not listened on any more: {error}")),
+            };
             if let Err(reason) = self.who.forwarding_permit() {
-                // The waiting connection ends at once, and nobody gets another.
-                drop((stream, self.listener));
-                let (service, context) = (self.who.service(), self.context);
-                return service.note_forward(context, &self.place, Some(&reason)).await;
+                drop(stream);
+                return self.close(reason);
             }
             let Some(counted) = Counted::enter(&self.open) else { continue };
             let (client, place, backlog) = (self.client.clone(), self.place.clone(), self.backlog.clone());
@@ -146,6 +174,13 @@ impl Accepting {
                 drop(counted);
             });
         }
+    }
+
+    /// Whoever waits to be accepted is sent away at once, and the place is forgotten; why is written down.
+    fn close(self, reason: String) {
+        let Self { listener, place, who, context, .. } = self;
+        drop(listener);
+        tokio::spawn(async move { who.service().note_forward(context, &place, Some(&reason)).await });
     }
 }
 
@@ -173,6 +208,24 @@ fn loopback(address: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_place_that_closed_by_itself_is_neither_counted_nor_cancelled() {
+        let place = |port| Target::Tcp("localhost".to_owned(), port);
+        let mut places = Places::default();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        places.add(place(0), tokio::spawn(async move { drop(ended.await) }));
+        for port in 1..64 {
+            places.add(place(port), tokio::spawn(std::future::pending()));
+        }
+        assert!(places.is_full());
+        end.send(()).unwrap();
+        while places.is_full() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!places.remove(&place(0)));
+        assert!(places.remove(&place(1)) && !places.remove(&place(1)));
+    }
 
     #[test]
     fn everywhere_means_loopback_and_other_addresses_are_refused() {
