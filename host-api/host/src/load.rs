@@ -121,13 +121,22 @@ impl Loader<'_> {
             vouched.map(|vouched| Some((found, vouched)))
         })?;
         match other {
-            Some((found, vouched)) => self.make(name, found, vouched).await.map(Some),
+            Some((found, vouched)) => {
+                let warm = loaded.map(|loaded| loaded.warm.successor()).unwrap_or_default();
+                self.make(name, found, vouched, warm).await.map(Some)
+            }
             None => Ok(None),
         }
     }
 
     /// From bytes that somebody vouches for to a plugin.
-    async fn make(&self, name: &PluginName, found: Found, vouched: Vouched) -> Result<Plugin, LoadError> {
+    async fn make(
+        &self,
+        name: &PluginName,
+        found: Found,
+        vouched: Vouched,
+        warm: Pool,
+    ) -> Result<Plugin, LoadError> {
         let digest = vouched.digest;
         let key = Key::new(&digest, self.engine.fingerprint());
         let (artifact, checked) = match block_in_place(|| self.cache.find(&key)) {
@@ -178,7 +187,6 @@ impl Loader<'_> {
         let publisher = vouched.signed.map(|signed| signed.publisher);
         let conduct = Conduct::new(self.settings.quarantine);
         let facts = self.facts.lock().clone();
-        let warm = Pool::default();
         Ok(Plugin {
             manifest,
             source: found.source,

@@ -18,7 +18,7 @@ use crate::call::CallError;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
-use crate::warm::{Answer, Ask, Warm};
+use crate::warm::{Answer, Ask, Tailing, Warm};
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
@@ -104,11 +104,12 @@ impl Core {
         Ok(answer)
     }
 
-    async fn begin_tail(&self, name: &PluginName) -> Result<(Arc<Plugin>, Warm), StoreError> {
+    async fn begin_tail(&self, name: &PluginName) -> Result<(Arc<Plugin>, Arc<Tailing>), StoreError> {
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
         let engine = self.engine(name).map_err(NoAnswer::Call)?;
         let warm = Warm::start(&plugin.callable, engine).await.map_err(NoAnswer::Call)?;
-        Ok((plugin, warm))
+        let tail = plugin.warm.tail(warm);
+        Ok((plugin, tail))
     }
 
     /// Whether the plugin is the one that serves now.
@@ -161,16 +162,20 @@ impl Backend for StoragePlugin {
         let work = move |core: Arc<Core>| async move { core.begin_tail(&name).await };
         let begun = self.host.on_thread(work).await;
         let (plugin, warm) = begun.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))?;
-        Ok(Box::new(Following { host: Arc::clone(&self.host), plugin, warm: Some(warm), after }))
+        Ok(Box::new(Following { host: Arc::clone(&self.host), plugin, warm, after }))
     }
+}
+
+fn replaced() -> StoreError {
+    StoreError::Unavailable("the plugin was replaced; following goes on anew".to_owned())
 }
 
 /// An instance that follows the changes.
 struct Following {
     host: Arc<PluginHost>,
     plugin: Arc<Plugin>,
-    /// Gone after an error.
-    warm: Option<Warm>,
+    /// Gone after an error, and when another version has come.
+    warm: Arc<Tailing>,
     after: Revision,
 }
 
@@ -178,25 +183,26 @@ struct Following {
 impl Tail for Following {
     async fn next(&mut self, limit: u32, wait: Duration) -> Result<Batch, StoreError> {
         let ended = || StoreError::Unavailable("the instance that followed the changes has ended".to_owned());
-        let warm = self.warm.take().ok_or_else(ended)?;
+        let warm = self.warm.lock().take().ok_or_else(ended)?;
         let (plugin, after) = (Arc::clone(&self.plugin), self.after);
         let work = move |core: Arc<Core>| async move {
             if !core.serves(&plugin) {
-                return Err(StoreError::Unavailable(
-                    "the plugin was replaced; following goes on anew".to_owned(),
-                ));
+                return Err(replaced());
             }
             let began = Instant::now();
             let ask: Ask<_> =
                 Box::new(move |instance, store| Box::pin(instance.next(store, after, limit, wait)));
             let engine = core.engine(&plugin.manifest.name).map_err(NoAnswer::Call)?;
-            let answer = warm.ask(engine, wait, ask).await;
+            let answer = tokio::select! {
+                answer = warm.ask(engine, wait, ask) => answer,
+                () = plugin.warm.retired() => return Err(replaced()),
+            };
             core.tell_storage(&plugin, "next", began.elapsed(), answer.as_ref().err());
             let (warm, batch) = answer.map_err(NoAnswer::Call)?;
             batch.map(|batch| (warm, batch))
         };
         let (warm, batch) = self.host.on_thread(work).await.ok_or_else(ended)??;
-        self.warm = Some(warm);
+        self.plugin.warm.put_tail(&self.warm, warm);
         self.after = batch.up_to;
         Ok(batch)
     }

@@ -3,15 +3,18 @@
 //!
 //! An instance serves one call at a time. One that failed, whatever the reason, is never used again; nor
 //! is one that has served very many calls, or that nobody has needed for a while.
+//!
+//! When another version takes a plugin's place, what it kept goes at once, those that follow changes with
+//! it: there is room for one version's instances and not for two.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use port::backend::{About, BackendPage, Batch};
 use port::store::{Change, Item, Revision, StoreError};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
 use wasmtime::Store;
 
@@ -94,20 +97,72 @@ pub(crate) struct Warm {
     used: Instant,
 }
 
+/// Where an instance that follows the changes is between two questions; empty once it has ended.
+pub(crate) type Tailing = Mutex<Option<Warm>>;
+
 /// The instances of one plugin that have nothing to do.
 pub(crate) struct Pool {
     idle: Mutex<Vec<Warm>>,
-    turns: Semaphore,
+    tails: Mutex<Vec<Weak<Tailing>>>,
+    /// Shared with the versions before and after.
+    turns: Arc<Semaphore>,
+    /// Set once, when nothing is kept any more.
+    retired: watch::Sender<bool>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        let turns = Semaphore::new(usize::try_from(INSTANCES).unwrap_or(1));
-        Self { idle: Mutex::default(), turns }
+        Self::with(Arc::new(Semaphore::new(usize::try_from(INSTANCES).unwrap_or(1))))
     }
 }
 
 impl Pool {
+    fn with(turns: Arc<Semaphore>) -> Self {
+        Self { idle: Mutex::default(), tails: Mutex::default(), turns, retired: watch::Sender::new(false) }
+    }
+
+    /// For the version that comes next. Calls of this one that are still under way have turns of both.
+    pub(crate) fn successor(&self) -> Self {
+        Self::with(Arc::clone(&self.turns))
+    }
+
+    /// Ends what is kept, and those that follow the changes. Calls that are under way end as they would.
+    pub(crate) fn retire(&self) {
+        self.retired.send_replace(true);
+        self.idle.lock().clear();
+        let tails = std::mem::take(&mut *self.tails.lock());
+        for tail in tails.iter().filter_map(Weak::upgrade) {
+            tail.lock().take();
+        }
+    }
+
+    /// Returns when nothing is kept any more.
+    pub(crate) async fn retired(&self) {
+        // The sender is here.
+        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
+    }
+
+    /// A place for an instance that follows the changes.
+    pub(crate) fn tail(&self, warm: Warm) -> Arc<Tailing> {
+        let tail = Arc::new(Tailing::default());
+        {
+            let mut tails = self.tails.lock();
+            tails.retain(|tail| tail.strong_count() > 0);
+            tails.push(Arc::downgrade(&tail));
+        }
+        self.put_tail(&tail, warm);
+        tail
+    }
+
+    /// Takes back an instance that follows the changes.
+    pub(crate) fn put_tail(&self, tail: &Tailing, warm: Warm) {
+        let mut tail = tail.lock();
+        // Looked at under the lock: whoever retires it waits for that.
+        if !*self.retired.borrow() {
+            *tail = Some(warm);
+        }
+    }
+
     /// A turn, when there is one in time.
     pub(crate) async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
         timeout(wait, self.turns.acquire()).await.ok()?.ok()
@@ -122,8 +177,10 @@ impl Pool {
 
     /// Takes back an instance that has answered.
     pub(crate) fn put(&self, warm: Warm) {
-        if warm.calls < CALLS_MAX {
-            self.idle.lock().push(warm);
+        let mut idle = self.idle.lock();
+        // Looked at under the lock: whoever retires it waits for that.
+        if warm.calls < CALLS_MAX && !*self.retired.borrow() {
+            idle.push(warm);
         }
     }
 }

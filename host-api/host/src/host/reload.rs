@@ -66,7 +66,12 @@ impl Core {
             State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason)).await),
             State::Ready { plugin, refused } => {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
+                let stays = matches!(&state, State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin));
                 self.registry.put(name, &Entry { seen, state });
+                if !stays {
+                    // Afterwards, so that nobody finds it who calls anew.
+                    plugin.warm.retire();
+                }
             }
         }
     }

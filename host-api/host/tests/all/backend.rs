@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::bed::{Bed, LONG, Running, guest, label, manifest};
 
-const NAME: &str = "backend";
+pub(crate) const NAME: &str = "backend";
 
 /// A bed whose backend does this deed; none for an honest one.
-fn bed(deed: &str) -> Bed {
+pub(crate) fn bed(deed: &str) -> Bed {
     let mut bed = Bed::new();
     let manifest = manifest(NAME).replace("label-provider", "storage-backend")
         + "[[needs]]\ncapability = \"kv\"\nreason = \"keeps the records\"\n\
@@ -36,15 +36,15 @@ fn bed(deed: &str) -> Bed {
     bed
 }
 
-fn backend(host: &Running) -> StoragePlugin {
+pub(crate) fn backend(host: &Running) -> StoragePlugin {
     host.storage(PluginName::new(NAME).unwrap())
 }
 
-fn key() -> Key {
+pub(crate) fn key() -> Key {
     Key::of(&["t", "a"])
 }
 
-fn put() -> Transaction {
+pub(crate) fn put() -> Transaction {
     Transaction::default().put(key(), "1", None)
 }
 

@@ -46,6 +46,7 @@
 
 mod alone;
 mod backend;
+mod backend_reload;
 mod bed;
 mod carried;
 mod compiler;
