@@ -287,6 +287,18 @@ pub enum LoadError {
         /// Where it was.
         path: PathBuf,
     },
+    /// A new version of the plugin that keeps the records, which does not find them.
+    #[error("plugin {name} {version} loads, but does not work ({step}: {reason}); mend what it says, or put the version before it back")]
+    Fails {
+        /// The plugin.
+        name: PluginName,
+        /// Its version.
+        version: String,
+        /// The function that failed, or that it did not start.
+        step: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// The host is going down, or loading panicked.
     #[error("plugin {0} was not loaded, because the plugin host stopped")]
     Stopped(PluginName),

@@ -12,13 +12,17 @@ use async_trait::async_trait;
 use domain::plugin::PluginName;
 use port::backend::{About, Backend, BackendPage, Batch, Tail};
 use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::call::CallError;
+use crate::contract::Linked;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
 use crate::warm::{Answer, Ask, Tailing, Warm};
+
+/// How long a new version may take to show that it works.
+const TRIAL: Duration = Duration::from_secs(20);
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
@@ -110,6 +114,42 @@ impl Core {
         let warm = Warm::start(&plugin.callable, engine).await.map_err(NoAnswer::Call)?;
         let tail = plugin.warm.tail(warm);
         Ok((plugin, tail))
+    }
+
+    /// A new version of a storage backend that has shown that it finds its records: the one before it is
+    /// given up for it. Other plugins are not tried, for nothing depends on their next call.
+    ///
+    /// # Errors
+    /// [`LoadError::Fails`] when it does not open, or does not say how far the records have come.
+    pub(crate) async fn tried(&self, plugin: Arc<Plugin>) -> Result<Arc<Plugin>, LoadError> {
+        if !matches!(&*plugin.callable.linked, Linked::StorageBackendV1(_)) {
+            return Ok(plugin);
+        }
+        let fails = |step, reason: String| LoadError::Fails {
+            name: plugin.manifest.name.clone(),
+            version: plugin.manifest.version.clone(),
+            step,
+            reason,
+        };
+        let trying = async {
+            let engine = self.engine(&plugin.manifest.name);
+            let engine = engine.map_err(|error| fails("start", chain(&error)))?;
+            let warm = Warm::start(&plugin.callable, engine).await;
+            let warm = warm.map_err(|error| fails("start", chain(&error)))?;
+            let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
+            let answer = warm.ask(engine, Duration::ZERO, open).await;
+            let (warm, about) = answer.map_err(|error| fails("open", chain(&error)))?;
+            about.map_err(|error| fails("open", chain(&error)))?;
+            let current: Ask<Revision> = Box::new(|instance, store| Box::pin(instance.current(store)));
+            let answer = warm.ask(engine, Duration::ZERO, current).await;
+            let (warm, revision) = answer.map_err(|error| fails("current", chain(&error)))?;
+            revision.map_err(|error| fails("current", chain(&error)))?;
+            Ok(warm)
+        };
+        let tried = timeout(TRIAL, trying).await;
+        let warm = tried.unwrap_or_else(|_| Err(fails("start", format!("it took more than {TRIAL:?}"))))?;
+        plugin.warm.put(warm);
+        Ok(plugin)
     }
 
     /// Whether the plugin is the one that serves now.

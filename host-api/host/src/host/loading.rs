@@ -16,6 +16,9 @@ use crate::load::{Loader, Plugin};
 use crate::registry::State;
 use crate::warm;
 
+/// One for trying a new version while the one before it is served.
+const TRIALS: u32 = 1;
+
 /// Instances set aside for following the changes of a storage backend.
 /// The store follows with one, and reads the past to watchers that come late with eight more.
 const TAILS: u32 = 10;
@@ -79,7 +82,7 @@ impl Core {
         }
         let cache = Cache::open(&self.settings.data_dir, &self.random)
             .map_err(|source| LoadError::Place { name: name.clone(), source })?;
-        let kept = if self.settings.storage { warm::INSTANCES + TAILS } else { 0 };
+        let kept = if self.settings.storage { warm::INSTANCES + TAILS + TRIALS } else { 0 };
         let engine = Engine::start(self.settings.concurrency.max(1).saturating_add(kept))?;
         Ok(self.machine.get_or_init(|| Machine { engine, cache }))
     }

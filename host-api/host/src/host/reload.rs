@@ -130,6 +130,10 @@ impl Core {
             }
         }
         let (loaded, facts) = self.load(name, Some(plugin)).await;
+        let loaded = match loaded {
+            Ok(Some(new)) => self.tried(new).await.map(Some),
+            other => other,
+        };
         match loaded {
             Ok(Some(new)) => {
                 let (from, to) = (&plugin.facts, &facts);

@@ -1,11 +1,11 @@
-//! A storage backend whose files change while it is served: what is replaced lets go of
-//! its instances at once.
+//! A storage backend whose files change while it is served: what does not work stays outside, and what is
+//! replaced lets go of its instances at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use plugin_host::{Change, Watching};
+use plugin_host::{Change, ChangeKind, PluginState, Watching};
 use port::backend::Backend as _;
 use port::store::{Revision, StoreError};
 use tokio::time::timeout;
@@ -51,6 +51,24 @@ async fn comes(bed: &Bed, (version, deed): (&str, &str), changes: &Changes, kind
         }
     };
     timeout(LONG, told).await.unwrap_or_else(|_| panic!("{:?}", changes.lock()))
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_find_the_records_is_not_taken() {
+    for (deed, says) in [("open trap", "(open: "), ("current trap", "(current: ")] {
+        let (bed, host, changes) = serving().await;
+        let change = comes(&bed, ("0.0.2", deed), &changes, "reject").await;
+        let ChangeKind::Rejected(reason) = &change.kind else { panic!("{:?}", change.kind) };
+        assert!(reason.contains("plugin backend 0.0.2 loads, but does not work"), "{reason}");
+        assert!(reason.contains(says) && reason.contains("crashed"), "{reason}");
+        assert_eq!(change.facts.version.as_deref(), Some("0.0.2"));
+        let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
+        assert!(matches!(listing.state, PluginState::Behind(_)), "{:?}", listing.state);
+        assert_eq!(listing.loaded.unwrap().version, "0.0.1");
+        assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
+        comes(&bed, ("0.0.3", ""), &changes, "reload").await;
+        assert!(backend(&host).get(&key()).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]
