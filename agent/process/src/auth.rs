@@ -60,8 +60,10 @@ impl OpenStore {
 
     /// Finishes the writes under way and closes.
     pub(crate) async fn close(&self) {
-        if let Self::Sqlite(store) = self {
-            store.shutdown().await;
+        match self {
+            Self::Sqlite(store) => store.shutdown().await,
+            Self::Memory(_) => {}
+            Self::Remote(store) => store.close().await,
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
-use crate::supervise::Group;
+use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
 
 mod cloud;
@@ -94,17 +94,18 @@ impl Plugins {
     }
 
     /// Writes what changes to the audit log from now on, and loads what labels need meanwhile, which can
-    /// take longer than everything else does.
+    /// take longer than everything else does. What is told while the plugin host stops is written as well:
+    /// it ends with the token of its own.
     pub(crate) fn tell(
         self,
         (recorder, context): (Arc<Recorder>, Context),
         labels: &[DynamicLabel],
-        stop: &CancellationToken,
+        stop: &Tokens,
         group: &mut Group,
     ) {
         let chronicle = Chronicle { changes: self.changes, recorder, context };
         let (names, checked) = (needed(labels), self.host);
-        let (stop, stopped) = (stop.clone(), stop.clone());
+        let (stop, stopped) = (stop.plugins.clone(), stop.agents.clone());
         group.spawn("plugins", async move {
             let checking = async {
                 tokio::select! {

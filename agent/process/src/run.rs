@@ -2,7 +2,8 @@
 //!
 //! Order of starting: data folder, ports, auth, membership, proxy, node, diagnostics. Order of
 //! stopping: no new connections, then the open ones, then delivery of events, then auth, then the
-//! audit log, then the store: each only needs what stops after it.
+//! store, then the plugins that may keep it, then the audit log: each only needs what stops after it.
+//! Without auth, plugins stop before the delivery of the events they cause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Running {
     services: Group,
     agents: Group,
     auth_services: Group,
+    /// What the plugin host tells, on its way to the audit log.
+    chronicle: Group,
     logs: Group,
     store: Option<auth::OpenStore>,
     node: Option<Arc<NodeService>>,
@@ -81,6 +84,7 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessErr
         services: Group::default(),
         agents: Group::default(),
         auth_services: Group::default(),
+        chronicle: Group::default(),
         logs: Group::default(),
         store: None,
         node: None,
@@ -148,7 +152,7 @@ impl Running {
                 let labels = settings.node.as_ref().map(|node| node.dynamic_labels.as_slice());
                 let context = own_context(started.service.cluster_name(), host_id, settings);
                 let told = (started.recorder, context);
-                plugins.tell(told, labels.unwrap_or_default(), &self.tokens.agents, &mut self.agents);
+                plugins.tell(told, labels.unwrap_or_default(), &self.tokens, &mut self.chronicle);
             }
             membership.servers = vec![dialable(address).to_string()];
             membership.trust = Some(ServerTrust::Pins(pins));
@@ -239,7 +243,7 @@ impl Running {
             }
             if let Some(plugins) = plugins {
                 let told = (Arc::clone(&member.recorder), member.context(&settings.nodename));
-                plugins.tell(told, &node.dynamic_labels, &tokens.agents, &mut self.agents);
+                plugins.tell(told, &node.dynamic_labels, &tokens, &mut self.chronicle);
             }
             let Some(labels) = self.plugins.clone() else { return Ok(()) };
             let proxies = proxies(settings, &membership.servers).await;
@@ -299,6 +303,7 @@ impl Running {
             error = self.services.ended() => error,
             error = self.agents.ended() => error,
             error = self.auth_services.ended() => error,
+            error = self.chronicle.ended() => error,
             error = self.logs.ended() => error,
         }
     }

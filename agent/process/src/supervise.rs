@@ -25,6 +25,8 @@ pub(crate) struct Tokens {
     pub(crate) agents: CancellationToken,
     /// The auth service.
     pub(crate) auth: CancellationToken,
+    /// Whoever writes down what the plugin host tells.
+    pub(crate) plugins: CancellationToken,
     /// The audit log, last of all.
     pub(crate) audit: CancellationToken,
 }

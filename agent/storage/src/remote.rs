@@ -63,7 +63,8 @@ struct Shared {
     catch_ups: Arc<Semaphore>,
     /// The ring's ages are counted from here.
     opened: Instant,
-    tasks: Mutex<JoinSet<()>>,
+    /// None once the store is closed.
+    tasks: Mutex<Option<JoinSet<()>>>,
 }
 
 impl Shared {
@@ -72,9 +73,14 @@ impl Shared {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        if let Some(tasks) = &mut *self.tasks.lock() {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
+        }
+    }
+
+    fn close(&self) -> JoinSet<()> {
+        self.tasks.lock().take().unwrap_or_default()
     }
 }
 
@@ -110,7 +116,7 @@ impl RemoteStore {
             state: Mutex::new(State::new(&past, told)),
             catch_ups: Arc::new(Semaphore::new(settings.catch_ups)),
             opened: Instant::now(),
-            tasks: Mutex::new(JoinSet::new()),
+            tasks: Mutex::new(Some(JoinSet::new())),
         });
         shared.state.lock().tell(first, tail.after, shared.now());
         shared.spawn(follow::follow(Arc::clone(&shared), random, tail));
@@ -133,6 +139,14 @@ impl RemoteStore {
         self.shared.state.lock().told()
     }
 
+    /// Ends the tails and the watches, and waits until nobody asks the backend on this store's own account
+    /// any more. Questions of others end as they would.
+    pub async fn close(&self) {
+        let mut tasks = self.shared.close();
+        self.shared.state.lock().close();
+        tasks.shutdown().await;
+    }
+
     async fn nothing(&self) -> Result<Page, StoreError> {
         Ok(Page { items: Vec::new(), next: None, revision: self.shared.caller.current().await? })
     }
@@ -141,7 +155,7 @@ impl RemoteStore {
 impl Drop for RemoteStore {
     fn drop(&mut self) {
         // The tasks hold the state as well, so neither ends by itself.
-        self.shared.tasks.lock().abort_all();
+        drop(self.shared.close());
         self.shared.state.lock().close();
     }
 }

@@ -319,6 +319,20 @@ async fn dropping_the_store_ends_tails_and_watches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn closing_waits_for_the_end_of_tails_and_watches() {
+    let backend = with_a_past().await;
+    let store = open(&backend).await;
+    let mut from_now = store.watch(Prefix::all(), None).await.unwrap();
+    let mut late = store.watch(Prefix::all(), Some(Revision(2))).await.unwrap();
+    assert!(backend.tails() > 0);
+    store.close().await;
+    assert_eq!(backend.tails(), 0, "when it returns, and not later");
+    assert_eq!(next(&mut from_now).await, None);
+    assert_eq!(next(&mut late).await, None);
+    store.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn opening_says_why_it_failed() {
     let backend = backend();
     let source = |error| match error {

@@ -37,6 +37,8 @@ mod list;
 mod loading;
 mod operate;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use conduct::{refusal, unserved};
 pub use list::{LoadedListing, PluginListing, PluginState};
@@ -62,6 +64,8 @@ pub(crate) struct Core {
     random: SystemRandom,
     /// Set once, when the host is stopped.
     stopping: watch::Sender<bool>,
+    /// How much is under way for storage.
+    working: watch::Sender<usize>,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
     /// What is remembered of each plugin.
@@ -71,6 +75,22 @@ pub(crate) struct Core {
     switches: Switches,
     /// Told when the plugin directory is to be looked at.
     stirred: Arc<Notify>,
+}
+
+/// Something that is under way, until it is dropped.
+struct Working(watch::Sender<usize>);
+
+impl Working {
+    fn begin(working: &watch::Sender<usize>) -> Self {
+        working.send_modify(|working| *working += 1);
+        Self(working.clone())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.send_modify(|working| *working = working.saturating_sub(1));
+    }
 }
 
 /// What the first plugin needs.
@@ -115,6 +135,7 @@ impl PluginHost {
             turns,
             random: SystemRandom,
             stopping: watch::Sender::new(false),
+            working: watch::Sender::new(0),
             last: Mutex::new(BTreeMap::new()),
             diaries,
             keeping: Keeping::default(),
@@ -148,7 +169,9 @@ impl PluginHost {
     pub async fn stop(&self) {
         self.core.stopping.send_replace(true);
         let all = self.core.settings.concurrency.max(1);
-        // Both are free again once everything that was under way has been dropped.
+        // All are free again once everything that was under way has been dropped.
+        let mut working = self.core.working.subscribe();
+        drop(working.wait_for(|working| *working == 0).await);
         let _idle = self.core.turns.acquire_many(all).await;
         let _not_loading = self.core.loading.lock().await;
     }
@@ -169,7 +192,8 @@ impl PluginHost {
         }
     }
 
-    /// Runs work on the plugins' thread; nothing when the host is stopped first.
+    /// Runs work on the plugins' thread; nothing when the host is stopped first, which waits until the work
+    /// has been dropped.
     pub(crate) async fn on_thread<T, F>(
         &self,
         work: impl FnOnce(Arc<Core>) -> F + Send + 'static,
@@ -180,10 +204,13 @@ impl PluginHost {
     {
         let core = Arc::clone(&self.core);
         let mut stopping = core.stopping.subscribe();
+        let working = Working::begin(&core.working);
         let task = self.runtime().ok()?.run(async move {
+            let _working = working;
             tokio::select! {
-                answer = work(core) => Some(answer),
+                biased;
                 _ = stopping.wait_for(|stopping| *stopping) => None,
+                answer = work(core) => Some(answer),
             }
         });
         task?.result().await.flatten()

@@ -14,20 +14,30 @@ impl Running {
         self.tokens.accept.cancel();
         self.tokens.connections.cancel();
         self.services.stop().await;
+        if self.store.is_none() {
+            // Nothing but labels needs them, and what they tell is delivered by the agents.
+            self.stop_plugins().await;
+        }
         self.tokens.agents.cancel();
         self.agents.stop().await;
         self.tokens.auth.cancel();
         self.auth_services.stop().await;
+        if let Some(store) = self.store.take() {
+            store.close().await;
+            self.stop_plugins().await;
+        }
         self.tokens.audit.cancel();
         self.logs.stop().await;
-        if let Some(store) = &self.store {
-            store.close().await;
-        }
-        if let Some(plugins) = &self.plugins {
-            // A label's program must not outlive the daemon; the store may be a plugin's.
+        tracing::info!("stopped");
+    }
+
+    /// A label's program must not outlive the daemon, nor an event of a plugin be lost.
+    async fn stop_plugins(&mut self) {
+        if let Some(plugins) = self.plugins.take() {
             plugins.stop().await;
         }
-        tracing::info!("stopped");
+        self.tokens.plugins.cancel();
+        self.chronicle.stop().await;
     }
 
     /// Takes no more connections and waits until the last connection has ended, at most thirty hours.
