@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use crate::error::LoadError;
 
 mod delivery;
+mod exchange;
 mod file;
 mod key;
 mod package;
 
+pub use delivery::{Delivery, InstallError, installed, uninstall};
 pub use domain::plugin::publisher::PublicKey;
 pub use domain::plugin::{Publisher, PublisherName};
-pub use delivery::{Delivery, InstallError, installed, uninstall};
 pub use key::{Password, SecretKey, SecretKeyFile, check_free, generate};
 pub use package::{Package, SignedPackage};
 

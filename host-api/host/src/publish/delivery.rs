@@ -7,9 +7,9 @@
 //! What is written is what the daemon reads: `NAME/plugin.wasm` and the signature beside it. The daemon
 //! looks at both anew and decides for itself.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use domain::plugin::publisher::{Rule, SIGNATURE_MAX};
 use domain::plugin::{Digest, Manifest, PluginName, Publisher};
 
+use super::exchange::{self, sync};
 use super::{PublishError, file, signature_path};
 use crate::compile::{Compiler, Inspection, WASM_MAX};
 use crate::error::LoadError;
@@ -176,30 +177,52 @@ impl Delivery {
         Ok(vouched.signed.map(|signed| signed.publisher))
     }
 
-    /// Puts it into the plugin directory: each file whole or not at all, the signature first, so that the
-    /// daemon never sees the new component without it. Gives back the component's path.
+    /// Puts it into the plugin directory: component and signature change in one step, so that the daemon
+    /// sees the old two or the new two, also after a crash. Where the file system cannot exchange two
+    /// folders, the old one is moved away first and the plugin is not there for a moment. Gives back the
+    /// component's path.
     ///
     /// # Errors
-    /// [`InstallError`]; a plugin that was there is then as it was.
+    /// [`InstallError`]; a plugin that was there is then as it was, except when only what an operator
+    /// keeps beside it could not be moved along: it is then where the error says.
     pub fn install(&self, directory: &Path) -> Result<PathBuf, InstallError> {
         place::folder(directory, Owner::ThisOrRoot).map_err(InstallError::Directory)?;
         let folder = directory.join(self.manifest.name.as_str());
-        match DirBuilder::new().mode(0o755).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(InstallError::Write { path: folder, action: "made", source: error });
+        let failed = |source| InstallError::Write { path: folder.clone(), action: "written", source };
+        // No plugin's name begins with a dot, so the daemon looks at no draft.
+        let draft = tempfile::Builder::new()
+            .prefix(".install.")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(directory)
+            .map_err(|source| InstallError::Write {
+                path: directory.to_owned(),
+                action: "written to",
+                source,
+            })?;
+        write(&draft.path().join(WASM_FILE), &self.wasm)?;
+        if let Some(signature) = &self.signature {
+            write(&signature_path(&draft.path().join(WASM_FILE)), signature)?;
+        }
+        sync(draft.path()).map_err(failed)?;
+        match folder.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::rename(draft.path(), &folder).map_err(failed)?;
+                // It has another name now: nothing is left to clean up.
+                let _ = draft.keep();
             }
-            _ => place::folder(&folder, Owner::ThisOrRoot).map_err(InstallError::Directory)?,
+            Err(error) => return Err(failed(error)),
+            Ok(_) => {
+                place::folder(&folder, Owner::ThisOrRoot).map_err(InstallError::Directory)?;
+                // What is in the draft's place afterwards is the old plugin, which goes with it.
+                exchange::folders(draft.path(), &folder).map_err(failed)?;
+                if let Err(source) = exchange::carry_over(draft.path(), &folder) {
+                    // What else lies in it is the operator's, and not to be removed with it.
+                    return Err(InstallError::Write { path: draft.keep(), action: "emptied", source });
+                }
+            }
         }
-        let path = folder.join(WASM_FILE);
-        let beside = signature_path(&path);
-        // Both are on disk before either has its name.
-        let wasm = draft(&folder, &self.wasm)?;
-        match &self.signature {
-            Some(signature) => keep(draft(&folder, signature)?, &beside)?,
-            None => remove(&beside)?,
-        }
-        keep(wasm, &path)?;
-        Ok(path)
+        sync(directory).map_err(failed)?;
+        Ok(folder.join(WASM_FILE))
     }
 }
 
@@ -235,29 +258,9 @@ pub fn uninstall(directory: &Path, name: &PluginName) -> Result<(), InstallError
     })
 }
 
-fn draft(folder: &Path, content: &[u8]) -> Result<tempfile::NamedTempFile, InstallError> {
-    let failed = |source| InstallError::Write { path: folder.to_owned(), action: "written to", source };
-    let mode = Permissions::from_mode(0o644);
-    let mut file =
-        tempfile::Builder::new().prefix(".install.").permissions(mode).tempfile_in(folder).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    Ok(file)
-}
-
-fn keep(draft: tempfile::NamedTempFile, path: &Path) -> Result<(), InstallError> {
-    let failed = |error: tempfile::PersistError| InstallError::Write {
-        path: path.to_owned(),
-        action: "written",
-        source: error.error,
-    };
-    draft.persist(path).map(drop).map_err(failed)
-}
-
-fn remove(path: &Path) -> Result<(), InstallError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(InstallError::Write { path: path.to_owned(), action: "removed", source: error })
-        }
-        _ => Ok(()),
-    }
+fn write(path: &Path, content: &[u8]) -> Result<(), InstallError> {
+    let failed = |source| InstallError::Write { path: path.to_owned(), action: "written", source };
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
 }
