@@ -288,7 +288,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// A new version of the plugin that keeps the records, which does not find them.
-    #[error("plugin {name} {version} loads, but does not work ({step}: {reason}); mend what it says, or put the version before it back")]
+    #[error(
+        "plugin {name} {version} loads, but does not work ({step}: {reason}); mend what it says, or put the version before it back"
+    )]
     Fails {
         /// The plugin.
         name: PluginName,

@@ -40,7 +40,10 @@ pub(super) fn of(state: &CallState, ended: Ended) -> Result<String, CallError> {
 ///
 /// # Errors
 /// [`CallError`] when it did not answer: it trapped, or was stopped.
-pub(crate) fn settled<T>(state: &CallState, ended: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
+pub(crate) fn settled<T>(
+    state: &CallState,
+    ended: Result<wasmtime::Result<T>, Elapsed>,
+) -> Result<T, CallError> {
     let (plugin, limits) = (&*state.provisions.identity, &state.provisions.limits);
     match ended {
         Err(Elapsed { .. }) => {

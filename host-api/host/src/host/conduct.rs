@@ -12,8 +12,8 @@ use crate::call::{CallError, CallReport, Outcome};
 use crate::change::ChangeKind;
 use crate::error::chain;
 use crate::load::Plugin;
-use crate::settings::Question;
 use crate::quarantine::{Change, Now, Pass, Quarantine};
+use crate::settings::Question;
 
 /// The answer to a call that was not made, after so long a wait.
 pub(super) fn unserved(

@@ -82,9 +82,7 @@ pub(super) fn check_http(
     let asks = manifest.needs.iter().any(|need| need.capability == Capability::Http.key());
     let sends = |import: &&String| parse(import).is_some_and(|name| is_http(&name));
     match inspection.imports.iter().find(sends) {
-        Some(import) if !asks => {
-            Err(LoadError::HttpNotAsked { name: name.clone(), import: import.clone() })
-        }
+        Some(import) if !asks => Err(LoadError::HttpNotAsked { name: name.clone(), import: import.clone() }),
         _ => Ok(()),
     }
 }

@@ -38,7 +38,8 @@ async fn tls_is_checked_with_the_authority_of_the_grant_and_speaks_http_2() {
     let ca_file = bed.file("ca.pem", &authority.pem());
     for server in [&server, &old, &other] {
         let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
-        let place = PlaceSettings { destination, ca_file: Some(ca_file.clone()), certificate: None, sign: None };
+        let place =
+            PlaceSettings { destination, ca_file: Some(ca_file.clone()), certificate: None, sign: None };
         bed.plugin().http.push(place);
     }
     let stranger = Server::tls(Authority::new().server("api.test", None, &[])).await;

@@ -111,7 +111,7 @@ async fn what_is_kept_from_call_to_call_is_bounded() {
 #[tokio::test]
 async fn nothing_is_kept_for_a_plugin_that_is_not_granted_it() {
     let report = call(&Bed::hostile().host(), "keep-much 1").await;
-    assert_eq!(report.outcome(), Outcome::Guest);
+    assert_eq!(report.outcome(), Outcome::Denied);
     let text = report.result.unwrap_err().to_string();
     assert!(text.contains("hostile.grants: kv: yes"), "{text}");
 }

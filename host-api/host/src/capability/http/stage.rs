@@ -41,7 +41,9 @@ impl Stage {
                 let rcode = Some("address not available".to_owned());
                 (Error::DnsError { rcode, info_code: None }, "found no address")
             }
-            HttpStand::Fault(HttpFault::Unforeseen) => (Error::DestinationUnavailable, "has no recorded answer"),
+            HttpStand::Fault(HttpFault::Unforeseen) => {
+                (Error::DestinationUnavailable, "has no recorded answer")
+            }
         };
         Some(Err(Failure::of(code, format!("{} {} {what}", self.method, self.url))))
     }
