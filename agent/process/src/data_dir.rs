@@ -55,7 +55,8 @@ impl DataDir {
         let damaged = |error: certs::CertError| ProcessError::Damaged {
             path,
             reason: error.to_string(),
-            remedy: "delete it and join again with a token",
+            // The auth server knows the host by the keys that are lost with it.
+            remedy: "delete it, take the host's place back with `tctl rm node/UUID` on the auth server (the UUID is in host_uuid), and join again with a token",
         };
         Bundle::from_secret(&Secret::new(bytes)).map(Some).map_err(damaged)
     }

@@ -181,5 +181,9 @@ fn read(response: &IncomingResponse, plan: &Plan<'_>) -> Result<String, String> 
         }
     }
     let status = response.status();
-    Ok(if plan.size { format!("{status} {size}") } else { format!("{status} {}", String::from_utf8_lossy(&text)) })
+    Ok(if plan.size {
+        format!("{status} {size}")
+    } else {
+        format!("{status} {}", String::from_utf8_lossy(&text))
+    })
 }

@@ -116,6 +116,10 @@ async fn half_an_identity_is_named_with_the_way_out() {
     std::fs::write(data.join("identity/.node.json.1-0"), &whole[..10]).unwrap();
     std::fs::remove_file(&identity).unwrap();
     node.respawn();
+    assert_eq!(node.ended().await.code(), Some(1), "a token alone does not give it its place back");
+    assert!(node.log().contains("tctl rm node/"), "{}", node.log());
+    world.tctl(&["rm", &format!("node/{}", uuid.as_str().unwrap())]).await;
+    node.respawn();
     node.ready().await;
     assert_eq!(listed(&world, "web-1").await["metadata"]["name"], uuid, "the same host as before");
     node.signal(Signal::TERM);
