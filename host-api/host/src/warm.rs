@@ -28,7 +28,7 @@ use crate::limit::Meter;
 pub(crate) const INSTANCES: u32 = 8;
 
 /// Calls one instance serves in its life.
-const CALLS_MAX: u32 = 1_000;
+const CALLS_MAX: u32 = 10_000;
 
 /// How long an instance is kept that nobody needs.
 const IDLE: Duration = Duration::from_secs(60);

@@ -123,8 +123,7 @@ const fn defaults(kind: ContractKind) -> Limits {
             log_lines: 1_000,
             log_line: KIB,
             log_rate: 20,
-            // An instance is kept for many calls, and what it has let go may be counted for a while.
-            handles: 10_000,
+            handles: 1_000,
             host_call: 64 * MIB,
             process_output: 64 * KIB,
             process_time: 9_000,

@@ -17,8 +17,8 @@
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Linker;
-use wasmtime_wasi_http::p2::add_only_http_to_linker_async;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::p2::bindings::http;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::log::Sink;
 use super::secrets::StandIns;
@@ -29,6 +29,7 @@ mod client;
 mod credential;
 mod exchange;
 mod failure;
+mod handler;
 mod outgoing;
 mod proxy;
 mod resolve;
@@ -119,5 +120,7 @@ impl WasiHttpView for CallState {
 /// # Errors
 /// wasmtime's, for an interface defined twice.
 pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    add_only_http_to_linker_async(linker)
+    let options = http::types::LinkOptions::default();
+    http::types::add_to_linker::<_, WasiHttp>(linker, &options, WasiHttpView::http)?;
+    handler::link(linker)
 }

@@ -125,37 +125,3 @@ async fn a_table_made_for_something_else_is_left_alone() {
         assert!(matches!(refused, Err(Failure::Invalid(text)) if text.contains("continuous_backups")));
     });
 }
-
-/// Prints; what a machine does is no matter of right and wrong.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout, reason = "what is measured is for whoever asks for it")]
-async fn how_many_writes_a_second() {
-    block_in_place(|| {
-        let server = Dynamo::start();
-        let native = Native::new(&MovedClock::default(), &client());
-        let mut first = Instance::new(native.clone(), &settings(&server.url()));
-        first.open().unwrap();
-        for writers in [1_u32, 2, 4, 8] {
-            let began = tokio::time::Instant::now();
-            std::thread::scope(|scope| {
-                for writer in 0..writers {
-                    let (native, server) = (native.clone(), &server);
-                    scope.spawn(move || {
-                        let mut instance = Instance::new(native, &settings(&server.url()));
-                        for _ in 0..400 / writers {
-                            instance.write(&[], &[put(&format!("/{writer}"), vec![0; 500])]).unwrap();
-                        }
-                    });
-                }
-            });
-            let rate = 400.0 / began.elapsed().as_secs_f64();
-            println!("{writers} writers: {rate:.0} writes/s");
-        }
-        let began = tokio::time::Instant::now();
-        for _ in 0..400 {
-            first.get("/0").unwrap();
-        }
-        println!("gets: {:.0}/s", 400.0 / began.elapsed().as_secs_f64());
-    });
-}

@@ -112,13 +112,18 @@ fn settings(folder: &Path, etcd: &Etcd) -> Settings {
 }
 
 async fn open(members: usize) -> Hosted {
-    let (etcd, folder, settings) = spawn_blocking(move || {
+    open_with(members, |_| {}).await
+}
+
+async fn open_with(members: usize, set: impl Fn(&mut PluginSettings)) -> Hosted {
+    let (etcd, folder, mut settings) = spawn_blocking(move || {
         let (etcd, folder) = (Etcd::start(members), tempfile::tempdir().unwrap());
         let settings = settings(folder.path(), &etcd);
         (etcd, folder, settings)
     })
     .await
     .unwrap();
+    settings.plugins.get_mut(&PluginName::new(NAME).unwrap()).into_iter().for_each(set);
     let host = Arc::new(PluginHost::new(settings).unwrap());
     let backend = Arc::new(host.storage(PluginName::new(NAME).unwrap()));
     let remote = RemoteSettings { history: 1024, wait: Duration::from_secs(2), ..RemoteSettings::default() };
@@ -166,6 +171,21 @@ async fn the_component_keeps_records_over_the_hosts_http() {
     assert_eq!(store.get(&key("beat")).await, Ok(None));
     let mut again = store.watch(Prefix::of(&["t"]), Some(Revision(first.0 - 1))).await.unwrap();
     assert_eq!(heard(&mut again).await, "+a");
+}
+
+/// An instance is kept for thousands of calls, so each must let go of all it held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_kept_holds_no_more_handles_with_every_call() {
+    let few = |plugin: &mut PluginSettings| {
+        plugin.limits.insert("handles".to_owned(), "64".to_owned());
+    };
+    let hosted = open_with(1, few).await;
+    for round in 0..300 {
+        let written = hosted.store.put(key("a"), round.to_string().into(), None).await;
+        assert!(written.is_ok(), "call {round}: {written:?}");
+        let read = hosted.store.get(&key("a")).await;
+        assert!(read.is_ok(), "call {round}: {read:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
