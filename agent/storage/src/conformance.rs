@@ -7,7 +7,8 @@
 //! storage::conformance!(open);
 //! ```
 //!
-//! Each case becomes a test of its own on a store of its own. The cases lean on what the port
+//! Each case becomes a test of its own on a store of its own. A program that offers the suite to others opens
+//! stores by [`Subject::over`] and runs each of [`names`] by [`verdict`]. The cases lean on what the port
 //! promises and on nothing else, and wait for changes rather than for time to pass.
 
 #![allow(
@@ -29,11 +30,14 @@ use port::clock::Clock;
 use port::store::{Change, Item, Key, Prefix, Revision, Store, Transaction, Watch, WatchEvent};
 
 mod atomic;
+mod backend;
 mod concurrent;
 mod expiry;
 mod record;
 mod size;
 mod watch;
+
+pub use backend::{is_case, verdict};
 
 /// How long a case may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -200,7 +204,7 @@ pub async fn run(case: &str, subject: Subject) {
     tokio::time::timeout(PATIENCE, case(subject)).await.expect("the case comes to an end");
 }
 
-/// The names of all cases, in order. For the macro.
+/// The names of all cases, in order.
 pub fn names() -> Vec<&'static str> {
     CASES.iter().map(|(name, _)| *name).collect()
 }

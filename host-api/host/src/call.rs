@@ -12,13 +12,14 @@ use tokio::time::Instant;
 
 use crate::contract::Linked;
 use crate::engine::Engine;
-use crate::limit::Meter;
+use crate::limit::{Meter, within};
 
 mod report;
 mod state;
 mod verdict;
 
 pub use report::{CallError, CallReport, Outcome};
+use state::FUEL;
 pub(crate) use state::{CallState, Identity, Provisions};
 pub(crate) use verdict::{settled, too_long};
 
@@ -41,7 +42,7 @@ impl Callable {
         let ended = match &*self.linked {
             Linked::LabelProviderV1(provider) => {
                 let call = meter.count(provider.evaluate(&mut store, label));
-                Some(tokio::time::timeout(provisions.limits.wall(), call).await)
+                Some(within(provisions.limits.wall(), call).await)
             }
             Linked::StorageBackendV1(_) => None,
         };
@@ -56,6 +57,7 @@ impl Callable {
         };
         let (log_lines, log_dropped) = state.log.counts();
         let memory = state.holdings.memory();
+        let fuel = if engine.counts() { store.get_fuel().ok().map(|left| FUEL - left) } else { None };
         // Here, and not after the report is made, so that the report counts the whole call.
         drop(store);
         CallReport {
@@ -65,6 +67,7 @@ impl Callable {
             result,
             wall: began.elapsed(),
             cpu: meter.spent(),
+            fuel,
             memory,
             log_lines,
             log_dropped,

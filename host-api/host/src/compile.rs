@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::engine::config;
+
 pub mod child;
 mod inspect;
 mod parent;
@@ -38,15 +40,18 @@ pub(crate) enum Task {
     Inspect,
     /// Compile it.
     Compile,
+    /// Compile it to code that counts what it executes.
+    Counting,
 }
 
 impl Task {
-    const ALL: [Self; 2] = [Self::Inspect, Self::Compile];
+    const ALL: [Self; 3] = [Self::Inspect, Self::Compile, Self::Counting];
 
     fn argument(self) -> &'static str {
         match self {
             Self::Inspect => "inspect",
             Self::Compile => "compile",
+            Self::Counting => "compile-counting",
         }
     }
 
@@ -54,13 +59,15 @@ impl Task {
     pub(crate) fn run(self, wasm: &[u8]) -> Result<Vec<u8>, String> {
         match self {
             Self::Inspect => inspect::inspect(wasm).and_then(|found| found.to_json()),
-            Self::Compile => {
-                let engine = wasmtime::Engine::new(&crate::engine::config::sync_contracts());
-                let engine = engine.map_err(|error| format!("{error:#}"))?;
-                engine.precompile_component(wasm).map_err(|error| format!("{error:#}"))
-            }
+            Self::Compile => compile(&config::sync_contracts(), wasm),
+            Self::Counting => compile(&config::counting(), wasm),
         }
     }
+}
+
+fn compile(config: &wasmtime::Config, wasm: &[u8]) -> Result<Vec<u8>, String> {
+    let engine = wasmtime::Engine::new(config).map_err(|error| format!("{error:#}"))?;
+    engine.precompile_component(wasm).map_err(|error| format!("{error:#}"))
 }
 
 /// What compiles.
@@ -141,7 +148,7 @@ impl Compiler {
         Inspection::from_json(&json).map_err(CompileError::Account)
     }
 
-    /// Compiles a component into an empty file.
+    /// Compiles a component into an empty file; to code that counts what it executes, if that is asked for.
     ///
     /// # Errors
     /// As for [`Compiler::inspect`].
@@ -149,15 +156,17 @@ impl Compiler {
         &self,
         wasm: Bytes,
         code: std::fs::File,
+        counting: bool,
         time: Duration,
     ) -> Result<(), CompileError> {
+        let task = if counting { Task::Counting } else { Task::Compile };
         match self {
             Self::Child { program, arguments } => {
-                parent::Child { program, arguments, time }.compile(wasm, code).await
+                parent::Child { program, arguments, time }.compile(task, wasm, code).await
             }
             Self::InProcess => {
                 use std::io::Write as _;
-                let bytes = here(Task::Compile, wasm).await?;
+                let bytes = here(task, wasm).await?;
                 let mut code = code;
                 code.write_all(&bytes).map_err(CompileError::Talk)
             }

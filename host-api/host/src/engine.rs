@@ -33,6 +33,7 @@ const KEEP_RESIDENT: usize = 128 * 1024;
 /// Runs components.
 pub(crate) struct Engine {
     inner: wasmtime::Engine,
+    counts: bool,
     ticker: ticker::Ticker,
     fingerprint: [u8; 32],
 }
@@ -54,6 +55,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when the machine does not give what it needs.
     pub(crate) fn start(concurrency: u32) -> Result<Self, EngineError> {
+        Self::with(config::sync_contracts, concurrency)
+    }
+
+    /// The same, with code that counts what it executes.
+    ///
+    /// # Errors
+    /// As for [`Engine::start`].
+    pub(crate) fn counting(concurrency: u32) -> Result<Self, EngineError> {
+        Ok(Self { counts: true, ..Self::with(config::counting, concurrency)? })
+    }
+
+    fn with(settings: fn() -> wasmtime::Config, concurrency: u32) -> Result<Self, EngineError> {
+        let running = |strategy| running(settings(), strategy);
         let inner = match wasmtime::Engine::new(&running(pooling(concurrency))) {
             Ok(pooled) => pooled,
             Err(error) => {
@@ -65,7 +79,7 @@ impl Engine {
         let fingerprint = config::fingerprint(&inner);
         let ticker = ticker::Ticker::start(inner.weak()).map_err(EngineError::Ticker)?;
         debug!(concurrency, "the WebAssembly engine is up");
-        Ok(Self { inner, ticker, fingerprint })
+        Ok(Self { inner, counts: false, ticker, fingerprint })
     }
 
     /// The engine itself, to link and run with.
@@ -76,6 +90,11 @@ impl Engine {
     /// Keeps the clock going while a call runs.
     pub(crate) fn running(&self) -> ticker::Running {
         self.ticker.running()
+    }
+
+    /// Whether its code counts what it executes.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts
     }
 
     /// What compiled code depends on beside the component.
@@ -93,8 +112,7 @@ impl Engine {
 }
 
 /// The settings of an engine that runs and does not compile.
-fn running(strategy: InstanceAllocationStrategy) -> wasmtime::Config {
-    let mut config = config::sync_contracts();
+fn running(mut config: wasmtime::Config, strategy: InstanceAllocationStrategy) -> wasmtime::Config {
     config.enable_compiler(false).allocation_strategy(strategy);
     config
 }
@@ -129,14 +147,19 @@ mod tests {
 
     #[test]
     fn starts_pooled_and_on_demand_with_one_fingerprint() {
-        let pooled = wasmtime::Engine::new(&running(pooling(2))).unwrap();
-        let on_demand = wasmtime::Engine::new(&running(InstanceAllocationStrategy::OnDemand)).unwrap();
+        let pooled = wasmtime::Engine::new(&running(config::sync_contracts(), pooling(2))).unwrap();
+        let on_demand =
+            wasmtime::Engine::new(&running(config::sync_contracts(), InstanceAllocationStrategy::OnDemand))
+                .unwrap();
         assert_eq!(config::fingerprint(&pooled), config::fingerprint(&on_demand));
     }
 
     #[test]
     fn starts_without_a_pool_where_there_is_no_room_for_one() {
-        assert!(wasmtime::Engine::new(&running(pooling(1 << 20))).is_err(), "640 TiB");
+        assert!(
+            wasmtime::Engine::new(&running(config::sync_contracts(), pooling(1 << 20))).is_err(),
+            "640 TiB"
+        );
         assert!(Engine::start(1 << 20).is_ok());
     }
 

@@ -215,7 +215,8 @@ impl Loader<'_> {
         let checked = self.check(name, found, vouched, &inspection)?;
         let draft = self.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;
-        compiler.compile(found.wasm.clone(), file, time).await.map_err(failed)?;
+        let counting = self.engine.counts();
+        compiler.compile(found.wasm.clone(), file, counting, time).await.map_err(failed)?;
         // Read back through the same gate as every other start's.
         let artifact = block_in_place(|| {
             self.cache.keep(key, draft, &inspection)?;

@@ -7,21 +7,70 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Timestamp;
+use port::clock::Clock;
 use wasmtime_wasi::HostWallClock;
 
 /// A stage for a plugin. The default changes nothing but that `outside` is asked and told.
 #[derive(Clone)]
 pub struct Rehearsal {
-    /// The time of day since 1970 for the plugin; it stands still, and random numbers repeat. Time that passes
-    /// between two readings is measured as ever.
-    pub time: Option<Duration>,
+    /// The time of day for the plugin; the machine's when there is none. Time that passes between two readings
+    /// is measured as ever.
+    pub time: Option<StageTime>,
     /// What the plugin finds kept. Nothing is read from the disk or written to it.
     pub kept: Option<BTreeMap<String, Vec<u8>>>,
     /// What stands in for other machines and programs, and hears what is logged.
     pub outside: Arc<dyn Outside>,
+}
+
+/// The time of day on a stage.
+#[derive(Debug, Clone)]
+pub enum StageTime {
+    /// It stands still at this time since 1970, and random numbers repeat: the same call gives the same answer.
+    Still(Duration),
+    /// It stands still until somebody moves it.
+    Moved(StageClock),
+}
+
+/// A time of day that stands still until it is moved. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct StageClock(Arc<AtomicU64>);
+
+impl StageClock {
+    /// Stands at this time since 1970, in whole microseconds.
+    pub fn new(time: Duration) -> Self {
+        Self(Arc::new(AtomicU64::new(micros(time))))
+    }
+
+    /// Moves it forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(micros(by), Ordering::SeqCst);
+    }
+}
+
+impl Clock for StageClock {
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl HostWallClock for StageClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_micros(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Other machines, programs, and whoever reads the log. Called on the plugins' own thread: returns at once.
@@ -128,17 +177,4 @@ pub enum ProcessFault {
     TimedOut,
     /// The machine cannot start it now, or nobody said what is to come of it.
     Unavailable,
-}
-
-/// The time of day that stands still.
-pub(crate) struct Still(pub(crate) Duration);
-
-impl HostWallClock for Still {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0
-    }
 }

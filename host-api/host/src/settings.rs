@@ -59,6 +59,9 @@ pub struct Settings {
     pub on_storage: Option<StorageObserver>,
     /// Told of every plugin that is loaded, replaced, refused or quarantined.
     pub on_change: Option<ChangeObserver>,
+    /// Whether plugins run as code that counts what it executes, which is a little slower and kept apart
+    /// from the other. For their authors: the daemon does not.
+    pub counting: bool,
     /// What stands in for the outside world, where a plugin is tried out. The daemon has nothing here.
     pub rehearsal: Option<Rehearsal>,
 }
@@ -141,6 +144,7 @@ impl Settings {
             on_storage: None,
             storage: false,
             on_change: None,
+            counting: false,
             rehearsal: None,
         }
     }

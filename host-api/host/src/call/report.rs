@@ -196,6 +196,9 @@ pub struct CallReport {
     pub wall: Duration,
     /// Processor time, the host's part included.
     pub cpu: Duration,
+    /// What the plugin executed, in the engine's fuel: nearly one for each WebAssembly instruction, the same on
+    /// every machine. Where it is counted ([`Settings::counting`](crate::Settings)).
+    pub fuel: Option<u64>,
     /// Linear memory at its highest, in bytes.
     pub memory: u64,
     /// Lines it logged.

@@ -18,6 +18,9 @@ use crate::engine::Engine;
 use crate::limit::{CpuSpent, Holdings, Meter};
 use crate::rehearsal::Rehearsal;
 
+/// What a store begins with where fuel is counted: never used up, for processor time is the limit.
+pub(super) const FUEL: u64 = u64::MAX;
+
 /// Who a plugin is, for logs and errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -102,7 +105,7 @@ impl Provisions {
         let log = Arc::new(log);
         let secrets = Opened::default();
         let state = CallState {
-            wasi: Wasi::new(&log, limits, rehearsal.and_then(|rehearsal| rehearsal.time)),
+            wasi: Wasi::new(&log, limits, rehearsal.and_then(|rehearsal| rehearsal.time.clone())),
             http: Http::new(self, secrets.stand_ins.clone(), &log),
             log,
             process: Access::new(
@@ -121,6 +124,10 @@ impl Provisions {
         store.limiter(|state| &mut state.holdings);
         store.set_hostcall_fuel(usize::try_from(limits.host_call).unwrap_or(usize::MAX));
         store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        if engine.counts() {
+            // Refused only where nothing is counted.
+            let _ = store.set_fuel(FUEL);
+        }
         store.set_epoch_deadline(1);
         let (meter, cpu) = (Arc::clone(meter), limits.cpu());
         store.epoch_deadline_callback(move |_| {

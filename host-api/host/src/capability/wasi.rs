@@ -4,11 +4,9 @@
 //! Sockets are not linked at all, and the loader refuses a component that imports them; HTTP is linked
 //! where it is granted, by [`super::http`]. Clocks and random numbers are the machine's own.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use domain::plugin::Limits;
+use std::sync::Arc;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
@@ -20,7 +18,7 @@ use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 
 use super::log::{Sink, Stream};
 use crate::call::CallState;
-use crate::rehearsal::Still;
+use crate::rehearsal::{StageClock, StageTime};
 
 /// What a guest may hand to a standard stream in one write, in bytes.
 const WRITE_MAX: usize = 4096;
@@ -39,17 +37,23 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// With nothing in it but the way to the log, and the machine's clock and random numbers; where the time of
-    /// day is given, it stands still and random numbers repeat.
-    pub(crate) fn new(log: &Arc<Sink>, limits: &Limits, time: Option<Duration>) -> Self {
+    /// With nothing in it but the way to the log, and the machine's clock and random numbers, unless others
+    /// are given.
+    pub(crate) fn new(log: &Arc<Sink>, limits: &Limits, time: Option<StageTime>) -> Self {
         let mut context = WasiCtxBuilder::new();
         context
             .stdout(Output { log: Arc::clone(log), stream: Stream::Out })
             .stderr(Output { log: Arc::clone(log), stream: Stream::Err })
             .max_random_size(RANDOM_MAX);
-        if let Some(time) = time {
-            context.wall_clock(Still(time)).insecure_random_seed(0);
-            context.secure_random(repeating()).insecure_random(repeating());
+        match time {
+            None => {}
+            Some(StageTime::Still(time)) => {
+                context.wall_clock(StageClock::new(time)).insecure_random_seed(0);
+                context.secure_random(repeating()).insecure_random(repeating());
+            }
+            Some(StageTime::Moved(clock)) => {
+                context.wall_clock(clock);
+            }
         }
         let context = context.build();
         let mut table = ResourceTable::new();

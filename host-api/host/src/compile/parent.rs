@@ -30,9 +30,14 @@ impl Child<'_> {
     }
 
     /// Compiles into a file. The child writes into it directly, so the daemon never holds the code.
-    pub(super) async fn compile(&self, wasm: Bytes, code: std::fs::File) -> Result<(), CompileError> {
+    pub(super) async fn compile(
+        &self,
+        task: Task,
+        wasm: Bytes,
+        code: std::fs::File,
+    ) -> Result<(), CompileError> {
         let file = code.try_clone().map_err(CompileError::Talk)?;
-        self.run(Task::Compile, wasm, Stdio::from(file)).await?;
+        self.run(task, wasm, Stdio::from(file)).await?;
         let size = code.metadata().map_err(CompileError::Talk)?.len();
         if size > CODE_MAX { Err(CompileError::TooLarge(CODE_MAX)) } else { Ok(()) }
     }

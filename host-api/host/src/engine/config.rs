@@ -34,6 +34,13 @@ pub(crate) fn sync_contracts() -> Config {
     config
 }
 
+/// The same for whoever writes plugins: the code counts what it executes, and runs a little slower for it.
+pub(crate) fn counting() -> Config {
+    let mut config = sync_contracts();
+    config.consume_fuel(true);
+    config
+}
+
 /// What compiled code depends on beside the component itself, as a digest: wasmtime's version and
 /// settings, and the processor's features.
 pub(crate) fn fingerprint(engine: &Engine) -> [u8; 32] {
@@ -114,5 +121,6 @@ mod tests {
         let mut other = sync_contracts();
         other.epoch_interruption(false);
         assert_ne!(one, fingerprint(&engine(&other)));
+        assert_ne!(one, fingerprint(&engine(&counting())), "code that counts is kept apart");
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn unserved(
         result: Err(error),
         wall: waited,
         cpu: Duration::ZERO,
+        fuel: None,
         memory: 0,
         log_lines: 0,
         log_dropped: 0,

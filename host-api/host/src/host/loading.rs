@@ -83,7 +83,9 @@ impl Core {
         let cache = Cache::open(&self.settings.data_dir, &self.random)
             .map_err(|source| LoadError::Place { name: name.clone(), source })?;
         let kept = if self.settings.storage { warm::INSTANCES + TAILS + TRIALS } else { 0 };
-        let engine = Engine::start(self.settings.concurrency.max(1).saturating_add(kept))?;
+        let instances = self.settings.concurrency.max(1).saturating_add(kept);
+        let engine =
+            if self.settings.counting { Engine::counting(instances) } else { Engine::start(instances) }?;
         Ok(self.machine.get_or_init(|| Machine { engine, cache }))
     }
 

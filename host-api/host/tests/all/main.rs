@@ -50,6 +50,7 @@ mod backend_reload;
 mod bed;
 mod carried;
 mod compiler;
+mod counting;
 mod crooked;
 mod hostile;
 mod http;

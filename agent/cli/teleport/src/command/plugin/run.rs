@@ -18,8 +18,9 @@ use super::project::Project;
 use super::trial::{self, Leave, Place};
 use super::world::World;
 
-/// Time is told as time on the clock and as processor time. The engine counts no instructions: it
-/// interrupts the plugin every few milliseconds instead, which is cheaper.
+/// Time is told as time on the clock, as processor time, and as fuel: nearly one for each WebAssembly
+/// instruction the plugin executed, which does not depend on the machine. The daemon does not count it: there a
+/// call takes a little less time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The contract the plugin is expected to be made for [default: the one it names].
@@ -72,6 +73,7 @@ struct Told {
     /// Nothing for a storage backend, whose instances are kept.
     cpu_us: Option<u128>,
     memory_bytes: Option<u64>,
+    fuel: Option<u64>,
     log: Vec<String>,
     log_dropped: u64,
 }
@@ -130,7 +132,8 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
 }
 
 async fn evaluate(host: &PluginHost, label: &DynamicLabel) -> Result<Told, Failure> {
-    let CallReport { plugin, version, result, wall, cpu, memory, log_dropped, .. } = host.call(label).await?;
+    let CallReport { plugin, version, result, wall, cpu, fuel, memory, log_dropped, .. } =
+        host.call(label).await?;
     let spent = format!("it took {wall:.1?}, {cpu:.1?} of processor time, {}", size::format(memory));
     let value =
         result.map_err(|error| Failure::from(error).while_doing("the plugin has no value").hint(spent))?;
@@ -141,6 +144,7 @@ async fn evaluate(host: &PluginHost, label: &DynamicLabel) -> Result<Told, Failu
         wall_us: wall.as_micros(),
         cpu_us: Some(cpu.as_micros()),
         memory_bytes: Some(memory),
+        fuel,
         log: Vec::new(),
         log_dropped,
     })
@@ -161,6 +165,7 @@ async fn open(host: &Arc<PluginHost>, name: &PluginName, version: &str) -> Resul
         wall_us: began.elapsed().as_micros(),
         cpu_us: None,
         memory_bytes: None,
+        fuel: None,
         log: Vec::new(),
         log_dropped: 0,
     })
@@ -179,6 +184,9 @@ fn text(told: &Told) -> String {
     }
     if let Some(memory) = told.memory_bytes {
         lines.push(format!("{:<9}{} at its highest", "memory", size::format(memory)));
+    }
+    if let Some(fuel) = told.fuel {
+        lines.push(format!("{:<9}{fuel} executed", "fuel"));
     }
     lines.extend(told.log.iter().map(|line| format!("{:<9}{line}", "log")));
     if told.log_dropped > 0 {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::plugin::{Capability, ContractKind, SecretLabel};
 use domain::secret::Secret;
-use plugin_host::rehearsal::{Outside, Rehearsal};
+use plugin_host::rehearsal::{Outside, Rehearsal, StageTime};
 use plugin_host::{CallReport, SecretFrom};
 use terminal::{Explain as _, Failure, Printer, Screen};
 
@@ -142,7 +142,7 @@ impl Bench<'_> {
         let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));
         let outside: Arc<dyn Outside> = stand.clone();
         let kept = case.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
-        let rehearsal = Rehearsal { time: case.time, kept: Some(kept), outside };
+        let rehearsal = Rehearsal { time: case.time.map(StageTime::Still), kept: Some(kept), outside };
         let host = trial::host(self.staged, self.place, &leave, rehearsal)?;
         let request = &case.request;
         let label = trial::label(&self.staged.manifest.name, request.name.clone(), request.command.clone());

@@ -177,6 +177,7 @@ pub(super) fn host(
         .collect();
     settings.storage = staged.kind == domain::plugin::ContractKind::StorageBackend;
     settings.concurrency = 1;
+    settings.counting = true;
     settings.rehearsal = Some(rehearsal);
     Ok(PluginHost::new(settings)?)
 }
