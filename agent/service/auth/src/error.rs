@@ -82,6 +82,9 @@ pub enum AuthError {
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// Others came before; later there may be room.
+    #[error("{0}")]
+    TooMany(String),
     /// The data folder belongs to another cluster.
     #[error(
         "this data_dir belongs to the cluster {found:?}, but auth_service.cluster_name is {wanted:?}; renaming a cluster voids all its certificates: restore the name, or start with an empty data_dir"
@@ -108,6 +111,7 @@ impl AuthError {
             }
             Self::NoCertificate | Self::Expired(_) => Code::Unauthenticated,
             Self::Denied(_) | Self::Locked(_) | Self::Join(_) => Code::PermissionDenied,
+            Self::TooMany(_) => Code::ResourceExhausted,
             Self::NotFound { .. } => Code::NotFound,
             Self::Exists { .. } | Self::HostTaken(_) | Self::HostKnown(_) => Code::AlreadyExists,
             Self::InUse(_) => Code::FailedPrecondition,

@@ -26,6 +26,8 @@ const NAME_MAX: usize = 512;
 /// As much of a node name as is written down, in bytes.
 const RECORDED_MAX: usize = 256;
 
+pub(crate) mod bound;
+
 impl AuthService {
     /// Exchanges a token for certificates.
     ///
@@ -38,7 +40,7 @@ impl AuthService {
     ) -> Result<wire::JoinResponse, AuthError> {
         let outcome = match Asked::parse(&request) {
             Ok(asked) => {
-                let outcome = self.try_join(&request, &asked).await;
+                let outcome = self.try_join(&request, &asked, peer).await;
                 self.conclude(&request.node_name, &asked, peer, outcome).await
             }
             Err(error) => Err(error),
@@ -61,7 +63,7 @@ impl AuthService {
             Err(error) => Outcome::failed(error),
         };
         let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else {
-            return Err(AuthError::Invalid("too many refused joins at once; try again later".to_owned()));
+            return Err(AuthError::TooMany("too many refused joins at once; try again later".to_owned()));
         };
         let delay = tokio::spawn(async move {
             tokio::time::sleep(REFUSAL_DELAY).await;
@@ -100,6 +102,7 @@ impl AuthService {
         &self,
         request: &wire::JoinRequest,
         &Asked { role, host_id }: &Asked,
+        peer: SocketAddr,
     ) -> Result<wire::JoinResponse, AuthError> {
         let presented = Secret::from(request.token.as_str());
         let dynamic = self.find_token(&presented).await?;
@@ -112,6 +115,9 @@ impl AuthService {
             return Err(AuthError::HostTaken(host_id.to_string()));
         }
         self.check_host_free(host_id, role).await?;
+        if !is_local {
+            self.joined.admit(presented.reveal(), peer.ip())?;
+        }
         let identity = HostIdentity { host_id, role: admission.role(), cluster: self.cluster.clone() };
         let wish = HostWish {
             node_name: &request.node_name,

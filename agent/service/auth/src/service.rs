@@ -23,6 +23,7 @@ use crate::authority::Authorities;
 use crate::cache::Cache;
 use crate::error::AuthError;
 use crate::issue::HostWish;
+use crate::join::bound::Bounds;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
@@ -54,6 +55,7 @@ pub struct AuthService {
     pub(crate) authorities: Authorities,
     pub(crate) cache: Arc<Cache>,
     pub(crate) refusals: Arc<Semaphore>,
+    pub(crate) joined: Bounds,
     pub(crate) local_token: RwLock<Option<StaticToken>>,
     pub(crate) address: SocketAddr,
     pub(crate) listener: Listener,
@@ -82,6 +84,7 @@ impl AuthService {
             authorities,
             cache,
             refusals: Arc::new(Semaphore::new(REFUSALS)),
+            joined: Bounds::default(),
             local_token: RwLock::new(None),
             listener,
         }))

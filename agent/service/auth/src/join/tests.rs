@@ -12,6 +12,7 @@ use crate::service::Deps;
 use crate::settings::Settings;
 
 const UUID: &str = "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f";
+const GOOD: &str = "a-token-of-the-configuration";
 
 async fn service() -> (Arc<AuthService>, Arc<FakeAudit>) {
     net::install_crypto();
@@ -19,7 +20,7 @@ async fn service() -> (Arc<AuthService>, Arc<FakeAudit>) {
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         cluster_name: Some(ClusterName::new("main").unwrap()),
-        tokens: Vec::new(),
+        tokens: vec![StaticToken { roles: vec![SystemRole::Node], value: GOOD.into() }],
         host_id: HostId::parse(UUID).unwrap(),
         hostname: "auth-1".into(),
         names: Vec::new(),
@@ -92,4 +93,34 @@ async fn refusals_are_on_record_as_often_as_there_are_places_to_wait() {
     assert_eq!(audit.lines().len() - before, places);
     tokio::time::sleep(REFUSAL_DELAY).await;
     assert_eq!(service.refusals.available_permits(), places);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_let_in_too_many_lets_in_no_more_and_that_is_on_record() {
+    let (service, audit) = service().await;
+    for _ in 0..bound::AT_ONCE {
+        service.joined.admit(GOOD.as_bytes(), peer().ip()).unwrap();
+    }
+    let other = "11111111-f9b2-41d0-bb5a-e23b0cfe0f8f";
+    let one_more = wire::JoinRequest { token: GOOD.into(), host_id: other.into(), ..request() };
+    let refused = service.join(one_more.clone(), peer()).await.unwrap_err();
+    assert!(refused.to_string().contains("joined with this token lately"), "{refused}");
+    // A host that hears this asks again, and does not give up.
+    assert_eq!(tonic::Status::from(refused).code(), tonic::Code::ResourceExhausted);
+    let lines = audit.lines();
+    assert_eq!(lines.last().unwrap()["code"], "TJ002E", "{lines:?}");
+    assert!(
+        service
+            .deps
+            .store
+            .get(&key::host(HostId::parse(other).unwrap(), SystemRole::Node))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    // The services of this process come in all the same: what keeps this one out is its lack of keys.
+    let token = service.local_token(vec![SystemRole::Node]);
+    let own = wire::JoinRequest { token: token.reveal_str().unwrap().to_owned(), ..one_more };
+    let error = service.join(own, peer()).await.unwrap_err();
+    assert!(matches!(error, AuthError::Certificate(_)), "{error}");
 }
