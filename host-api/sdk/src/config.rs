@@ -53,6 +53,22 @@ pub fn duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
+/// Reads where a service answers: `https://host[:port]` or `http://host[:port]` and nothing more. None for
+/// what has a path, a question or a user; a slash at the end is left out.
+///
+/// ```
+/// use teleport_plugin_sdk::config::origin;
+///
+/// assert_eq!(origin("https://a.example:2379/"), Some("https://a.example:2379"));
+/// assert_eq!(origin("https://joe@a.example"), None);
+/// ```
+pub fn origin(text: &str) -> Option<&str> {
+    let text = text.trim().trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let is_host = |byte: u8| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte);
+    (!rest.is_empty() && rest.bytes().all(is_host)).then_some(text)
+}
+
 fn seconds(unit: &str) -> Option<f64> {
     Some(match unit {
         "ns" => 1e-9,
@@ -81,6 +97,16 @@ mod tests {
         assert_eq!(read("2w"), Some(14 * 86_400_000));
         for wrong in ["", "5", "s", "-1s", "5 s", "5x", "1..5s", "5s5", "99999999999999999999w"] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_and_host_alone() {
+        assert_eq!(origin(" http://[::1]:1// "), Some("http://[::1]:1"));
+        for wrong in
+            ["", "a:1", "https://", "ftp://a", "https://a/b", "https://a?b", "https://a#b", "https://a b"]
+        {
+            assert_eq!(origin(wrong), None, "{wrong}");
         }
     }
 

@@ -1,14 +1,19 @@
-//! Plugins that keep the cluster's records: implement [`StorageBackend`], export it with
-//! [`export_storage_backend!`](crate::export_storage_backend).
+//! Plugins that keep the cluster's records: implement [`Instance`], export it with
+//! [`export_storage_instance!`](crate::export_storage_instance); or, where nothing is kept from call to call,
+//! [`StorageBackend`] with [`export_storage_backend!`](crate::export_storage_backend).
 //!
 //! What a backend promises is written in `wit/storage-backend`; one suite of tests holds every backend
 //! to it.
 
 use std::fmt;
 
+mod bound;
 mod exported;
+mod instance;
 
+pub use bound::{CALL_MAX, call_time, check};
 pub use exported::Exported;
+pub use instance::{Instance, Kept};
 
 /// A number of a write. Zero is before every write.
 pub type Revision = u64;
@@ -73,6 +78,24 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Failure {
+    /// A key of the configuration does not hold what it takes: the backend's name, the key, and the rest
+    /// of the sentence.
+    ///
+    /// ```
+    /// use teleport_plugin_sdk::storage_backend::Failure;
+    ///
+    /// let failure = Failure::setting("etcd", "peers", "lists 1 to 32 members");
+    /// assert_eq!(
+    ///     failure.to_string(),
+    ///     "config key peers of the etcd storage lists 1 to 32 members; change it and start again"
+    /// );
+    /// ```
+    pub fn setting(backend: &str, key: &str, what: &str) -> Self {
+        Self::Invalid(format!("config key {key} of the {backend} storage {what}; change it and start again"))
+    }
+}
 
 /// What a backend is.
 #[derive(Debug, Clone, PartialEq, Eq)]

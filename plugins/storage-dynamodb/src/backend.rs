@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use teleport_plugin_sdk::storage_backend::Failure;
+use teleport_plugin_sdk::storage_backend::{
+    About, Batch, CALL_MAX, Condition, Failure, Instance, Item, Operation, Page, Revision, check,
+};
 
 use crate::call::Budget;
 use crate::log::Log;
@@ -13,6 +15,10 @@ use crate::upkeep::Rounds;
 
 /// Requests of one call; the host lets a call send 64.
 pub(crate) const REQUESTS: u32 = 60;
+
+/// How long a watch waits in one call, and how long such a call may take; the host asks again.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+const NEXT_MAX: Duration = Duration::from_secs(28);
 
 /// An instance.
 #[derive(Debug)]
@@ -66,6 +72,37 @@ impl<O: Outside> Backend<O> {
     pub(crate) fn fresh_name(&mut self) -> String {
         self.named += 1;
         format!("{}-{}", self.name, self.named)
+    }
+}
+
+/// Each call with its time; what it does is said where it is done.
+impl<O: Outside> Instance for Backend<O> {
+    fn open(&mut self) -> Result<About, Failure> {
+        // A table that takes longer to be made is opened again.
+        self.call(CALL_MAX, Self::make_ready)
+    }
+
+    fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
+        self.call(self.settings.request_timeout, |backend| backend.get_now(key))
+    }
+
+    fn range(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        self.call(self.settings.request_timeout, |backend| backend.range_now(prefix, start, limit))
+    }
+
+    fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
+        check(conditions, operations)?;
+        self.call(self.settings.request_timeout, |backend| backend.write_now(conditions, operations))
+    }
+
+    fn current(&mut self) -> Result<Revision, Failure> {
+        self.call(self.settings.request_timeout, Self::last)
+    }
+
+    fn next(&mut self, after: Revision, limit: u32, wait: Duration) -> Result<Batch, Failure> {
+        let wait = wait.min(WAIT_MAX);
+        let time = self.settings.request_timeout.saturating_add(wait).min(NEXT_MAX);
+        self.call(time, |backend| backend.next_now(after, limit, wait))
     }
 }
 

@@ -18,13 +18,7 @@
 //! in a region, so about a hundred a second and table, however many auth servers there are. Reads are not
 //! bound by that: two requests each.
 
-use std::cell::RefCell;
-use std::time::Duration;
-
 use teleport_plugin_sdk::config;
-use teleport_plugin_sdk::storage_backend::{
-    About, Batch, Condition, Failure, Item, Operation, Page, Revision, StorageBackend,
-};
 
 pub mod backend;
 pub mod call;
@@ -46,47 +40,6 @@ use backend::Backend;
 use outside::Host;
 use settings::Settings;
 
-struct StorageDynamoDb;
-
-thread_local! {
-    /// This instance's; made by its first call.
-    static BACKEND: RefCell<Option<Backend<Host>>> = const { RefCell::new(None) };
-}
-
-fn with<T>(call: impl FnOnce(&mut Backend<Host>) -> Result<T, Failure>) -> Result<T, Failure> {
-    BACKEND.with_borrow_mut(|backend| match backend {
-        Some(backend) => call(backend),
-        none => {
-            let settings = Settings::read(config::get)?;
-            call(none.insert(Backend::new(Host, &settings)))
-        }
-    })
-}
-
-impl StorageBackend for StorageDynamoDb {
-    fn open() -> Result<About, Failure> {
-        with(Backend::open)
-    }
-
-    fn get(key: String) -> Result<Option<Item>, Failure> {
-        with(|backend| backend.get(&key))
-    }
-
-    fn range(prefix: String, start: Option<String>, limit: u32) -> Result<Page, Failure> {
-        with(|backend| backend.range(&prefix, start.as_deref(), limit))
-    }
-
-    fn write(conditions: Vec<Condition>, operations: Vec<Operation>) -> Result<Revision, Failure> {
-        with(|backend| backend.write(&conditions, &operations))
-    }
-
-    fn current() -> Result<Revision, Failure> {
-        with(Backend::current)
-    }
-
-    fn next(after: Revision, limit: u32, wait: u32) -> Result<Batch, Failure> {
-        with(|backend| backend.next(after, limit, Duration::from_millis(u64::from(wait))))
-    }
-}
-
-teleport_plugin_sdk::export_storage_backend!(StorageDynamoDb);
+teleport_plugin_sdk::export_storage_instance!(Backend<Host>, || {
+    Ok(Backend::new(Host, &Settings::read(config::get)?))
+});

@@ -1,34 +1,6 @@
-//! The contract's limits.
+//! What a write is about.
 
-use teleport_plugin_sdk::storage_backend::{
-    Condition, Failure, KEY_MAX, OPERATIONS_MAX, Operation, VALUE_MAX,
-};
-
-/// Checks a write.
-///
-/// # Errors
-/// [`Failure::TooLarge`], and [`Failure::Invalid`] for a prefix that is none.
-pub(crate) fn check(conditions: &[Condition], operations: &[Operation]) -> Result<(), Failure> {
-    let too_large = |what: &str| Err(Failure::TooLarge(what.to_owned()));
-    if conditions.len() > OPERATIONS_MAX || operations.len() > OPERATIONS_MAX {
-        return too_large("a write has at most 128 conditions and 128 operations");
-    }
-    for operation in operations {
-        match operation {
-            Operation::Put { key, .. } if key.len() > KEY_MAX => {
-                return too_large("a key has at most 1024 bytes");
-            }
-            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
-                return too_large("a value has at most 1 MiB");
-            }
-            Operation::DeleteRange(prefix) if !prefix.ends_with('/') => {
-                return Err(Failure::Invalid("a prefix does not end with a slash".to_owned()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, KEY_MAX, Operation};
 
 /// The keys a write must know of.
 pub(crate) fn keys<'a>(conditions: &'a [Condition], operations: &'a [Operation]) -> Vec<&'a str> {

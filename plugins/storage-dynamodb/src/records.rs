@@ -15,7 +15,7 @@ use teleport_plugin_sdk::storage_backend::{Condition, Failure, Item, KEY_MAX, Op
 use crate::backend::{Backend, ByKey};
 use crate::call::plain;
 use crate::entry::{self, Content, Stored};
-use crate::limit::{busy, check, keys, prefixes};
+use crate::limit::{busy, keys, prefixes};
 use crate::log::PART;
 use crate::outside::Outside;
 use crate::plan::{self, Known, State};
@@ -62,15 +62,7 @@ impl Stored {
 
 impl<O: Outside> Backend<O> {
     /// One item, as of now.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] and others.
-    pub fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
-        let time = self.settings.request_timeout;
-        self.call(time, |backend| backend.get_now(key))
-    }
-
-    fn get_now(&mut self, key: &str) -> Result<Option<Item>, Failure> {
+    pub(crate) fn get_now(&mut self, key: &str) -> Result<Option<Item>, Failure> {
         for _ in 0..TRIES {
             self.prepare()?;
             let body = json!({ "Key": wire::key(RECORDS, key), "ConsistentRead": true });
@@ -106,27 +98,26 @@ impl<O: Outside> Backend<O> {
     }
 
     /// Items whose keys start with `prefix`, not before `start`, all of one moment.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] and others.
-    pub fn range(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        let start = start.unwrap_or(prefix).max(prefix).to_owned();
+    pub(crate) fn range_now(
+        &mut self,
+        prefix: &str,
+        start: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, Failure> {
+        let start = start.unwrap_or(prefix).max(prefix);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        let time = self.settings.request_timeout;
-        self.call(time, |backend| {
-            for _ in 0..TRIES {
-                if let Some(page) = backend.page(prefix, &start, limit)? {
-                    return Ok(page);
-                }
-                if backend.budget.requests <= SPARE {
-                    break;
-                }
+        for _ in 0..TRIES {
+            if let Some(page) = self.page(prefix, start, limit)? {
+                return Ok(page);
             }
-            Err(Failure::Unavailable(
-                "too many records that are gone lie before the next one; they are being removed, try again"
-                    .to_owned(),
-            ))
-        })
+            if self.budget.requests <= SPARE {
+                break;
+            }
+        }
+        Err(Failure::Unavailable(
+            "too many records that are gone lie before the next one; they are being removed, try again"
+                .to_owned(),
+        ))
     }
 
     /// A page; none when it must be read again.
@@ -245,22 +236,18 @@ impl<O: Outside> Backend<O> {
     }
 
     /// All operations in their order, if all conditions hold.
-    ///
-    /// # Errors
-    /// [`Failure::Conflict`] with the first condition that does not hold, [`Failure::TooLarge`]: nothing
-    /// was changed. After [`Failure::Unavailable`] it is not known whether it happened.
-    pub fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
-        check(conditions, operations)?;
-        let time = self.settings.request_timeout;
-        self.call(time, |backend| {
-            backend.help()?;
-            let contents = backend.large(operations)?;
-            backend.commit(&keys(conditions, operations), &prefixes(operations), |state, now| {
-                match plan::broken(conditions, state, now) {
-                    Some(index) => Err(Failure::Conflict(index)),
-                    None => Ok(Some(plan::steps(operations, &contents, state))),
-                }
-            })
+    pub(crate) fn write_now(
+        &mut self,
+        conditions: &[Condition],
+        operations: &[Operation],
+    ) -> Result<Revision, Failure> {
+        self.help()?;
+        let contents = self.large(operations)?;
+        self.commit(&keys(conditions, operations), &prefixes(operations), |state, now| {
+            match plan::broken(conditions, state, now) {
+                Some(index) => Err(Failure::Conflict(index)),
+                None => Ok(Some(plan::steps(operations, &contents, state))),
+            }
         })
     }
 

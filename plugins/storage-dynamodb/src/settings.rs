@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use teleport_plugin_sdk::config;
-use teleport_plugin_sdk::storage_backend::Failure;
-
-/// The longest a call may take, less than the host's own limit of a call.
-const TIMEOUT_MAX: Duration = Duration::from_secs(25);
+use teleport_plugin_sdk::storage_backend::{Failure, call_time};
 
 /// How the table is reached, and made when it is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,15 +27,9 @@ impl Settings {
     /// [`Failure::Invalid`] names the key and what it takes.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let endpoint = get("endpoint").unwrap_or_default();
-        let endpoint = endpoint.trim().trim_end_matches('/');
-        let rest = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
-        let is_host = |byte: u8| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte);
-        if !rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_host)) {
-            return Err(invalid(
-                "endpoint",
-                "takes https://host, such as https://dynamodb.eu-north-1.amazonaws.com",
-            ));
-        }
+        let endpoint = config::origin(&endpoint).ok_or_else(|| {
+            invalid("endpoint", "takes https://host, such as https://dynamodb.eu-north-1.amazonaws.com")
+        })?;
         let table = get("table_name").unwrap_or_default();
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if !(3..=255).contains(&table.len()) || !table.bytes().all(is_name) {
@@ -53,12 +44,8 @@ impl Settings {
             Some("provisioned") => Some((units("read_capacity_units")?, units("write_capacity_units")?)),
             Some(_) => return Err(invalid("billing_mode", "is pay_per_request or provisioned")),
         };
-        let request_timeout = match get("request_timeout") {
-            None => Duration::from_secs(10),
-            Some(text) => config::duration(&text)
-                .filter(|time| !time.is_zero() && *time <= TIMEOUT_MAX)
-                .ok_or_else(|| invalid("request_timeout", "takes a duration of at most 25s, such as 10s"))?,
-        };
+        let request_timeout = call_time(get("request_timeout").as_deref(), Duration::from_secs(10))
+            .ok_or_else(|| invalid("request_timeout", "takes a duration of at most 25s, such as 10s"))?;
         Ok(Self {
             endpoint: endpoint.to_owned(),
             table,
@@ -70,7 +57,7 @@ impl Settings {
 }
 
 fn invalid(key: &str, what: &str) -> Failure {
-    Failure::Invalid(format!("config key {key} of the DynamoDB storage {what}; change it and start again"))
+    Failure::setting("DynamoDB", key, what)
 }
 
 #[cfg(test)]

@@ -21,41 +21,32 @@ pub(crate) const INDEX: &str = "due";
 /// The attribute by which DynamoDB itself removes what nobody came to remove.
 const TTL: &str = "t";
 
-/// How long a table may take to be made, within the host's limit of a call; opening is tried again.
-const MAKING: Duration = Duration::from_secs(25);
-
 impl<O: Outside> Backend<O> {
     /// Reaches DynamoDB and makes the table when it is not there.
-    ///
-    /// # Errors
-    /// [`Failure::Invalid`] when it cannot be used as it is, [`Failure::Unavailable`] when it cannot be
-    /// reached or is still being made.
-    pub fn open(&mut self) -> Result<About, Failure> {
-        self.call(MAKING, |backend| {
-            let made = backend.ready()?;
-            let mut without = Vec::new();
-            if !backend.with_ttl()? {
-                without.push("TTL");
-            }
-            if backend.settings.backups && !backend.with_backups()? {
-                return Err(Failure::Invalid(
-                    "continuous_backups is on, but this endpoint does not offer them; turn it off".to_owned(),
-                ));
-            }
-            backend.prepare()?;
-            let missing = if without.is_empty() {
-                String::new()
-            } else {
-                format!(", which has no {}", without.join(" and no "))
-            };
-            let made = if made { ", made now" } else { "" };
-            Ok(About {
-                description: format!(
-                    "DynamoDB table {} at {}{missing}{made}",
-                    backend.settings.table, backend.settings.endpoint
-                ),
-                value_max: VALUE_MAX as u64,
-            })
+    pub(crate) fn make_ready(&mut self) -> Result<About, Failure> {
+        let made = self.ready()?;
+        let mut without = Vec::new();
+        if !self.with_ttl()? {
+            without.push("TTL");
+        }
+        if self.settings.backups && !self.with_backups()? {
+            return Err(Failure::Invalid(
+                "continuous_backups is on, but this endpoint does not offer them; turn it off".to_owned(),
+            ));
+        }
+        self.prepare()?;
+        let missing = if without.is_empty() {
+            String::new()
+        } else {
+            format!(", which has no {}", without.join(" and no "))
+        };
+        let made = if made { ", made now" } else { "" };
+        Ok(About {
+            description: format!(
+                "DynamoDB table {} at {}{missing}{made}",
+                self.settings.table, self.settings.endpoint
+            ),
+            value_max: VALUE_MAX as u64,
         })
     }
 

@@ -27,31 +27,15 @@ const BATCH: usize = 4 * 1024 * 1024;
 const SPARE: u32 = 12;
 
 impl<O: Outside> Backend<O> {
-    /// The store's revision now.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] and others.
-    pub fn current(&mut self) -> Result<Revision, Failure> {
-        let time = self.settings.request_timeout;
-        self.call(time, |backend| backend.last())
-    }
-
     /// The changes after `after`; waits for at most `wait` until there is one.
-    ///
-    /// # Errors
-    /// [`Failure::Compacted`] when they are no longer kept, or `after` is still to come.
-    pub fn next(&mut self, after: Revision, limit: u32, wait: Duration) -> Result<Batch, Failure> {
-        let wait = wait.min(Duration::from_secs(15));
-        let time = self.settings.request_timeout.saturating_add(wait).min(Duration::from_secs(28));
+    pub(crate) fn next_now(&mut self, after: Revision, limit: u32, wait: Duration) -> Result<Batch, Failure> {
         let end = self.outside.monotonic().saturating_add(wait);
-        self.call(time, |backend| {
-            let outcome = backend.follow(after, limit.clamp(1, 1000), end);
-            backend.told = match &outcome {
-                Ok(batch) => Some((batch.up_to, backend.told.map_or(Duration::ZERO, |(_, looked)| looked))),
-                Err(_) => None,
-            };
-            outcome
-        })
+        let outcome = self.follow(after, limit.clamp(1, 1000), end);
+        self.told = match &outcome {
+            Ok(batch) => Some((batch.up_to, self.told.map_or(Duration::ZERO, |(_, looked)| looked))),
+            Err(_) => None,
+        };
+        outcome
     }
 
     fn follow(&mut self, after: Revision, limit: u32, end: Duration) -> Result<Batch, Failure> {

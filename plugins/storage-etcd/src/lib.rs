@@ -8,12 +8,11 @@
 //! Several auth servers on one etcd work side by side: nothing is kept from call to call but leases,
 //! which belong to the instance that asked for them, and the open watch.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use teleport_plugin_sdk::config;
 use teleport_plugin_sdk::storage_backend::{
-    About, Batch, Condition, Failure, Item, Operation, Page, Revision, StorageBackend,
+    About, Batch, Condition, Failure, Instance, Item, Operation, Page, Revision,
 };
 
 pub mod backend;
@@ -35,50 +34,35 @@ pub mod transaction;
 pub mod wire;
 
 use backend::Backend;
-use outside::Host;
+use outside::{Host, Outside};
 use settings::Settings;
 
-struct StorageEtcd;
-
-thread_local! {
-    /// This instance's; made by its first call.
-    static BACKEND: RefCell<Option<Backend<Host>>> = const { RefCell::new(None) };
-}
-
-fn with<T>(call: impl FnOnce(&mut Backend<Host>) -> Result<T, Failure>) -> Result<T, Failure> {
-    BACKEND.with_borrow_mut(|backend| match backend {
-        Some(backend) => call(backend),
-        none => {
-            let settings = Settings::read(config::get)?;
-            call(none.insert(Backend::new(Host, &settings)))
-        }
-    })
-}
-
-impl StorageBackend for StorageEtcd {
-    fn open() -> Result<About, Failure> {
-        with(Backend::open)
+impl<O: Outside> Instance for Backend<O> {
+    fn open(&mut self) -> Result<About, Failure> {
+        Self::open(self)
     }
 
-    fn get(key: String) -> Result<Option<Item>, Failure> {
-        with(|backend| backend.get(&key))
+    fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
+        Self::get(self, key)
     }
 
-    fn range(prefix: String, start: Option<String>, limit: u32) -> Result<Page, Failure> {
-        with(|backend| backend.range(&prefix, start.as_deref(), limit))
+    fn range(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        Self::range(self, prefix, start, limit)
     }
 
-    fn write(conditions: Vec<Condition>, operations: Vec<Operation>) -> Result<Revision, Failure> {
-        with(|backend| backend.write(&conditions, &operations))
+    fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
+        Self::write(self, conditions, operations)
     }
 
-    fn current() -> Result<Revision, Failure> {
-        with(Backend::current)
+    fn current(&mut self) -> Result<Revision, Failure> {
+        Self::current(self)
     }
 
-    fn next(after: Revision, limit: u32, wait: u32) -> Result<Batch, Failure> {
-        with(|backend| backend.next(after, limit, Duration::from_millis(u64::from(wait))))
+    fn next(&mut self, after: Revision, limit: u32, wait: Duration) -> Result<Batch, Failure> {
+        Self::next(self, after, limit, wait)
     }
 }
 
-teleport_plugin_sdk::export_storage_backend!(StorageEtcd);
+teleport_plugin_sdk::export_storage_instance!(Backend<Host>, || {
+    Ok(Backend::new(Host, &Settings::read(config::get)?))
+});

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use teleport_plugin_sdk::storage_backend::{
-    Condition, Failure, Item, KEY_MAX, OPERATIONS_MAX, Operation, Page, Revision, VALUE_MAX,
-};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Item, Operation, Page, Revision, check};
 
 use crate::backend::{Backend, SMALL, plain};
 use crate::condition::{self, State, States};
 use crate::envelope::Envelope;
-use crate::key::text;
 use crate::lease::Wanted;
 use crate::members::Repeat;
 use crate::outside::Outside;
@@ -222,31 +219,4 @@ impl<O: Outside> Backend<O> {
 
 fn is_there(item: &Item, now: u64) -> bool {
     item.expires.is_none_or(|end| end > now)
-}
-
-/// The contract's limits. The host keeps them; a request that is larger than etcd takes is refused by
-/// etcd.
-fn check(conditions: &[Condition], operations: &[Operation]) -> Result<(), Failure> {
-    let too_large = |what: &str| Err(Failure::TooLarge(what.to_owned()));
-    if conditions.len() > OPERATIONS_MAX || operations.len() > OPERATIONS_MAX {
-        return too_large("a write has at most 128 conditions and 128 operations");
-    }
-    for operation in operations {
-        match operation {
-            Operation::Put { key, .. } if key.len() > KEY_MAX => {
-                return too_large("a key has at most 1024 bytes");
-            }
-            Operation::Put { value, .. } if value.len() > VALUE_MAX => {
-                return too_large("a value has at most 1 MiB");
-            }
-            Operation::DeleteRange(prefix) if !prefix.ends_with('/') => {
-                return Err(Failure::Invalid(format!(
-                    "the prefix {:?} does not end with a slash",
-                    text(prefix.as_bytes())
-                )));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use teleport_plugin_sdk::config;
-use teleport_plugin_sdk::storage_backend::Failure;
-
-/// The longest a call may take, less than the host's own limit of a call.
-const TIMEOUT_MAX: Duration = Duration::from_secs(25);
+use teleport_plugin_sdk::storage_backend::{Failure, call_time};
 
 /// The most members.
 const PEERS_MAX: usize = 32;
@@ -44,11 +41,9 @@ impl Settings {
             return Err(invalid("prefix", "takes a text of at most 256 bytes, such as teleport"));
         }
         let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-        let time = |key: &str, default| match get(key) {
-            None => Ok(default),
-            Some(text) => config::duration(&text)
-                .filter(|time| !time.is_zero() && *time <= TIMEOUT_MAX)
-                .ok_or_else(|| invalid(key, "takes a duration of at most 25s, such as 5s")),
+        let time = |key: &str, default| {
+            call_time(get(key).as_deref(), default)
+                .ok_or_else(|| invalid(key, "takes a duration of at most 25s, such as 5s"))
         };
         Ok(Self {
             peers,
@@ -60,20 +55,12 @@ impl Settings {
 }
 
 fn peer(text: &str) -> Result<String, Failure> {
-    let text = text.trim().trim_end_matches('/');
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let fits = rest.is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte))
-    });
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(invalid("peers", &format!("has {text:?}, which is not like https://10.0.0.1:2379")))
-    }
+    let wrong = || invalid("peers", &format!("has {text:?}, which is not like https://10.0.0.1:2379"));
+    config::origin(text).map(str::to_owned).ok_or_else(wrong)
 }
 
 fn invalid(key: &str, what: &str) -> Failure {
-    Failure::Invalid(format!("config key {key} of the etcd storage {what}; change it and start again"))
+    Failure::setting("etcd", key, what)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use port::store::{
     Change, Condition, Item, Key, Operation, Prefix, Revision, StoreError, Transaction, WatchEvent,
 };
 use storage_dynamodb::settings::Settings;
-use teleport_plugin_sdk::storage_backend as guest;
+use teleport_plugin_sdk::storage_backend::{self as guest, Instance as _};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use storage_dynamodb::outside::Outside as _;
 use storage_dynamodb::settings::Settings;
 use teleport_plugin_sdk::http::{Method, Request};
-use teleport_plugin_sdk::storage_backend::{Condition, Failure, Operation};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Instance as _, Operation};
 use tokio::task::block_in_place;
 
 use crate::backend::{Instance, settings};

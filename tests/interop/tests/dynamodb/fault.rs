@@ -7,7 +7,7 @@ use std::time::Duration;
 use storage_dynamodb::backend::Backend;
 use storage_dynamodb::outside::Outside;
 use teleport_plugin_sdk::http::{Error, Request, Response};
-use teleport_plugin_sdk::storage_backend::{Condition, Failure, Operation};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Instance as _, Operation};
 use tokio::task::block_in_place;
 
 use crate::backend::settings;
