@@ -136,7 +136,7 @@ fn settings(host: &Host, data: &DataDir, plugins: &config::Plugins) -> plugin_ho
 
 /// What programs that plugins run may know of this process's environment.
 fn passed_on() -> BTreeMap<String, String> {
-    ["PATH", "LANG", "HOME"]
+    plugin_host::PASSED_ON
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?.into_string().ok()?)))
         .collect()

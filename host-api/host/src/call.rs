@@ -21,7 +21,7 @@ mod verdict;
 pub use report::{CallError, CallReport, Outcome};
 use state::FUEL;
 pub(crate) use state::{CallState, Identity, Provisions};
-pub(crate) use verdict::{settled, too_long};
+pub(crate) use verdict::{clean, settled, too_long};
 
 /// A plugin that can be called.
 pub(crate) struct Callable {

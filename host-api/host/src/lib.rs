@@ -45,6 +45,7 @@ pub use capability::http::{
     AwsKeys, AwsKeysError, CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError,
     ProxySettings, Resolver, SignSettings, TlsError,
 };
+pub use capability::process::PASSED_ON;
 pub use capability::secrets::{SecretFrom, SecretSettings};
 pub use change::{Change, ChangeKind, ChangeObserver, Facts};
 pub use compile::{CompileError, Compiler};

@@ -1,14 +1,16 @@
-//! The limits of one call while it runs: what wasmtime asks before memory grows, and the processor time
-//! the call has had.
+//! The limits of one call while it runs: what wasmtime asks before memory grows, the processor time the
+//! call has had ([`Meter`]), and the time on the clock ([`within`]).
 //!
-//! Time on the clock is kept by the call itself, log and process limits by their capabilities.
+//! Log, process and HTTP limits are kept by their capabilities.
 
 use domain::plugin::Limits;
 use wasmtime::ResourceLimiter;
 
 mod cpu;
+mod wall;
 
 pub(crate) use cpu::{CpuSpent, Meter};
+pub(crate) use wall::within;
 
 /// What a call used too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

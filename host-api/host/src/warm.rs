@@ -15,14 +15,14 @@ use parking_lot::Mutex;
 use port::backend::{About, BackendPage, Batch};
 use port::store::{Change, Item, Revision, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::call::{CallError, CallState, Callable, settled, too_long};
 use crate::contract::Linked;
 use crate::contract::storage_backend::v1::Instance;
 use crate::engine::Engine;
-use crate::limit::Meter;
+use crate::limit::{Meter, within};
 
 /// Instances that answer at one time; more calls wait.
 pub(crate) const INSTANCES: u32 = 8;
@@ -165,7 +165,7 @@ impl Pool {
 
     /// A turn, when there is one in time.
     pub(crate) async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
-        timeout(wait, self.turns.acquire()).await.ok()?.ok()
+        within(wait, self.turns.acquire()).await.ok()?.ok()
     }
 
     /// The instance that was used last, if any is fit for another call.
@@ -202,7 +202,7 @@ impl Warm {
         let meter = Arc::new(Meter::default());
         let mut store = provisions.store(engine, Vec::new(), &meter);
         let starting = meter.count(linked.instantiate(&mut store));
-        let ended = timeout(provisions.limits.wall(), starting).await;
+        let ended = within(provisions.limits.wall(), starting).await;
         let instance = settled(store.data(), ended)?;
         Ok(Self { store, instance, meter, calls: 0, used: Instant::now() })
     }
@@ -226,7 +226,7 @@ impl Warm {
         self.store.set_epoch_deadline(1);
         let wall = self.store.data().provisions.limits.wall() + wait;
         let asking = self.meter.count(ask(&self.instance, &mut self.store));
-        let ended = timeout(wall, asking).await;
+        let ended = within(wall, asking).await;
         self.store.data().log.finish();
         let answer = settled(self.store.data(), ended)?;
         if let Ok(answer) = &answer {

@@ -199,6 +199,12 @@ impl Limits {
     pub fn process_time(&self) -> Duration {
         Duration::from_millis(self.process_time)
     }
+
+    /// The value of the limit of this key, as it is written; nothing for a key that is none.
+    pub fn written(&self, key: &str) -> String {
+        let row = table().iter().find(|row| row.key == key);
+        row.map(|row| row.text(row.value(self))).unwrap_or_default()
+    }
 }
 
 impl Row {

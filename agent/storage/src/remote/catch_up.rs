@@ -16,12 +16,10 @@ use tokio::time::Instant;
 use crate::fanout::Watcher;
 use crate::remote::Shared;
 use crate::remote::caller::Followed;
+use crate::remote::follow::IDLE_MIN;
 
 /// How long a watcher waits for another's tail to end, and for the first answer of its own.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-
-/// The least time between two questions when the first brought nothing.
-const IDLE_MIN: Duration = Duration::from_millis(20);
 
 /// Begins a watch from a revision that has been, but that the ring does not reach back to.
 ///

@@ -17,7 +17,7 @@ use crate::remote::caller::Followed;
 
 /// The least time between two questions when the first brought nothing: a backend that does not wait
 /// must not keep a core busy.
-const IDLE_MIN: Duration = Duration::from_millis(20);
+pub(super) const IDLE_MIN: Duration = Duration::from_millis(20);
 
 /// Follows the backend, first with this tail; never ends by itself.
 pub(super) async fn follow(shared: Arc<Shared>, random: Arc<dyn Random>, first: Followed) {

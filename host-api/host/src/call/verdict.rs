@@ -1,6 +1,6 @@
 //! From the way a call ended to what is said about it.
 
-use domain::plugin::{Limits, limit};
+use domain::plugin::Limits;
 use domain::printable;
 use tokio::time::error::Elapsed;
 
@@ -47,7 +47,7 @@ pub(crate) fn settled<T>(
     let (plugin, limits) = (&*state.provisions.identity, &state.provisions.limits);
     match ended {
         Err(Elapsed { .. }) => {
-            Err(CallError::Wall { plugin: plugin.name.clone(), limit: written("wall", limits) })
+            Err(CallError::Wall { plugin: plugin.name.clone(), limit: limits.written("wall") })
         }
         Ok(Err(error)) => Err(stopped(plugin, limits, state, error)),
         Ok(Ok(answer)) => Ok(answer),
@@ -62,7 +62,7 @@ pub(crate) fn too_long(provisions: &Provisions, bytes: usize) -> Result<(), Call
     if bytes as u64 <= provisions.limits.output {
         return Ok(());
     }
-    let (plugin, limit) = (provisions.identity.name.clone(), written("output", &provisions.limits));
+    let (plugin, limit) = (provisions.identity.name.clone(), provisions.limits.written("output"));
     Err(CallError::Memory { plugin, what: "bytes in one answer", key: "output", limit })
 }
 
@@ -81,9 +81,9 @@ fn no_value(state: &CallState, failure: &NoValue) -> CallError {
 fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtime::Error) -> CallError {
     let name = plugin.name.clone();
     let memory =
-        |what, key| CallError::Memory { plugin: name.clone(), what, key, limit: written(key, limits) };
+        |what, key| CallError::Memory { plugin: name.clone(), what, key, limit: limits.written(key) };
     if error.downcast_ref::<CpuSpent>().is_some() {
-        return CallError::Cpu { plugin: name, limit: written("cpu", limits) };
+        return CallError::Cpu { plugin: name, limit: limits.written("cpu") };
     }
     match state.holdings.breach() {
         // A refused allocation that the plugin did not survive: the trap is only how it died.
@@ -114,12 +114,6 @@ fn trap(plugin: &Identity, state: &CallState, reason: &str) -> CallError {
 }
 
 /// A plugin's own text, as a log may show it.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     printable::escape(printable::clip(text.trim(), TEXT_MAX)).into_owned()
-}
-
-/// A limit's value, as it is written.
-fn written(key: &str, limits: &Limits) -> String {
-    let row = limit::table().iter().find(|row| row.key == key);
-    row.map(|row| row.text(row.value(limits))).unwrap_or_default()
 }

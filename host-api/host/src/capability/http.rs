@@ -73,6 +73,14 @@ pub enum HttpError {
 struct Denied(Arc<OnceLock<String>>);
 
 impl Denied {
+    /// Begins the next call. Requests of the last one that are still on their way keep the old one.
+    fn renew(&mut self) {
+        match Arc::get_mut(&mut self.0) {
+            Some(denied) => drop(denied.take()),
+            None => *self = Self::default(),
+        }
+    }
+
     fn set(&self, text: String) {
         // The first refusal explains those that follow from it.
         let _ = self.0.set(text);

@@ -18,7 +18,7 @@ use crate::rehearsal::{ProcessFault, ProcessStand};
 mod run;
 
 /// The variables a program gets, where the daemon has them.
-const PASSED_ON: [&str; 3] = ["PATH", "LANG", "HOME"];
+pub const PASSED_ON: [&str; 3] = ["PATH", "LANG", "HOME"];
 
 /// Where programs are looked for when the daemon has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -2,6 +2,10 @@
 //!
 //! Epochs alone count time on the clock, so a plugin on a busy machine would be charged for others'
 //! work; the thread's own clock is not. It also counts what host functions spend on the call.
+//!
+//! Asking for the thread's clock is a call of the kernel (0.4 us each, where a whole call of a kept
+//! instance takes 1), and asking for the time is not. So the first few milliseconds of a call are
+//! charged by the clock on the wall, which is never less; from then on it is measured closely.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,12 +15,16 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How much of a call is charged by the clock on the wall, in nanoseconds: no more than the grain of the
+/// limit. One slice is not charged more either, for the machine may have done something else meanwhile.
+const ROUGHLY: u64 = 5_000_000;
+
 /// Counts the processor time of one call.
 #[derive(Default)]
 pub(crate) struct Meter {
     /// Nanoseconds of the finished slices.
     spent: AtomicU64,
-    /// The thread's clock when the running slice began.
+    /// The clock when the running slice began.
     began: AtomicU64,
 }
 
@@ -30,10 +38,10 @@ impl Meter {
     pub(crate) async fn count<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let mut future = pin!(future);
         std::future::poll_fn(|context| {
-            let began = thread_clock();
-            self.began.store(began, Ordering::Relaxed);
+            self.began.store(self.clock(), Ordering::Relaxed);
             let poll = future.as_mut().poll(context);
-            self.spent.fetch_add(thread_clock().saturating_sub(began), Ordering::Relaxed);
+            let slice = self.slice();
+            self.spent.fetch_add(slice, Ordering::Relaxed);
             poll
         })
         .await
@@ -51,14 +59,27 @@ impl Meter {
 
     /// The time so far, asked from within a slice.
     pub(crate) fn spent_within(&self) -> Duration {
-        let slice = thread_clock().saturating_sub(self.began.load(Ordering::Relaxed));
-        self.spent() + Duration::from_nanos(slice)
+        self.spent() + Duration::from_nanos(self.slice())
+    }
+
+    /// Whether the slice is measured closely. It stays the same until the slice has ended.
+    fn is_close(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) >= ROUGHLY
+    }
+
+    fn clock(&self) -> u64 {
+        nanoseconds(if self.is_close() { ClockId::ThreadCPUTime } else { ClockId::Monotonic })
+    }
+
+    /// The time of the running slice.
+    fn slice(&self) -> u64 {
+        let slice = self.clock().saturating_sub(self.began.load(Ordering::Relaxed));
+        if self.is_close() { slice } else { slice.min(ROUGHLY) }
     }
 }
 
-/// Processor time of this thread, in nanoseconds.
-fn thread_clock() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     let whole = u64::try_from(time.tv_sec).unwrap_or_default().saturating_mul(1_000_000_000);
     whole.saturating_add(u64::try_from(time.tv_nsec).unwrap_or_default())
 }
@@ -79,10 +100,29 @@ mod tests {
             .count(async move {
                 let mut sum = 0u64;
                 while inner.spent_within() < Duration::from_millis(20) {
-                    sum = std::hint::black_box(sum.wrapping_add(1));
+                    for _ in 0..10_000 {
+                        sum = std::hint::black_box(sum.wrapping_add(1));
+                    }
+                    tokio::task::yield_now().await;
                 }
             })
             .await;
         assert!(meter.spent() >= Duration::from_millis(20), "{:?}", meter.spent());
+    }
+
+    #[tokio::test]
+    async fn a_slice_the_machine_slept_through_is_charged_little() {
+        let meter = Arc::new(Meter::default());
+        // Not tokio's: the thread is away within the slice, as on a busy machine.
+        meter.count(async { pause(Duration::from_millis(60)) }).await;
+        let roughly = Duration::from_nanos(ROUGHLY);
+        assert_eq!(meter.spent(), roughly, "the first slice, charged by the clock on the wall");
+        meter.count(async { pause(Duration::from_millis(60)) }).await;
+        assert!(meter.spent() < roughly * 4, "the next is measured: {:?}", meter.spent());
+    }
+
+    fn pause(time: Duration) {
+        let (_silent, heard) = std::sync::mpsc::channel::<()>();
+        assert!(heard.recv_timeout(time).is_err());
     }
 }

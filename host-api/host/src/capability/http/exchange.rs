@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::plugin::destination::Target;
-use domain::plugin::{Limits, limit};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -84,7 +83,7 @@ impl Exchange {
         let limits = &self.provisions.limits;
         let deadline = Instant::now() + limits.http_time();
         let late = |code, what: &str| {
-            let limit = written("http_time", limits);
+            let limit = limits.written("http_time");
             Failure::of(
                 code,
                 format!("a request to {target} was given up: {what} within {limit} (limits.http_time)"),
@@ -242,7 +241,7 @@ impl Exchange {
             }
         };
         let (plugin, limit) =
-            (&self.provisions.identity.name, written("http_bytes", &self.provisions.limits));
+            (&self.provisions.identity.name, self.provisions.limits.written("http_bytes"));
         let text = format!(
             "plugin {plugin} {what} more than {limit} over HTTP in one call, here with {target}; to allow more, set teleport.plugins.load.{plugin}.limits.http_bytes"
         );
@@ -268,12 +267,6 @@ fn leads_to(url: &Url, target: &Target) -> bool {
         && url.port_or_known_default() == Some(target.port)
         && url.username().is_empty()
         && url.password().is_none()
-}
-
-/// A limit's value, as it is written.
-fn written(key: &str, limits: &Limits) -> String {
-    let row = limit::table().iter().find(|row| row.key == key);
-    row.map(|row| row.text(row.value(limits))).unwrap_or_default()
 }
 
 #[cfg(test)]

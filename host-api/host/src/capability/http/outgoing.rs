@@ -65,8 +65,7 @@ impl Outgoing {
         // Or one that is kept would have begun ever more of them.
         let unanswered = Arc::strong_count(&self.unanswered).saturating_sub(1);
         self.spent.renew(u64::try_from(unanswered).unwrap_or(u64::MAX));
-        // Requests of the last call that are still on their way keep the old one.
-        self.denied = Denied::default();
+        self.denied.renew();
     }
 
     pub(super) fn denied(&self) -> Option<&str> {

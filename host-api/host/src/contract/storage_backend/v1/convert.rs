@@ -10,18 +10,12 @@ use port::store::{
 
 use super::bindings::exports::teleport::storage_backend::{open, records, watch};
 use super::bindings::teleport::storage_backend::types;
-
-/// The longest text of a plugin that is passed on, in bytes.
-const TEXT_MAX: usize = 1024;
+use crate::call::clean;
 
 /// What it says of itself, fit for a log.
 pub(super) fn about(about: open::About) -> About {
     let value_max = usize::try_from(about.value_max).unwrap_or(usize::MAX).min(VALUE_MAX);
     About { description: clean(&about.description), value_max }
-}
-
-fn clean(text: &str) -> String {
-    printable::escape(printable::clip(text.trim(), TEXT_MAX)).into_owned()
 }
 
 pub(super) fn item(item: types::Item) -> Result<Item, StoreError> {
