@@ -49,6 +49,8 @@ enum Group {
     Certificates,
     /// Calls, loads and reloads of plugins, hostile ones, and storage through them.
     Plugins,
+    /// Of the plugins only storage, beside its peers.
+    Storage,
     Tunnels,
 }
 
@@ -85,6 +87,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         if wanted(Group::Plugins) {
             bench::plugin::run(scale, &mut report).await?;
+        } else if wanted(Group::Storage) {
+            bench::plugin::storage(scale, &mut report).await?;
+        }
+        if arguments.only == [Group::Storage] {
+            return report.print(&mut std::io::stdout());
         }
         let world = World::start().await?;
         if wanted(Group::Memory) {

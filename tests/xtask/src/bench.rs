@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_install: bool,
     /// Run these alone: start, memory, latency, parallel, sessions, bulk, frames, certificates, plugins,
-    /// tunnels.
+    /// storage (of the plugins), tunnels.
     only: Vec<String>,
 }
 
@@ -29,7 +29,10 @@ pub(crate) fn run(arguments: &Arguments, runner: &Runner<'_>) -> Result<(), Fail
     debian::packages(runner, !arguments.no_install)?;
     say::step("building the release");
     let packages = ["-p", "teleport", "-p", "teleport-tctl", "-p", "teleport-tests-bench"];
-    let mut build = runner.place.cargo(["build", "--release", "--bins"].into_iter().chain(packages));
+    let peer = ["--features", "teleport-tests-bench/etcd-client"];
+    let peer = if debian::protoc(runner, !arguments.no_install) { &peer[..] } else { &[] };
+    let arguments_of_build = ["build", "--release", "--bins"].into_iter().chain(packages);
+    let mut build = runner.place.cargo(arguments_of_build.chain(peer.iter().copied()));
     runner.visibly(&mut build, LIMIT)?;
     say::step("measuring");
     let mut bench = Command::new(runner.place.program("teleport-bench", true));

@@ -3,7 +3,7 @@
 //! Packages are installed only when something is missing and this user may install. A new sshd is not
 //! started: tests start their own, and nobody asked for a door into this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,6 +39,16 @@ const NEEDS: [Need; 8] = [
     Need { package: "python3-venv", present: python },
 ];
 
+/// What `etcd-client` is built with, the native peer of one benchmark; nothing else here needs it.
+const PROTOC: [Need; 2] = [
+    Need { package: "protobuf-compiler", present: |_| all_found(&["protoc"]) },
+    // What its descriptions include. `protoc` finds it beside itself.
+    Need {
+        package: "libprotobuf-dev",
+        present: |_| beside_protoc("include/google/protobuf/descriptor.proto"),
+    },
+];
+
 /// As root: keeps services from starting (the interface of invoke-rc.d(8)), installs, and takes the bar
 /// away again.
 const SCRIPT: &str = r#"
@@ -57,7 +67,22 @@ apt-get install -q -y --no-install-recommends "$@"
 
 /// Makes sure that everything needed is there.
 pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Failure> {
-    let missing = missing(runner);
+    provide(runner, may_install, &NEEDS)
+}
+
+/// Makes sure, where that can be done, that protocol descriptions can be compiled. Whether they can.
+pub(crate) fn protoc(runner: &Runner<'_>, may_install: bool) -> bool {
+    match provide(runner, may_install, &PROTOC) {
+        Ok(()) => true,
+        Err(failure) => {
+            say::step(format_args!("going on without etcd-client, the native peer of etcd's row: {failure}"));
+            false
+        }
+    }
+}
+
+fn provide(runner: &Runner<'_>, may_install: bool, needs: &[Need]) -> Result<(), Failure> {
+    let missing = missing(runner, needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -76,7 +101,7 @@ pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Fai
     // The words behind the script are its $0 and its arguments.
     command.args(["-ec", SCRIPT, "install"]).args(&missing);
     runner.visibly(&mut command, APT)?;
-    match self::missing(runner) {
+    match self::missing(runner, needs) {
         missing if missing.is_empty() => Ok(()),
         missing => {
             Err(Failure::new(format!("apt installed, yet this is still missing: {}", missing.join(", "))))
@@ -84,12 +109,18 @@ pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Fai
     }
 }
 
-fn missing(runner: &Runner<'_>) -> Vec<&'static str> {
-    NEEDS.iter().filter(|need| !(need.present)(runner)).map(|need| need.package).collect()
+fn missing(runner: &Runner<'_>, needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter(|need| !(need.present)(runner)).map(|need| need.package).collect()
 }
 
 fn python(runner: &Runner<'_>) -> bool {
     runner.succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]))
+}
+
+/// Whether a file is where the `protoc` that would be run looks for it.
+fn beside_protoc(file: &str) -> bool {
+    let folder = folder_of("protoc");
+    folder.and_then(|bin| Some(bin.parent()?.join(file))).is_some_and(|path| path.is_file())
 }
 
 fn sftp_server() -> bool {
@@ -104,10 +135,14 @@ fn all_found(programs: &[&str]) -> bool {
 
 /// Whether a program is there. Those of the administrator are not in everybody's PATH.
 pub(crate) fn found(program: &str) -> bool {
+    folder_of(program).is_some()
+}
+
+fn folder_of(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::split_paths(&path);
     let administrators = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(Into::into);
-    own.chain(administrators).any(|folder| folder.join(program).is_file())
+    own.chain(administrators).find(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]
@@ -118,6 +153,8 @@ mod tests {
     fn programs_are_found_by_name() {
         assert!(all_found(&["sh", "cat"]));
         assert!(!all_found(&["sh", "no-such-program"]));
+        assert!(folder_of("sh").unwrap().join("sh").is_file());
+        assert!(!beside_protoc("no/such/file"));
     }
 
     #[test]

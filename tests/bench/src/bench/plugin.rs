@@ -26,6 +26,11 @@ pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure
     load::run(scale, report).await?;
     hostile::run(&guests, scale, report).await?;
     reload::run(&guests, scale, report).await?;
+    storage(scale, report).await
+}
+
+/// The stores beside their peers.
+pub(crate) async fn storage(scale: Scale, report: &mut Report) -> Result<(), Failure> {
     sqlite::run(scale, report).await?;
     etcd::run(scale, report).await
 }
