@@ -39,8 +39,10 @@ impl Core {
             }
         };
         tokio::select! {
-            () = work => {}
+            // First: the thread's clock may be gone by the time a stopped host is polled once more.
+            biased;
             _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = work => {}
         }
     }
 

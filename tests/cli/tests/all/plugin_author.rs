@@ -109,6 +109,12 @@ impl Desk {
         for told in ["on the clock", "of processor time", "at its highest"] {
             assert!(said.contains(told), "{said}");
         }
+        // Fuel is the plugin's own: it does not depend on what else the machine does.
+        let fuel = |said: &str| said.lines().find(|line| line.starts_with("fuel ")).map(str::to_owned);
+        let first = fuel(&said).expect("fuel is told");
+        if lang == "rust" {
+            assert_eq!(fuel(&self.shell(&name, &run).good()), Some(first));
+        }
         // Nothing is granted by itself, and the flag is named.
         let said = self.shell(&name, "teleport plugin run .").bad();
         assert!(said.contains("asks for what is not granted here: process (asks uname"), "{said}");
@@ -127,15 +133,60 @@ impl Desk {
         let said = self.shell(&name, "teleport plugin run --grant-all --config endpoint=db .").bad();
         assert!(said.contains("endpoint must begin with https://"), "{said}");
         let said = self.shell(&name, "teleport plugin test").bad();
-        assert!(said.contains("storage backends cannot be tested by this command yet"), "{said}");
+        assert!(said.contains("has no suite to run") && said.contains("tests/suite.toml"), "{said}");
     }
+
+    /// From nothing to a backend that keeps every promise of a store.
+    fn kept(&self, name: &str) {
+        self.make("storage-backend", "rust", name);
+        let [build, test, run] = self.commands(name).try_into().unwrap();
+        self.shell(name, &build).good();
+        let said = self.shell(name, &test).good();
+        assert!(said.ends_with("41 cases, 41 passed, 0 failed\n"), "{said}");
+        let said = self.shell(name, &run).good();
+        assert!(said.contains("records kept by the host, at revision 0; values of at most 1MiB"), "{said}");
+    }
+}
+
+#[test]
+fn a_backend_that_acknowledges_and_forgets_is_caught() {
+    let desk = Desk::new();
+    let name = "storage-forgets";
+    desk.make("storage-backend", "rust", name);
+    let source = desk.path(name).join("src/lib.rs");
+    let honest = std::fs::read_to_string(&source).unwrap();
+    let forgetful = honest.replace("&operations, now", "&operations[..0], now");
+    assert_ne!(honest, forgetful, "the template has that line");
+    std::fs::write(&source, forgetful).unwrap();
+    desk.shell(name, &desk.commands(name)[0]).good();
+    let said = desk.shell(name, "teleport plugin test --only=a_write_is_seen").bad();
+    assert!(said.contains("FAILED a_write_is_seen_by_the_next_read"), "{said}");
+    assert!(said.contains("1 cases, 0 passed, 1 failed"), "{said}");
+
+    // What is left out is told with its reason; what is misspelt is no way to leave anything out.
+    let suite = desk.path(name).join("tests/suite.toml");
+    let write = |text: &str| std::fs::write(&suite, format!("[[suite]]\nname = \"s\"\n{text}")).unwrap();
+    write("[suite.leave_out]\na_write_is_seen_by_the_next_read = \"it forgets\"\n");
+    let said = desk.shell(name, "teleport plugin test --only=is_seen").bad();
+    assert!(said.contains("left   a_write_is_seen_by_the_next_read: it forgets"), "{said}");
+    assert!(said.contains("no case of storage-forgets was run"), "nothing that passed is no pass: {said}");
+    write("[suite.leave_out]\na_write = \"it forgets\"\n");
+    let said = desk.shell(name, "teleport plugin test").bad();
+    assert!(said.contains("leaves out \"a_write\", which is no case"), "{said}");
+    // One that does not open fails once, and not forty times.
+    write("[suite.config]\nnever = \"1\"\n");
+    let said = desk.shell(name, "teleport plugin test").bad();
+    assert!(said.contains("the storage backend does not open in suite \"s\""), "{said}");
+    let ended = desk.shell(name, "teleport plugin test --record");
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.contains("a storage backend is not recorded"), "{}", ended.err);
 }
 
 #[test]
 fn rust_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("rust");
-    desk.storage("rust");
+    desk.kept("storage-rust");
 
     // What a case says is held against what the plugin does.
     let cases = desk.path("label-rust/tests/cases.toml");
@@ -154,7 +205,7 @@ fn rust_goes_from_nothing_to_a_plugin() {
     );
     std::fs::remove_file(&cases).unwrap();
     let said = desk.shell("label-rust", "teleport plugin test").bad();
-    assert!(said.contains("has no cases") && said.contains("tests/cases.toml"), "{said}");
+    assert!(said.contains("has no cases to run") && said.contains("tests/cases.toml"), "{said}");
 
     // Another kind than is expected, and numbers for programs.
     let said = desk.shell("label-rust", "teleport plugin run --world=storage-backend .").bad();

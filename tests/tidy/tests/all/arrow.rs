@@ -56,7 +56,7 @@ const KINDS: [(&str, &[&str]); 17] = [
 ];
 
 /// Arrows beyond those, each with why it is right. One that is not used must go.
-const MORE: [(&str, &str, &str); 12] = [
+const MORE: [(&str, &str, &str); 13] = [
     ("agent/net", "agent/certs", "TLS is made of our certificates and pins"),
     ("agent/ssh", "agent/certs", "host and user certificates are checked where SSH is spoken"),
     ("agent/ssh", "agent/net", "an SSH connection is a limited, listened-for or dialled stream"),
@@ -65,6 +65,7 @@ const MORE: [(&str, &str, &str); 12] = [
     ("agent/cli/teleport", "agent/port", "opens a storage backend that its author tries out"),
     ("agent/cli/teleport", "host-api/host", "signs and checks plugins as the host would, without a daemon"),
     ("agent/cli/teleport", "host-api/oci", "pushes plugins for their authors"),
+    ("agent/cli/teleport", "agent/storage", "holds storage backends of authors against the suite for stores"),
     ("agent/cli/tctl", "host-api/host", "looks into plugins as the host would before it installs them"),
     ("agent/cli/tctl", "host-api/oci", "pulls plugins from registries"),
     ("agent/cli/tctl", "agent/certs", "makes keys and reads its own identity"),

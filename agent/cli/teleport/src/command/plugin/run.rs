@@ -82,6 +82,13 @@ struct Told {
 #[derive(Default)]
 pub(super) struct Ear(Mutex<Vec<String>>);
 
+impl Ear {
+    /// What was logged so far, which is forgotten here.
+    pub(super) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
 impl Outside for Ear {
     fn line(&self, level: &'static str, text: &str) {
         self.0.lock().push(format!("{level}: {text}"));
@@ -118,7 +125,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         host.stop().await;
         told
     });
-    let log = std::mem::take(&mut *ear.0.lock());
+    let log = ear.heard();
     match &mut told {
         Ok(told) => told.log = log,
         // What the plugin said is often the reason.

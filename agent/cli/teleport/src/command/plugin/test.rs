@@ -1,10 +1,12 @@
 //! `teleport plugin test`: holds a plugin against the cases its author wrote down.
 //!
-//! It runs in the daemon's own host, under the daemon's limits, with everything granted that its manifest
-//! asks for; but other machines and programs are what a case says they are, time stands still, and what is
-//! kept is forgotten. With `--record` requests are really sent, and the answers written down.
+//! A plugin for labels runs in the daemon's own host, under the daemon's limits, with everything granted that its
+//! manifest asks for; but other machines and programs are what a case says they are, time stands still, and what is
+//! kept is forgotten. With `--record` requests are really sent, and the answers written down. A storage backend
+//! is held against the suite every store must pass ([`suite`]).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ mod case;
 mod recording;
 mod redaction;
 mod stand;
+mod suite;
 
 use case::{Case, Expected};
 use recording::Recording;
@@ -34,12 +37,16 @@ pub(crate) struct Arguments {
     /// Really send the requests no case answers, and keep the answers in tests/recorded, without secrets.
     #[arg(long)]
     record: bool,
-    /// With --record: a secret, LABEL=env:NAME or LABEL=file:PATH, in place of what the cases say.
-    #[arg(long, value_name = "LABEL=FROM", value_parser = trial::secret, requires = "record")]
+    /// A secret, LABEL=env:NAME or LABEL=file:PATH, in place of what the files say. Where nothing is really sent,
+    /// with --record only.
+    #[arg(long, value_name = "LABEL=FROM", value_parser = trial::secret)]
     secret: Vec<trial::GivenSecret>,
-    /// With --record: let requests go to private networks and to this machine.
-    #[arg(long, requires = "record")]
+    /// Let requests go to private networks and to this machine. Where nothing is really sent, with --record only.
+    #[arg(long)]
     private: bool,
+    /// Run the cases whose names hold this.
+    #[arg(long, value_name = "PART", conflicts_with = "record")]
+    only: Option<String>,
     /// The project's folder, or its component.
     #[arg(value_name = "DIR|plugin.wasm", default_value = ".")]
     plugin: PathBuf,
@@ -67,25 +74,78 @@ struct Done {
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let project = Project::find(&arguments.plugin)?;
     let staged = project.stage()?;
-    if staged.kind == ContractKind::StorageBackend {
-        return Err(Failure::new("storage backends cannot be tested by this command yet")
-            .hint("test their functions with the tools of their language, and try `teleport plugin run`"));
-    }
-    let files = files(&project.folder)?;
-    let place = Place::open()?;
-    let bench = Bench { staged: &staged, place: &place, arguments };
+    let name = staged.manifest.name.clone();
     let mut printer = Printer::new(out, Screen::pipe());
-    let (mut all, mut failed) = (0_usize, 0_usize);
-    for file in &files {
-        let cases = case::read(file)?;
+    let tally = match staged.kind {
+        ContractKind::LabelProvider => cases(&staged, &project.folder, arguments, &mut printer)?,
+        ContractKind::StorageBackend if arguments.record => {
+            return Err(Failure::usage("a storage backend is not recorded: its suite runs on a real server")
+                .hint("name the server in tests/suite.toml, and leave --record out"));
+        }
+        ContractKind::StorageBackend => {
+            let files = files(&project.folder, "suite", "tests/suite.toml")?;
+            suite::run(staged, &files, arguments, &mut printer)?
+        }
+    };
+    printer.line(tally.to_string())?;
+    match tally.failed {
+        0 if tally.passed == 0 => Err(Failure::new(format!("no case of {name} was run"))),
+        0 => Ok(()),
+        failed => Err(Failure::new(format!("{failed} of {} cases of {name} failed", tally.all()))),
+    }
+}
+
+/// How cases went.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    left_out: usize,
+}
+
+impl Tally {
+    fn count(&mut self, passed: bool) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+
+    fn all(&self) -> usize {
+        self.passed + self.failed + self.left_out
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cases, {} passed, {} failed", self.all(), self.passed, self.failed)?;
+        if self.left_out > 0 { write!(f, ", {} left out", self.left_out) } else { Ok(()) }
+    }
+}
+
+/// Runs the cases of a label's plugin.
+fn cases(
+    staged: &Staged,
+    folder: &Path,
+    arguments: &Arguments,
+    printer: &mut Printer<'_>,
+) -> Result<Tally, Failure> {
+    if !arguments.record && (arguments.private || !arguments.secret.is_empty()) {
+        return Err(Failure::usage("--secret and --private need --record: otherwise nothing is sent"));
+    }
+    let (place, mut tally) = (Place::open()?, Tally::default());
+    let bench = Bench { staged, place: &place, arguments };
+    for file in &files(folder, "cases", "tests/cases.toml")? {
+        let mut cases = case::read(file)?;
+        cases.retain(|case| arguments.only.as_ref().is_none_or(|part| case.name.contains(part)));
         let recorded = if arguments.record { BTreeMap::new() } else { recording::read(file)? };
         let mut heard = BTreeMap::new();
         for case in &cases {
             let recording = recorded.get(&case.name).cloned().unwrap_or_default();
             let done = bench.run(case, recording)?;
-            all += 1;
-            failed += usize::from(!done.wrong.is_empty());
-            tell(&mut printer, case, &done)?;
+            tally.count(done.wrong.is_empty());
+            tell(printer, case, &done)?;
             if !done.heard.is_empty() {
                 heard.insert(case.name.clone(), done.heard);
             }
@@ -95,11 +155,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             printer.line(format!("wrote {}", path.display()))?;
         }
     }
-    printer.line(format!("{all} cases, {} passed, {failed} failed", all - failed))?;
-    match failed {
-        0 => Ok(()),
-        failed => Err(Failure::new(format!("{failed} of {all} cases of {} failed", staged.manifest.name))),
-    }
+    Ok(tally)
 }
 
 fn tell(printer: &mut Printer<'_>, case: &Case, done: &Done) -> Result<(), Failure> {
@@ -114,23 +170,24 @@ fn tell(printer: &mut Printer<'_>, case: &Case, done: &Done) -> Result<(), Failu
     Ok(())
 }
 
-/// The files with cases.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The files with cases, or with what else a project is tested by.
+fn files(folder: &Path, what: &str, usual: &str) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(folder.join("tests")).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
     files.push(folder.join("tests.toml"));
     files.retain(|path| path.extension().is_some_and(|ending| ending == "toml") && path.is_file());
     files.sort();
     if files.is_empty() {
-        return Err(Failure::new(format!("{} has no cases", folder.display()))
-            .hint("write them into tests/cases.toml; `teleport plugin new` makes a project with one"));
+        return Err(Failure::new(format!("{} has no {what} to run", folder.display()))
+            .hint(format!("write it into {usual}; `teleport plugin new` makes a project with one")));
     }
     Ok(files)
 }
 
 impl Bench<'_> {
     fn run(&self, case: &Case, recording: Recording) -> Result<Done, Failure> {
-        let secrets = self.secrets(case)?;
+        let mut secrets = secrets(self.staged, &case.secrets)?;
+        secrets.extend(self.arguments.secret.iter().cloned());
         let redaction = Redaction::new(&secrets)?;
         let leave = Leave {
             all: true,
@@ -156,29 +213,31 @@ impl Bench<'_> {
         wrong.extend(judge(&case.expected, &report));
         Ok(Done { wall: report.wall, wrong, lines, heard })
     }
+}
 
-    /// The secrets the plugin asks for: those of the command line, of the case, or ones made up.
-    fn secrets(&self, case: &Case) -> Result<BTreeMap<SecretLabel, SecretFrom>, Failure> {
-        let made = |label: &str, value: String| {
-            let label = SecretLabel::new(label)?;
-            let from =
-                SecretFrom::Environment { name: "of the case".to_owned(), value: Some(Secret::new(value)) };
-            Ok::<_, Failure>((label, from))
-        };
-        let needs = self.staged.manifest.needs.iter();
-        let labels = needs.filter(|need| need.capability == Capability::Secret.key());
-        let mut secrets = BTreeMap::new();
-        for label in labels.filter_map(|need| need.label.as_ref()) {
-            let (label, from) = made(label.as_str(), format!("the-{label}-of-the-tests"))?;
-            secrets.insert(label, from);
-        }
-        for (label, value) in &case.secrets {
-            let (label, from) = made(label, value.clone())?;
-            secrets.insert(label, from);
-        }
-        secrets.extend(self.arguments.secret.iter().cloned());
-        Ok(secrets)
+/// The secrets the plugin asks for: those a file gives, or ones made up.
+fn secrets(
+    staged: &Staged,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<SecretLabel, SecretFrom>, Failure> {
+    let made = |label: &str, value: String| {
+        let label = SecretLabel::new(label)?;
+        let from =
+            SecretFrom::Environment { name: "of the case".to_owned(), value: Some(Secret::new(value)) };
+        Ok::<_, Failure>((label, from))
+    };
+    let needs = staged.manifest.needs.iter();
+    let labels = needs.filter(|need| need.capability == Capability::Secret.key());
+    let mut secrets = BTreeMap::new();
+    for label in labels.filter_map(|need| need.label.as_ref()) {
+        let (label, from) = made(label.as_str(), format!("the-{label}-of-the-tests"))?;
+        secrets.insert(label, from);
     }
+    for (label, value) in given {
+        let (label, from) = made(label, value.clone())?;
+        secrets.insert(label, from);
+    }
+    Ok(secrets)
 }
 
 /// What is wrong with what came of a call.

@@ -31,7 +31,13 @@ type Files = &'static [(&'static str, &'static str)];
 const RUST: Files =
     &[("Cargo.toml", carry!("rust/Cargo.toml.in")), ("vendor/sdk/Cargo.toml", carry!("rust/sdk.toml.in"))];
 const RUST_LABEL: Files = &[("src/lib.rs", carry!("rust/label-provider/lib.rs.in"))];
-const RUST_STORAGE: Files = &[("src/lib.rs", carry!("rust/storage-backend/lib.rs.in"))];
+const RUST_STORAGE: Files = &[
+    ("src/lib.rs", carry!("rust/storage-backend/lib.rs.in")),
+    ("src/kept.rs", carry!("rust/storage-backend/kept.rs")),
+    ("src/records.rs", carry!("rust/storage-backend/records.rs")),
+    ("plugin.toml", carry!("manifest/storage-kept.toml")),
+    ("tests/suite.toml", carry!("manifest/suite.toml")),
+];
 
 const JS: Files = &[("package.json", carry!("js/package.json.in"))];
 const JS_LABEL: Files = &[
@@ -72,12 +78,14 @@ pub(super) fn files(world: World, language: Language) -> Vec<(String, &'static s
     let mut add = |path: &str, text| files.push((path.to_owned(), text));
     add("README.md", carry!("README.md.in"));
     add(".gitignore", "target/\nnode_modules/\n.venv/\n__pycache__/\nplugin.wasm\n");
-    match world {
-        World::LabelProvider => {
+    match (world, language) {
+        (World::LabelProvider, _) => {
             add("plugin.toml", carry!("manifest/label-provider.toml"));
             add("tests/cases.toml", carry!("manifest/cases.toml"));
         }
-        World::StorageBackend => add("plugin.toml", carry!("manifest/storage-backend.toml")),
+        // The one that works has its own.
+        (World::StorageBackend, Language::Rust) => {}
+        (World::StorageBackend, _) => add("plugin.toml", carry!("manifest/storage-backend.toml")),
     }
     match language {
         // Where the SDK looks for the contracts it is made of.
@@ -144,12 +152,16 @@ impl Words {
             (Language::Js, _) => "npm test",
             (Language::Python, _) => "python3 -m unittest discover -s tests",
         };
-        let (test, run) = match self.world {
-            World::LabelProvider => {
+        let tested = format!("{own} && teleport plugin test");
+        let (test, run) = match (self.world, self.language) {
+            (World::LabelProvider, _) => {
                 let leave = if self.language == Language::Python { "--grant-all" } else { "--grant=process" };
-                (format!("{own} && teleport plugin test"), format!("teleport plugin run {leave} ."))
+                (tested, format!("teleport plugin run {leave} ."))
             }
-            World::StorageBackend => {
+            (World::StorageBackend, Language::Rust) => {
+                (tested, "teleport plugin run --grant-all .".to_owned())
+            }
+            (World::StorageBackend, _) => {
                 let leave = if self.language == Language::Python { "--grant-all " } else { "" };
                 let run = format!("teleport plugin run {leave}--config endpoint=https://db.example.com .");
                 (own.to_owned(), run)
@@ -168,6 +180,17 @@ impl Words {
         }
     }
 
+    /// What a Rust project is made of beside the SDK.
+    fn dependencies(&self) -> &'static str {
+        match self.world {
+            World::LabelProvider => "",
+            World::StorageBackend => {
+                "postcard = { version = \"1\", default-features = false, features = [\"alloc\"] }\n\
+                 serde = { version = \"1\", features = [\"derive\"] }\n"
+            }
+        }
+    }
+
     fn needs(&self) -> &'static str {
         match self.language {
             Language::Rust => {
@@ -179,16 +202,24 @@ impl Words {
     }
 
     fn about(&self) -> &'static str {
-        match self.world {
-            World::LabelProvider => {
+        match (self.world, self.language) {
+            (World::LabelProvider, _) => {
                 "`teleport plugin test` runs `tests/*.toml` in the daemon's own host, with recorded answers in place of other\n\
                  machines and programs; `--record` makes recordings of requests. `teleport plugin run` calls the plugin once, for\n\
                  real, and tells what it took."
             }
-            World::StorageBackend => {
+            (World::StorageBackend, Language::Rust) => {
+                "`teleport plugin test` holds the component against the suite every store must pass, in the daemon's own host, with\n\
+                 the settings of `tests/suite.toml`; `--only=watch` runs the cases whose names hold that. `teleport plugin run`\n\
+                 opens the backend as the daemon does when it starts. The project passes the whole suite as it is: its records\n\
+                 are one value of the host's `kv`, written whole with every change, at most 16 MiB, for one host. To keep them\n\
+                 in a server, ask for `http` in `plugin.toml`, and put the server in the place of `src/kept.rs`."
+            }
+            (World::StorageBackend, _) => {
                 "`teleport plugin run` opens the backend as the daemon does when it starts. The project opens and refuses the rest:\n\
                  reading, writing and watching are yours to write, and `wit/` says what each must hold to. To reach a server by\n\
-                 HTTPS, ask for `http` in `plugin.toml`."
+                 HTTPS, ask for `http` in `plugin.toml`. Once it keeps records, `teleport plugin test` holds it against the suite\n\
+                 every store must pass: write `[[suite]]` and `name = \"…\"` into `tests/suite.toml`."
             }
         }
     }
@@ -216,6 +247,9 @@ impl Words {
     fn grants(&self) -> String {
         let of_world = match self.world {
             World::LabelProvider => "        grants:\n          process: [[uname, -r]]",
+            World::StorageBackend if self.language == Language::Rust => {
+                "        grants:\n          kv: yes\n        limits: {kv_bytes: 16MiB}"
+            }
             World::StorageBackend => "        config:\n          endpoint: https://db.example.com",
         };
         let limits = if self.language == Language::Python { "\n        limits: {instances: 48}" } else { "" };
@@ -243,6 +277,7 @@ impl Words {
             ("{{more}}", self.more()),
             ("{{grants}}", &self.grants()),
             ("{{limits}}", self.limits()),
+            ("{{dependencies}}", self.dependencies()),
             ("{{sdk-version}}", env!("CARGO_PKG_VERSION")),
             ("{{sdk-dependencies}}", carried::SDK_DEPENDENCIES),
         ];

@@ -52,11 +52,23 @@ pub(super) struct Request {
 /// A value of the plugin's configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum Value {
+pub(super) enum Value {
     Text(String),
     Number(i64),
     Flag(bool),
     List(Vec<String>),
+}
+
+impl Value {
+    /// As an operator would have written it.
+    pub(super) fn written(&self) -> Written {
+        match self {
+            Self::Text(text) => Written::One(text.clone()),
+            Self::Number(number) => Written::One(number.to_string()),
+            Self::Flag(flag) => Written::One(flag.to_string()),
+            Self::List(items) => Written::Many(items.clone()),
+        }
+    }
 }
 
 /// A request, and what comes of it.
@@ -153,13 +165,7 @@ pub(super) struct Case {
 impl Case {
     /// The plugin's configuration, as an operator would have written it.
     pub(super) fn config(&self) -> BTreeMap<String, Written> {
-        let written = |value: &Value| match value {
-            Value::Text(text) => Written::One(text.clone()),
-            Value::Number(number) => Written::One(number.to_string()),
-            Value::Flag(flag) => Written::One(flag.to_string()),
-            Value::List(items) => Written::Many(items.clone()),
-        };
-        self.config.iter().map(|(key, value)| (key.clone(), written(value))).collect()
+        self.config.iter().map(|(key, value)| (key.clone(), value.written())).collect()
     }
 }
 
