@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use domain::authority::{AuthoritySpec, AuthorityType, CertAuthority};
 use domain::backoff::Backoff;
-use domain::lock::Lock;
+use domain::lock::{self, Lock};
 use domain::node::Node;
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
@@ -77,7 +77,7 @@ impl State {
                 self.roles.insert(role.name().to_owned(), Arc::new(role));
             }
             Kind::Lock => {
-                let lock = Lock::from_json(json).map_err(|error| self.hold(name, &error))?;
+                let lock = Lock::from_json(json).map_err(|error| self.hold((name, json), &error))?;
                 self.locks.insert(lock.name().to_owned(), lock);
                 self.relist_locks();
             }
@@ -97,13 +97,17 @@ impl State {
         format!("role {name:?} cannot be read and is not in force, and whoever holds it is denied: {error}")
     }
 
-    /// Keeps whoever a lock named that cannot be read any more.
-    fn hold(&mut self, name: &str, error: &ResourceError) -> String {
-        if let Some(lock) = self.before.get(name) {
-            self.locks.insert(name.to_owned(), lock.clone());
+    /// Shuts out whoever a lock names that cannot be read as a whole, or else whoever it named before.
+    fn hold(&mut self, (name, json): (&str, &[u8]), error: &ResourceError) -> String {
+        let salvaged = lock::salvage(name, json);
+        let is_salvaged = salvaged.is_some();
+        if let Some(lock) = salvaged.or_else(|| self.before.get(name).cloned()) {
+            self.locks.insert(name.to_owned(), lock);
             self.relist_locks();
         }
-        let kept = if self.locks.contains_key(name) {
+        let kept = if is_salvaged {
+            "shuts out whoever the readable part of it names, whatever else it says"
+        } else if self.locks.contains_key(name) {
             "stays in force as it was before"
         } else {
             "is not in force, for it does not tell whom it shuts out"
@@ -376,6 +380,16 @@ mod tests {
         assert_eq!(names, ["l"]);
         anew.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
         assert!(anew.lock_list.is_empty());
+    }
+
+    #[test]
+    fn a_lock_of_a_newer_version_shuts_out_whom_it_names_also_after_a_restart() {
+        let mut state = State::default();
+        let json = r#"{"kind":"lock","version":"v9","metadata":{"name":"l"},"spec":{"target":{"user":"joe","device":"d1"}}}"#;
+        let told = state.apply(&Change::Put(json.as_bytes().to_vec())).unwrap_err();
+        assert!(told.contains("shuts out whoever"), "{told}");
+        let users: Vec<_> = state.lock_list.iter().map(|lock| lock.spec.target.user.as_deref()).collect();
+        assert_eq!(users, [Some("joe")]);
     }
 
     #[test]

@@ -61,6 +61,30 @@ impl Spec for LockSpec {
     }
 }
 
+/// What holds in place of a lock that cannot be read as a whole, since a newer program wrote it: whoever
+/// its readable part names is shut out. A condition that is not known is left out, and so is one whose
+/// value is not understood; the lock then shuts out more than was meant, and never less. None when nothing
+/// is left that names anybody: shutting out everybody would let nobody mend it.
+pub fn salvage(name: &str, json: &[u8]) -> Option<Lock> {
+    fn part<T: serde::de::DeserializeOwned>(of: &serde_json::Value, name: &str) -> Option<T> {
+        of.get(name).and_then(|value| T::deserialize(value).ok())
+    }
+    let record: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let spec = record.get("spec")?;
+    let named = spec.get("target")?;
+    let target = Target {
+        user: part(named, "user"),
+        role: part(named, "role"),
+        login: part(named, "login"),
+        serial: part(named, "serial"),
+        server_id: part(named, "server_id"),
+    };
+    let message = part(spec, "message").unwrap_or_default();
+    let lock = Lock::new(name, LockSpec { target, message, issued_before: part(spec, "issued_before") });
+    let expires = record.get("metadata").and_then(|metadata| part(metadata, "expires"));
+    lock.check().is_ok().then(|| lock.expiring(expires))
+}
+
 /// What a lock is held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
@@ -177,6 +201,35 @@ mod tests {
         assert!(!shut_out(Target { serial: Some(8), ..of_host(own) }));
         assert!(!shut_out(Target { user: Some("joe".into()), ..of_host(own) }), "nobody gets onto it as joe");
         assert!(!shut_out(Target::default()));
+    }
+
+    #[test]
+    fn of_a_lock_that_cannot_be_read_holds_what_can() {
+        let salvaged = |spec: &str| {
+            let record =
+                format!(r#"{{"kind":"lock","version":"v9","metadata":{{"name":"l"}},"spec":{spec}}}"#);
+            assert!(Lock::from_json(record.as_bytes()).is_err());
+            salvage("l", record.as_bytes())
+        };
+        let joe = Target { user: Some("joe".into()), ..Target::default() };
+        let known = salvaged(r#"{"target":{"user":"joe","device":"d1"},"message":"why","again":1}"#).unwrap();
+        assert!(known.spec.target == joe && known.spec.message == "why" && shuts_out(&known));
+        // What narrows it down counts only where it is understood.
+        let of_root = salvaged(r#"{"target":{"user":"joe","login":["ubuntu"]},"issued_before":"some day"}"#);
+        assert_eq!(of_root, Some(lock(joe.clone(), None)));
+        let spared = salvaged(r#"{"target":{"user":"joe"},"issued_before":"1970-01-01T00:00:50Z"}"#).unwrap();
+        assert!(!shuts_out(&spared) && spared.spec.target == joe);
+        for nobody in [r#"{"target":{"device":"d1"}}"#, r#"{"target":{"user":7}}"#, r#"{"target":7}"#, "{}"] {
+            assert_eq!(salvaged(nobody), None, "{nobody}");
+        }
+        assert_eq!(salvage("l", b"no JSON"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_lock_that_cannot_be_read_is_its_end() {
+        let record =
+            br#"{"metadata":{"name":"l","expires":"1970-01-01T00:01:40Z"},"spec":{"target":{"user":"joe"}}}"#;
+        assert!(!shuts_out(&salvage("l", record).unwrap()));
     }
 
     #[test]

@@ -156,17 +156,22 @@ fn read_role(item: &Item) -> Arc<Role> {
     Arc::new(Role::from_json(&item.value).unwrap_or_else(unreadable))
 }
 
-/// The lock; one that cannot be read goes on to shut out whoever it did before.
+/// The lock; one that cannot be read shuts out whoever its readable part names, and otherwise whoever it
+/// did before.
 fn read_lock(item: &Item, before: Option<&Lock>) -> Option<Lock> {
     let name = item.key.last_segment();
     match Lock::from_json(&item.value) {
         Ok(lock) => Some(lock),
+        Err(error) if lock::salvage(name, &item.value).is_some() => {
+            tracing::error!(lock = name, %error, "a stored lock cannot be read; whoever the readable part of it names is shut out, whatever else it says");
+            lock::salvage(name, &item.value)
+        }
         Err(error) if before.is_some() => {
             tracing::error!(lock = name, %error, "a stored lock cannot be read and stays in force as it was before");
             before.cloned()
         }
         Err(error) => {
-            tracing::error!(lock = name, %error, "a stored lock cannot be read and is not in force, for it does not tell whom it shuts out");
+            tracing::error!(lock = name, %error, "a stored lock cannot be read and is not in force, for it does not tell whom it shuts out; run the version that wrote it here too, or remove it with: tctl rm lock/{name}");
             None
         }
     }
@@ -215,5 +220,29 @@ mod tests {
         cache.apply_role(Change::Put(item(key::record(Kind::Role, "editor"), role)));
         assert!(locked());
         assert_eq!(*cache.role("editor").unwrap(), role::unreadable("editor"));
+    }
+
+    #[tokio::test]
+    async fn a_lock_of_a_newer_version_shuts_out_whom_it_names_also_after_a_restart() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let host_id = HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap();
+        let newer = format!(
+            r#"{{"kind":"lock","version":"v9","metadata":{{"name":"l"}},"spec":{{"target":{{"server_id":"{host_id}","zone":"z"}}}}}}"#
+        );
+        let unnamed = newer.replace("server_id", "host_group").replace("\"l\"", "\"m\"");
+        for (name, json) in [("l", newer), ("m", unnamed)] {
+            store.put(key::record(Kind::Lock, name), json.into_bytes().into(), None).await.unwrap();
+        }
+        let cache = Cache::default();
+        cache.fill(&store).await.unwrap();
+        let is_locked = |host_id| {
+            let role = domain::identity::SystemRole::Node;
+            let host = domain::identity::HostIdentity { host_id, role, cluster: "main".into() };
+            cache.check_lock(&Identity::Host(host), 1, Timestamp::UNIX_EPOCH).is_err()
+        };
+        assert!(is_locked(host_id));
+        // What names nobody shuts out nobody: the log says so.
+        assert!(!is_locked(HostId::parse("11111111-f9b2-41d0-bb5a-e23b0cfe0f8f").unwrap()));
+        assert_eq!(cache.0.read().locks.len(), 1);
     }
 }
