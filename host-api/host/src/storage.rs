@@ -80,7 +80,7 @@ impl Core {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
-        let answer = self.ask_plugin(&plugin, ask).await;
+        let answer = self.ask_plugin(&plugin, began, ask).await;
         self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
         answer.map_err(NoAnswer::Call)?
     }
@@ -88,18 +88,18 @@ impl Core {
     async fn ask_plugin<T: Answer>(
         &self,
         plugin: &Plugin,
+        began: Instant,
         ask: Ask<T>,
     ) -> Result<Result<T, StoreError>, CallError> {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
         let name = || plugin.manifest.name.clone();
         let wall = callable.provisions.limits.wall();
-        let began = Instant::now();
         let Some(_turn) = pool.turn(wall).await else {
             let concurrency = crate::warm::INSTANCES;
             return Err(CallError::Busy { plugin: name(), waited: began.elapsed(), concurrency });
         };
         let engine = self.engine(&name())?;
-        let warm = match pool.take() {
+        let warm = match pool.take(began) {
             Some(warm) => warm,
             None => Warm::start(callable, engine).await?,
         };

@@ -94,6 +94,7 @@ pub(crate) struct Warm {
     instance: Instance,
     meter: Arc<Meter>,
     calls: u32,
+    /// When the last call began.
     used: Instant,
 }
 
@@ -169,10 +170,12 @@ impl Pool {
     }
 
     /// The instance that was used last, if any is fit for another call.
-    pub(crate) fn take(&self) -> Option<Warm> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Warm> {
         let mut idle = self.idle.lock();
-        idle.retain(|warm| warm.used.elapsed() < IDLE);
-        idle.pop()
+        idle.retain(|warm| now.saturating_duration_since(warm.used) < IDLE);
+        let mut warm = idle.pop()?;
+        warm.used = now;
+        Some(warm)
     }
 
     /// Takes back an instance that has answered.
@@ -232,7 +235,6 @@ impl Warm {
         if let Ok(answer) = &answer {
             too_long(&self.store.data().provisions, answer.bytes())?;
         }
-        self.used = Instant::now();
         // Where the host refused something, the operator is told of that.
         let answer = match (answer, self.store.data().denied()) {
             (Err(StoreError::Unavailable(_) | StoreError::Refused(_)), Some(denied)) => {

@@ -15,8 +15,9 @@ use super::bed::{Bed, Guests};
 use crate::measure::{Scale, median, proportional_kib, quantile};
 use crate::table::{Report, below};
 
-/// Instances the host sets aside for following, and as many as are made here.
-const IDLE: usize = 10;
+/// Instances that are made to see what each holds; the first few fill what all share.
+const IDLE: usize = 100;
+const FIRST: usize = 10;
 
 pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let rounds = scale.rounds(20_000);
@@ -54,23 +55,27 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
         format!("{:.1} us", median(&mut seen)),
         "",
     );
-    idle(&backend, report).await
+    host.stop().await;
+    idle(guests, report).await
 }
 
-async fn idle(backend: &plugin_host::StoragePlugin, report: &mut Report) -> Result<(), Failure> {
-    let mut tails = Vec::new();
-    let mut sizes = Vec::new();
-    // The first ones fill what the others share.
-    for _ in 0..IDLE {
-        let before = proportional_kib(std::process::id());
+async fn idle(guests: &Guests, report: &mut Report) -> Result<(), Failure> {
+    let mut bed = Bed::with_backend(guests)?;
+    // Room for so many; a daemon has it for 18 and for its labels.
+    bed.settings.concurrency = u32::try_from(IDLE)?;
+    let backend = bed.host()?.storage(PluginName::new("backend")?);
+    let (mut tails, mut before) = (Vec::new(), 0.0);
+    for made in 0..IDLE {
+        if made == FIRST {
+            before = proportional_kib(std::process::id());
+        }
         let mut tail = backend.tail(Revision(0)).await?;
         tail.next(1, Duration::ZERO).await?;
         tails.push(tail);
-        sizes.push(proportional_kib(std::process::id()) - before);
     }
-    let all = sizes.split_off(2);
-    #[allow(clippy::cast_precision_loss, reason = "a few")]
-    let each = all.iter().sum::<f64>() / all.len() as f64;
+    let grown = proportional_kib(std::process::id()) - before;
+    #[allow(clippy::cast_precision_loss, reason = "a hundred")]
+    let each = grown / (IDLE - FIRST) as f64;
     report.add(below("storage plugin: memory of an idle instance", each, 32.0, "KiB", String::new()));
     Ok(())
 }
