@@ -1,6 +1,6 @@
 //! One instance of the plugin: its members, leases and watch, over whatever world is outside.
 
-use teleport_plugin_sdk::storage_backend::{About, Failure, Revision, VALUE_MAX};
+use teleport_plugin_sdk::storage_backend::{About, Failure, Microseconds, Revision, VALUE_MAX};
 
 use crate::envelope;
 use crate::key::{Keyspace, text};
@@ -11,6 +11,7 @@ use crate::records::Pace;
 use crate::refusal::Problem;
 use crate::settings::Settings;
 use crate::tail::Tail;
+use crate::time::Time;
 use crate::wire::{self, Range, Status};
 
 /// Bytes of an answer in which no value is.
@@ -26,6 +27,7 @@ pub struct Backend<O: Outside> {
     pub(crate) members: Members,
     pub(crate) space: Keyspace,
     pub(crate) leases: Leases,
+    pub(crate) time: Time,
     pub(crate) pace: Pace,
     pub(crate) tail: Option<Tail<O::Stream>>,
 }
@@ -38,6 +40,7 @@ impl<O: Outside> Backend<O> {
             members: Members::new(settings),
             space: Keyspace::new(&settings.prefix),
             leases: Leases::default(),
+            time: Time::default(),
             pace: Pace::default(),
             tail: None,
         }
@@ -93,7 +96,38 @@ impl<O: Outside> Backend<O> {
         repeat: Repeat,
         answer_max: usize,
     ) -> Result<Vec<u8>, Problem> {
-        self.members.call(&mut self.outside, Call { path, body, repeat, answer_max })
+        let answer = self.members.call(&mut self.outside, Call { path, body, repeat, answer_max })?;
+        if let Some(date) = answer.header("date")
+            && self.time.is_news(date)
+        {
+            self.hear(date.to_owned());
+        }
+        Ok(answer.body)
+    }
+
+    /// The time, as etcd has it where this machine's clock is wrong.
+    pub(crate) fn now(&self) -> Microseconds {
+        self.time.now(self.outside.now())
+    }
+
+    /// Takes what the member that answered says of the time.
+    fn hear(&mut self, date: String) {
+        let was_off = self.time.is_off();
+        let off = self.time.hear(date, self.outside.now());
+        if was_off == self.time.is_off() {
+            return;
+        }
+        // They were measured on a clock that is not gone by any more.
+        self.leases.forget();
+        let member = self.members.good();
+        let text = match off {
+            Some(off) => format!(
+                "this machine's clock is {off} that of etcd at {member}, which is gone by for what expires; set the wrong \
+                 one right, with NTP on both"
+            ),
+            None => format!("this machine's clock agrees with that of etcd at {member} again"),
+        };
+        self.outside.warn(&text);
     }
 
     /// How large a value may be: etcd refuses requests by their size before it looks at them, so one is

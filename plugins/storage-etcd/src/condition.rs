@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use teleport_plugin_sdk::storage_backend::{Condition, Microseconds, Revision};
 
-use crate::key::{Keyspace, text};
-use crate::transaction::OPERATIONS_MAX;
+use crate::key::Keyspace;
 
 /// What was read of a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,16 +30,12 @@ pub fn keys(conditions: &[Condition]) -> Vec<&str> {
     keys
 }
 
-/// What to compare at the first try: what holds only if the conditions do, whatever the time is. Where
-/// that is more than etcd takes, something that never holds, so that everything is read first.
+/// What to compare at the first try: what holds only if the conditions do, whatever the time is.
 pub fn first(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
     let mut all = timeless(conditions, space);
     all.sort_unstable();
     all.dedup();
-    if all.len() <= OPERATIONS_MAX {
-        return all;
-    }
-    vec![format!(r#"{{"target":"VERSION","result":"LESS","key":"{}","version":"0"}}"#, text(&space.own()))]
+    all
 }
 
 /// Comparisons that hold only if the conditions do.
@@ -146,7 +141,5 @@ mod tests {
         for compare in first(&conditions, &space) {
             serde_json::from_str::<serde_json::Value>(&compare).unwrap();
         }
-        let many: Vec<_> = (0..128).map(|number| Condition::Present(format!("/{number}"))).collect();
-        assert_eq!(first(&many, &space).len(), 1, "more than etcd compares at once");
     }
 }

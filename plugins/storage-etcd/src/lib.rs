@@ -6,7 +6,8 @@
 //! certificate (the host makes the connections), and keeps nothing on this machine.
 //!
 //! Several auth servers on one etcd work side by side: nothing is kept from call to call but leases,
-//! which belong to the instance that asked for them, and the open watch.
+//! which belong to the instance that asked for them, the open watch, and how far this machine's clock is off from
+//! etcd's. That one decides where they disagree ([`time`]).
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub mod records;
 pub mod refusal;
 pub mod settings;
 pub mod tail;
+pub mod time;
 pub mod transaction;
 pub mod wire;
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use teleport_plugin_sdk::http::{Error, Method, Request};
+use teleport_plugin_sdk::http::{Error, Method, Request, Response};
 use teleport_plugin_sdk::storage_backend::Failure;
 
 use crate::outside::{Outside, Stream};
@@ -85,9 +85,9 @@ impl Members {
     ///
     /// # Errors
     /// [`Problem`]; its texts name each member that was tried, and why it gave nothing.
-    pub fn call<O: Outside>(&mut self, outside: &mut O, call: Call<'_>) -> Result<Vec<u8>, Problem> {
+    pub fn call<O: Outside>(&mut self, outside: &mut O, call: Call<'_>) -> Result<Response, Problem> {
         self.each(outside, call, |outside, request| match outside.send(request) {
-            Ok(answer) if answer.status == 200 => Attempt::Done(answer.body),
+            Ok(answer) if answer.status == 200 => Attempt::Done(answer),
             Ok(answer) => Attempt::Next(refusal::read(answer.status, &answer.body)),
             Err(error) => Attempt::Next(after(error)),
         })

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use teleport_plugin_sdk::clock;
 use teleport_plugin_sdk::http::{self, Answering, Error, Part, Request, Response};
+use teleport_plugin_sdk::{clock, log};
 
 /// An answer that is read as it comes.
 pub trait Stream {
@@ -40,6 +40,11 @@ pub trait Outside {
 
     /// Time since some moment in the past; it never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// Something an operator should look at. Said to nobody where nobody listens.
+    fn warn(&mut self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// What the host offers to the component.
@@ -63,6 +68,10 @@ impl Outside for Host {
 
     fn monotonic(&self) -> Duration {
         clock::monotonic()
+    }
+
+    fn warn(&mut self, text: &str) {
+        log::warn(text);
     }
 }
 

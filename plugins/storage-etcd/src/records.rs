@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use teleport_plugin_sdk::storage_backend::{Condition, Failure, Item, Operation, Page, Revision, check};
+use teleport_plugin_sdk::storage_backend::{
+    Condition, Failure, Item, Microseconds, Operation, Page, Revision, check,
+};
 
 use crate::backend::{Backend, SMALL, plain};
 use crate::condition::{self, State, States};
@@ -40,6 +42,19 @@ impl Default for Pace {
     }
 }
 
+/// Where transactions go.
+const TRANSACTION: &str = "/v3/kv/txn";
+
+/// What became of one try of a write.
+enum Attempt {
+    /// It happened.
+    Done(Revision),
+    /// It did not, and this is what its conditions are about.
+    Not(States),
+    /// It did not, because etcd does not know one of its leases.
+    LeaseOver,
+}
+
 impl<O: Outside> Backend<O> {
     /// One item, as of now.
     ///
@@ -50,7 +65,7 @@ impl<O: Outside> Backend<O> {
         let body = self.call("/v3/kv/range", &body, Repeat::Freely, ONE).map_err(plain)?;
         let range: Range<'_> = wire::read(&body)?;
         let item = range.kvs.first().map(|pair| pair.item(&self.space)).transpose()?;
-        let now = self.outside.now();
+        let now = self.now();
         Ok(item.filter(|item| is_there(item, now)))
     }
 
@@ -76,7 +91,6 @@ impl<O: Outside> Backend<O> {
         if let Some(start) = start {
             span.start = span.start.max(self.space.full(start));
         }
-        let now = self.outside.now();
         let mut revision = 0;
         loop {
             let ask = limit.min(self.pace.0);
@@ -95,7 +109,7 @@ impl<O: Outside> Backend<O> {
             if revision == 0 {
                 revision = wire::revision(range.header)?;
             }
-            let mut items = Vec::with_capacity(range.kvs.len());
+            let (now, mut items) = (self.now(), Vec::with_capacity(range.kvs.len()));
             for pair in &range.kvs {
                 let item = pair.item(&self.space)?;
                 if is_there(&item, now) {
@@ -127,25 +141,20 @@ impl<O: Outside> Backend<O> {
             let leases = self.leases_of(operations)?;
             let actions = plan::json(&plan, operations, &leases, &self.space);
             let transaction = transaction::json(&comparisons, &actions, &reads);
-            let answer = match self.call("/v3/kv/txn", &transaction, Repeat::Never, PAGE) {
-                Err(Problem::LeaseOver) if !lease_was_over => {
+            let states = match self.attempt(&transaction, &reads)? {
+                Attempt::Done(revision) => return Ok(revision),
+                Attempt::Not(states) => states,
+                Attempt::LeaseOver if !lease_was_over => {
                     self.leases.forget();
                     lease_was_over = true;
                     continue;
                 }
-                Err(Problem::LeaseOver) => {
+                Attempt::LeaseOver => {
                     let text = "etcd forgets leases at once; look at its log, and try again";
                     return Err(Failure::Unavailable(text.to_owned()));
                 }
-                other => other.map_err(plain)?,
             };
-            let outcome: Outcome<'_> = wire::read(&answer)?;
-            let revision = wire::revision(outcome.header)?;
-            if outcome.succeeded {
-                return Ok(revision);
-            }
-            let states = self.states(&transaction::ranges(outcome))?;
-            if let Some(index) = condition::broken(conditions, &states, self.outside.now()) {
+            if let Some(index) = condition::broken(conditions, &states, self.now()) {
                 return Err(Failure::Conflict(index));
             }
             comparisons = condition::exact(conditions, &states, &self.space);
@@ -155,31 +164,64 @@ impl<O: Outside> Backend<O> {
         )))
     }
 
+    /// Tries a transaction; where it does not happen, reads what it depends on.
+    fn attempt(&mut self, transaction: &str, reads: &[String]) -> Result<Attempt, Failure> {
+        let (answer, is_read) = match self.call(TRANSACTION, transaction, Repeat::Never, PAGE) {
+            Err(Problem::LeaseOver) => return Ok(Attempt::LeaseOver),
+            // One of very many comparisons did not hold.
+            Err(Problem::ToCome) => (self.read(reads)?, true),
+            other => (other.map_err(plain)?, false),
+        };
+        let outcome: Outcome<'_> = wire::read(&answer)?;
+        let revision = wire::revision(outcome.header)?;
+        if outcome.succeeded && !is_read {
+            return Ok(Attempt::Done(revision));
+        }
+        self.states(&transaction::ranges(outcome)).map(Attempt::Not)
+    }
+
+    fn read(&mut self, reads: &[String]) -> Result<Vec<u8>, Failure> {
+        let transaction = transaction::reading(reads);
+        self.call(TRANSACTION, &transaction, Repeat::Freely, PAGE).map_err(plain)
+    }
+
     /// The lease of each put that has an end, by the number of the operation.
     fn leases_of(&mut self, operations: &[Operation]) -> Result<BTreeMap<usize, u64>, Failure> {
         let mut leases = BTreeMap::new();
         for (index, operation) in operations.iter().enumerate() {
             let Operation::Put { expires: Some(expires), .. } = operation else { continue };
-            let (now, monotonic) = (self.outside.now(), self.outside.monotonic());
-            let lease = match self.leases.of(*expires, now, monotonic) {
-                Ok(lease) => lease,
-                Err(wanted) => self.grant(wanted)?,
-            };
-            leases.insert(index, lease);
+            leases.insert(index, self.lease_of(*expires)?);
         }
         Ok(leases)
     }
 
+    fn lease_of(&mut self, expires: Microseconds) -> Result<u64, Failure> {
+        let mut again = true;
+        loop {
+            let (asked, was_off) = (self.outside.monotonic(), self.time.is_off());
+            let wanted = match self.leases.of(expires, self.now(), asked) {
+                Ok(lease) => return Ok(lease),
+                Err(wanted) => wanted,
+            };
+            let lease = self.grant(wanted)?;
+            // Only its first answer tells a new instance what time it is. A lease that was measured before that
+            // is left to end by itself.
+            if self.time.is_off() == was_off || !again {
+                self.leases.keep(wanted, lease, asked);
+                return Ok(lease);
+            }
+            again = false;
+        }
+    }
+
     /// A new lease. One whose answer was lost ends by itself, so it may be asked for again.
     fn grant(&mut self, wanted: Wanted) -> Result<u64, Failure> {
-        let asked = self.outside.monotonic();
         let body = format!(r#"{{"TTL":"{}"}}"#, wanted.seconds);
         let body = self.call("/v3/lease/grant", &body, Repeat::Freely, SMALL).map_err(plain)?;
         let grant: Grant = wire::read(&body)?;
         if grant.id.0 == 0 || grant.ttl.0 < wanted.seconds {
             return Err(wire::corrupt("a lease shorter than was asked for"));
         }
-        self.leases.keep(wanted, grant.id.0, asked);
         Ok(grant.id.0)
     }
 
@@ -205,8 +247,7 @@ impl<O: Outside> Backend<O> {
         }
         for keys in again.chunks(VALUES_MAX) {
             let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, false)).collect();
-            let transaction = transaction::json(&[], &reads, &[]);
-            let body = self.call("/v3/kv/txn", &transaction, Repeat::Freely, PAGE).map_err(plain)?;
+            let body = self.read(&reads)?;
             let outcome: Outcome<'_> = wire::read(&body)?;
             for pair in transaction::ranges(outcome).into_iter().flat_map(|range| range.kvs) {
                 let item = pair.item(&self.space)?;

@@ -16,6 +16,8 @@ use crate::outside::Stream;
 /// What the next request meets.
 enum Reply {
     Answer(u16, String),
+    /// The same, with its date.
+    Dated(&'static str, String),
     Fault(Error),
     /// No answer until the caller's own time is up.
     Hang,
@@ -35,6 +37,7 @@ struct Fake {
     replies: VecDeque<Reply>,
     calls: Vec<(String, String)>,
     time: Rc<Cell<Duration>>,
+    warnings: Vec<String>,
 }
 
 struct Steps(VecDeque<Step>, Rc<Cell<Duration>>);
@@ -60,6 +63,10 @@ impl Outside for Fake {
     fn send(&mut self, request: &Request<'_>) -> Result<Response, Error> {
         match self.reply(request)? {
             Reply::Answer(status, body) => Ok(Response { status, headers: vec![], body: body.into_bytes() }),
+            Reply::Dated(date, body) => {
+                let headers = vec![("date".to_owned(), date.to_owned())];
+                Ok(Response { status: 200, headers, body: body.into_bytes() })
+            }
             _ => panic!("no watch was asked for"),
         }
     }
@@ -77,6 +84,10 @@ impl Outside for Fake {
 
     fn monotonic(&self) -> Duration {
         self.time.get()
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.warnings.push(text.to_owned());
     }
 }
 
@@ -100,7 +111,8 @@ impl Stream for Steps {
 
 fn fake(peers: &str, replies: Vec<Reply>) -> Backend<Fake> {
     let settings = Settings::read(|key| (key == "peers").then(|| peers.replace(' ', "\n"))).unwrap();
-    Backend::new(Fake { replies: replies.into(), calls: vec![], time: Rc::default() }, &settings)
+    let fake = Fake { replies: replies.into(), calls: vec![], time: Rc::default(), warnings: vec![] };
+    Backend::new(fake, &settings)
 }
 
 fn asked(backend: &Backend<Fake>) -> Vec<String> {
@@ -236,6 +248,67 @@ fn what_has_expired_and_still_lies_there_is_not_there() {
     assert_eq!(fake(THREE, vec![read(4, 77, &past)]).write(&unchanged, &put()), Err(Failure::Conflict(0)));
     assert_eq!(fake(THREE, vec![read(4, 77, &future)]).write(&absent, &put()), Err(Failure::Conflict(0)));
     assert_eq!(fake(THREE, vec![read(4, 77, &future), done(10)]).write(&unchanged, &put()), Ok(10));
+}
+
+/// The first is what the fake's clock has, the second an hour later.
+const DATE: &str = "Thu, 01 Jan 1970 00:16:40 GMT";
+const LATER: &str = "Thu, 01 Jan 1970 01:16:40 GMT";
+
+#[test]
+fn where_clocks_disagree_etcds_decides_what_has_expired() {
+    let item = |expires: u64| {
+        let (key, value) = (text(b"/teleport/a"), text(&envelope::seal(Some(expires), b"x")));
+        format!(
+            r#"{{"header":{{"revision":"3"}},"kvs":[{{"key":"{key}","value":"{value}","mod_revision":"2","lease":"1"}}]}}"#
+        )
+    };
+    // Between the two, and after both.
+    let (between, late) = (item(2_000_000_000), item(9_000_000_000));
+    for (date, body, is_there) in
+        [(DATE, &between, true), (DATE, &late, true), (LATER, &between, false), (LATER, &late, true)]
+    {
+        let mut backend =
+            fake(THREE, vec![Reply::Dated(date, body.clone()), Reply::Dated(date, body.clone())]);
+        assert_eq!(backend.get("/a").unwrap().is_some(), is_there, "{date}");
+        assert_eq!(backend.range("/", None, 9).unwrap().items.len(), usize::from(is_there), "{date}");
+        let warnings = &backend.outside.warnings;
+        assert_eq!(warnings.len(), usize::from(date == LATER), "{warnings:?}");
+        assert!(warnings.iter().all(|text| text.contains("3600 s behind that of etcd at http://a:1")));
+    }
+}
+
+#[test]
+fn a_lease_lasts_by_the_clock_that_decides() {
+    let grant = |id: u64| Reply::Dated(LATER, format!(r#"{{"ID":"{id}","TTL":"99999"}}"#));
+    // Ten minutes after etcd's time, seventy after this machine's.
+    let expires = Some(1_000_000_000 + 4_200_000_000);
+    let operations = [Operation::Put { key: "/a".to_owned(), value: vec![1], expires }];
+    let mut backend = fake(THREE, vec![grant(1), grant(2), done(5), done(6)]);
+    assert_eq!(backend.write(&[], &operations), Ok(5));
+    assert_eq!(backend.write(&[], &operations), Ok(6));
+    let body = |call: usize| backend.outside.calls[call].1.as_str();
+    assert_eq!((body(0), body(1)), (r#"{"TTL":"4211"}"#, r#"{"TTL":"611"}"#));
+    assert!(body(2).contains(r#""lease":"2""#) && body(3).contains(r#""lease":"2""#));
+}
+
+#[test]
+fn very_many_conditions_are_asked_for_when_one_does_not_hold() {
+    let absent: Vec<_> = (0..128).map(|number| Condition::Absent(format!("/{number}"))).collect();
+    let nothing: Vec<_> = (0..128).map(|number| Operation::Delete(format!("/{number}"))).collect();
+    let to_come = || refuse(400, "etcdserver: mvcc: required revision is a future revision");
+    let there = || {
+        let key = text(b"/teleport/7");
+        answer(&format!(
+            r#"{{"header":{{"revision":"9"}},"succeeded":true,"responses":[{{"response_range":{{"kvs":[{{"key":"{key}","mod_revision":"4"}}]}}}}]}}"#
+        ))
+    };
+    let mut backend = fake(THREE, vec![done(5), to_come(), there()]);
+    assert_eq!(backend.write(&absent, &nothing), Ok(5));
+    assert_eq!(backend.write(&absent, &nothing), Err(Failure::Conflict(7)));
+    // It was gone again before it could be read.
+    let nobody = done(9);
+    let mut backend = fake(THREE, vec![to_come(), nobody, done(10)]);
+    assert_eq!(backend.write(&absent, &nothing), Ok(10));
 }
 
 #[test]
