@@ -2,13 +2,9 @@
 //!
 //! What comes back has been held against every digest on the way: the manifest against the one that was
 //! asked for, each layer against the manifest's. Bytes are taken into memory up to a bound and go
-//! nowhere else. The library reads a manifest whole before its size can be seen, so that is bounded by
-//! time alone.
+//! nowhere else.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,14 +13,13 @@ use oci_client::Client;
 use oci_client::client::{ClientConfig, Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
-use oci_client::secrets::RegistryAuth;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use crate::credential::Credentials;
 use crate::error::OciError;
-use crate::place::Place;
+use crate::fetch::{Fetch, Refused, SILENT, USER_AGENT};
+use crate::place::{LATEST, Place};
 
 /// The largest component, in bytes: what the plugin host takes.
 pub const LAYER_MAX: u64 = 64 << 20;
@@ -37,9 +32,6 @@ const MANIFEST_TIME: Duration = Duration::from_secs(30);
 
 /// How long all bytes may take.
 const WHOLE_TIME: Duration = Duration::from_secs(600);
-
-/// How long a registry may be silent, and how long connecting to it may take.
-const SILENT: Duration = Duration::from_secs(30);
 
 /// The configuration's media type (CNCF Wasm OCI artifact layout).
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
@@ -94,38 +86,14 @@ struct Component {
     target: Option<String>,
 }
 
-/// A connection to the registry of a place.
-struct Connection<'a> {
-    client: Client,
-    auth: &'a RegistryAuth,
-    place: &'a Place,
-}
-
-impl<'a> Connection<'a> {
-    fn to(place: &'a Place, credentials: &'a Credentials) -> Result<Self, OciError> {
-        // Whoever installed one before has installed this one.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let config = ClientConfig {
-            protocol: place.protocol(),
-            platform_resolver: None,
-            read_timeout: Some(SILENT),
-            connect_timeout: Some(SILENT),
-            user_agent: concat!("teleport/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
-        let auth = &credentials.0;
-        let client = Client::try_from(config).map_err(failed("reaching", place))?;
-        Ok(Self { client, auth, place })
-    }
-
+impl Fetch<'_> {
     /// The manifest, whose digest is the one that was asked for.
-    async fn manifest(&self) -> Result<(OciImageManifest, Digest), OciError> {
-        let place = self.place;
-        let reading = self.client.pull_manifest_raw(place.reference(), self.auth, &[OCI_IMAGE_MEDIA_TYPE]);
-        let (bytes, _) = in_time("pulling", place, MANIFEST_TIME, reading).await?;
-        if bytes.len() as u64 > SMALL_MAX {
-            return Err(OciError::TooLarge { what: "manifest", place: place.to_string(), max: SMALL_MAX });
-        }
+    async fn manifest(&self, place: &Place) -> Result<(OciImageManifest, Digest), OciError> {
+        let reference = place.reference();
+        let named = reference.digest().or(reference.tag()).unwrap_or(LATEST);
+        let path = format!("manifests/{named}");
+        let reading = self.get(&path, OCI_IMAGE_MEDIA_TYPE, SMALL_MAX);
+        let bytes = bounded("manifest", place, SMALL_MAX, MANIFEST_TIME, reading).await?;
         let digest = Digest::of(&bytes);
         if let Some(wanted) = place.digest().filter(|wanted| *wanted != digest) {
             return Err(other("manifest", place, digest, wanted.to_string()));
@@ -136,30 +104,52 @@ impl<'a> Connection<'a> {
     }
 
     /// The bytes of a layer, whose digest is the manifest's.
-    async fn layer(&self, what: &'static str, layer: &OciDescriptor, max: u64) -> Result<Vec<u8>, OciError> {
-        let place = self.place;
-        let too_large = || OciError::TooLarge { what, place: place.to_string(), max };
+    async fn layer(
+        &self,
+        what: &'static str,
+        place: &Place,
+        layer: &OciDescriptor,
+        max: u64,
+    ) -> Result<Vec<u8>, OciError> {
         if u64::try_from(layer.size).map_or(true, |size| size > max) {
-            return Err(too_large());
+            return Err(OciError::TooLarge { what, place: place.to_string(), max });
         }
+        // Ours is of sha256 alone, so that nothing but its digits becomes part of a path.
         let wanted = Digest::parse(&layer.digest).map_err(|error| no_plugin(place, error.to_string()))?;
-        let mut sink = Bounded { bytes: Vec::new(), max, over: false };
-        let reading = self.client.pull_blob(place.reference(), layer, &mut sink);
-        let read = in_time("pulling", place, WHOLE_TIME, reading).await;
-        if sink.over {
-            return Err(too_large());
+        let path = format!("blobs/{wanted}");
+        let reading = self.get(&path, "*/*", max);
+        let bytes = bounded(what, place, max, WHOLE_TIME, reading).await?;
+        match Digest::of(&bytes) {
+            digest if digest == wanted => Ok(bytes),
+            digest => Err(other(what, place, digest, wanted.to_string())),
         }
-        let digest = Digest::of(&sink.bytes);
-        match read {
-            Ok(()) if digest == wanted => Ok(sink.bytes),
-            Ok(()) => Err(other(what, place, digest, wanted.to_string())),
-            Err(OciError::Registry { source, .. })
-                if matches!(*source, OciDistributionError::DigestError(_)) =>
-            {
-                Err(other(what, place, digest, wanted.to_string()))
-            }
-            Err(error) => Err(error),
-        }
+    }
+}
+
+/// What a registry gives, within its bounds.
+async fn bounded(
+    what: &'static str,
+    place: &Place,
+    max: u64,
+    limit: Duration,
+    reading: impl Future<Output = Result<Vec<u8>, Refused>>,
+) -> Result<Vec<u8>, OciError> {
+    let shown = || place.to_string();
+    match timeout(limit, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(Refused::TooLarge)) => Err(OciError::TooLarge { what, place: shown(), max }),
+        Ok(Err(Refused::Other(source))) => Err(failed("pulling", place)(source)),
+        Err(_) => Err(OciError::TimedOut { what: "pulling", place: shown(), limit }),
+    }
+}
+
+async fn begin<'a>(place: &'a Place, credentials: &Credentials) -> Result<Fetch<'a>, OciError> {
+    // Whoever installed one before has installed this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (what, limit) = ("reaching", MANIFEST_TIME);
+    match timeout(limit, Fetch::begin(place, credentials)).await {
+        Ok(begun) => begun,
+        Err(_) => Err(OciError::TimedOut { what, place: place.to_string(), limit }),
     }
 }
 
@@ -168,12 +158,12 @@ impl<'a> Connection<'a> {
 /// # Errors
 /// [`OciError`]; nothing was written anywhere.
 pub async fn pull(place: &Place, credentials: &Credentials) -> Result<Artifact, OciError> {
-    let connection = Connection::to(place, credentials)?;
-    let (manifest, digest) = connection.manifest().await?;
+    let fetch = begin(place, credentials).await?;
+    let (manifest, digest) = fetch.manifest(place).await?;
     let (wasm, signature) = layers(place, &manifest)?;
-    let wasm = connection.layer("component", wasm, LAYER_MAX).await?.into();
+    let wasm = fetch.layer("component", place, wasm, LAYER_MAX).await?.into();
     let signature = match signature {
-        Some(layer) => Some(connection.layer("signature", layer, SMALL_MAX).await?),
+        Some(layer) => Some(fetch.layer("signature", place, layer, SMALL_MAX).await?),
         None => None,
     };
     Ok(Artifact { digest, wasm, signature })
@@ -224,24 +214,32 @@ pub async fn push(place: &Place, credentials: &Credentials, upload: Upload) -> R
     let mut layers = vec![ImageLayer::new(wasm, WASM.to_owned(), None)];
     layers.extend(signature.map(|bytes| ImageLayer::new(bytes, SIGNATURE.to_owned(), None)));
     let manifest = OciImageManifest::build(&layers, &config, Some(annotations));
-    let connection = Connection::to(place, credentials)?;
-    let client = &connection.client;
-    let pushing = client.push(place.reference(), &layers, config, connection.auth, Some(manifest));
-    in_time("pushing", place, WHOLE_TIME, pushing).await?;
+    let client = client(place)?;
+    let pushing = client.push(place.reference(), &layers, config, &credentials.0, Some(manifest));
+    match timeout(WHOLE_TIME, pushing).await {
+        Ok(pushed) => pushed.map(drop).map_err(failed("pushing", place))?,
+        Err(_) => {
+            let (what, place) = ("pushing", place.to_string());
+            return Err(OciError::TimedOut { what, place, limit: WHOLE_TIME });
+        }
+    }
     // What the registry has now is what others get.
-    Ok(connection.manifest().await?.1)
+    Ok(begin(place, credentials).await?.manifest(place).await?.1)
 }
 
-async fn in_time<T>(
-    what: &'static str,
-    place: &Place,
-    limit: Duration,
-    work: impl Future<Output = Result<T, OciDistributionError>>,
-) -> Result<T, OciError> {
-    match timeout(limit, work).await {
-        Ok(result) => result.map_err(failed(what, place)),
-        Err(_) => Err(OciError::TimedOut { what, place: place.to_string(), limit }),
-    }
+/// The library's own client, which pushes: to a registry the author has chosen, whose answers are short.
+fn client(place: &Place) -> Result<Client, OciError> {
+    // Whoever installed one before has installed this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let config = ClientConfig {
+        protocol: place.protocol(),
+        platform_resolver: None,
+        read_timeout: Some(SILENT),
+        connect_timeout: Some(SILENT),
+        user_agent: USER_AGENT,
+        ..ClientConfig::default()
+    };
+    Client::try_from(config).map_err(failed("reaching", place))
 }
 
 fn failed(what: &'static str, place: &Place) -> impl FnOnce(OciDistributionError) -> OciError {
@@ -255,32 +253,6 @@ fn no_plugin(place: &Place, reason: String) -> OciError {
 
 fn other(what: &'static str, place: &Place, found: Digest, wanted: String) -> OciError {
     OciError::Digest { what, place: place.to_string(), found: found.to_string(), wanted }
-}
-
-/// Memory up to a bound.
-struct Bounded {
-    bytes: Vec<u8>,
-    max: u64,
-    over: bool,
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if (self.bytes.len() + bytes.len()) as u64 > self.max {
-            self.over = true;
-            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[cfg(test)]

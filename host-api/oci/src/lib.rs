@@ -10,6 +10,7 @@
 mod artifact;
 mod credential;
 mod error;
+mod fetch;
 mod place;
 
 pub use artifact::{Artifact, LAYER_MAX, Upload, pull, push};

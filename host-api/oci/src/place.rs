@@ -13,7 +13,7 @@ use crate::error::OciError;
 pub const SCHEME: &str = "oci://";
 
 /// The tag that is meant where none is written.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 /// A place in a registry.
 #[derive(Debug, Clone)]
@@ -50,6 +50,12 @@ impl Place {
         Ok(Self { reference, named, plain })
     }
 
+    /// The same place, spoken to with TLS also where it is on this machine.
+    #[must_use]
+    pub fn with_tls(self) -> Self {
+        Self { plain: false, ..self }
+    }
+
     /// The digest that was asked for.
     pub fn digest(&self) -> Option<Digest> {
         self.reference.digest().and_then(|digest| Digest::parse(digest).ok())
@@ -81,6 +87,10 @@ impl Place {
 
     pub(crate) fn reference(&self) -> &Reference {
         &self.reference
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.plain { "http" } else { "https" }
     }
 
     pub(crate) fn protocol(&self) -> ClientProtocol {
@@ -140,6 +150,8 @@ mod tests {
             !plain("oci://127.0.0.1.example.com/x", false) && !plain("oci://localhost.example.com/x", false)
         );
         assert!(plain("oci://registry.internal:5000/x", true));
+        let here = Place::parse("oci://127.0.0.1:5000/x", false).unwrap().with_tls();
+        assert_eq!((here.scheme(), matches!(here.protocol(), ClientProtocol::Https)), ("https", true));
     }
 
     #[test]

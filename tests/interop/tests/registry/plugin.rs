@@ -39,8 +39,13 @@ impl Desk {
     }
 
     async fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        self.run_with(name, arguments, &[]).await
+    }
+
+    async fn run_with(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(program(name));
         command.args(arguments).current_dir(self.folder.path()).env("DOCKER_CONFIG", self.path("docker"));
+        command.envs(environment.iter().copied());
         run(&mut command).await
     }
 
@@ -162,4 +167,30 @@ async fn a_closed_registry_is_entered_with_what_docker_login_wrote() {
     std::fs::write(desk.path("docker/config.json"), login).unwrap();
     desk.push(&place).await.good();
     desk.install(&place).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_with_tls_is_believed_by_the_authority_it_shows_and_by_no_other() {
+    let desk = Desk::new().await;
+    let (registry, authority) = Registry::with_tls(desk.folder.path()).await;
+    let place = registry.place("acme/hostile:1");
+    let (authority, stranger) =
+        (authority.display().to_string(), desk.path("acme.pub").display().to_string());
+    let push = ["plugin", "push", "--tls", "plugin.wasm", &place];
+    let install = ["plugins", "install", "--tls", &place, "-c", "teleport.yaml"];
+    // Nobody vouches for it: neither half is spoken to.
+    for (program, words) in [("teleport", &push[..]), ("tctl", &install[..])] {
+        let output = desk.run_with(program, words, &[("SSL_CERT_FILE", &stranger)]).await;
+        assert_eq!(output.code(), Some(1), "{}{}", output.text(), output.stderr);
+        assert!(output.stderr.contains("certificate"), "the reason is said: {}", output.stderr);
+    }
+    // Without TLS, which is how a registry on this machine is spoken to, it does not answer either.
+    let output = desk.push(&place).await;
+    assert_eq!(output.code(), Some(1), "{}{}", output.text(), output.stderr);
+    let trusted = [("SSL_CERT_FILE", authority.as_str())];
+    let by_digest = pinned(&desk.run_with("teleport", &push, &trusted).await.good());
+    desk.run_with("tctl", &install, &trusted).await.good();
+    let install = ["plugins", "install", "--tls", &by_digest, "-c", "teleport.yaml"];
+    let said = desk.run_with("tctl", &install, &trusted).await.good();
+    assert!(said.contains("it is installed already"), "{said}");
 }

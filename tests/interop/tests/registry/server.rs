@@ -34,10 +34,30 @@ impl Registry {
         Self::start(folder, &auth).await
     }
 
+    /// One that speaks TLS, with a certificate by an authority of its own, which is in the file.
+    pub(crate) async fn with_tls(folder: &Path) -> (Self, PathBuf) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["127.0.0.1".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let certificate = write("registry.pem", certificate.pem());
+        let key = write("registry.key", key.serialize_pem());
+        let tls = format!(", tls: {{certificate: {}, key: {}}}", certificate.display(), key.display());
+        (Self::start_with(folder, &tls, "").await, certificate)
+    }
+
     async fn start(folder: &Path, more: &str) -> Self {
+        Self::start_with(folder, "", more).await
+    }
+
+    async fn start_with(folder: &Path, http: &str, more: &str) -> Self {
         let (port, root) = (Port::free(), folder.join("registry"));
         let yaml = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{}\"}}\n{more}",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{}\"{http}}}\n{more}",
             root.display(),
             port.address()
         );

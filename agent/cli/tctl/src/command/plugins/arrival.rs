@@ -16,6 +16,9 @@ pub(super) struct SourceArgs {
     /// Speak HTTP without TLS with a registry on another machine
     #[arg(long)]
     plain_http: bool,
+    /// Speak TLS also with a registry on this machine
+    #[arg(long, conflicts_with = "plain_http")]
+    tls: bool,
 }
 
 /// A plugin from somewhere.
@@ -37,6 +40,7 @@ impl SourceArgs {
             return Ok(Arrival { delivery, from: source.to_owned() });
         }
         let place = Place::parse(source, self.plain_http)?;
+        let place = if self.tls { place.with_tls() } else { place };
         let credentials = match Credentials::file(folder("DOCKER_CONFIG"), folder("HOME")) {
             Some(path) => Credentials::read(&path, place.registry())?,
             None => Credentials::anonymous(),

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// Speak HTTP without TLS with a registry on another machine.
     #[arg(long)]
     plain_http: bool,
+    /// Speak TLS also with a registry on this machine.
+    #[arg(long, conflicts_with = "plain_http")]
+    tls: bool,
     /// The component with its manifest in it; the signature beside it goes along.
     #[arg(value_name = "plugin.wasm")]
     plugin: PathBuf,
@@ -25,6 +28,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let place = Place::parse(&arguments.to, arguments.plain_http)?;
+    let place = if arguments.tls { place.with_tls() } else { place };
     if place.digest().is_some() {
         return Err(Failure::usage("a digest is what pushing results in; write a tag, or nothing"));
     }
