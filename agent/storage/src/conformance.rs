@@ -172,6 +172,7 @@ cases![
     atomic::every_write_takes_one_higher_revision,
     atomic::a_page_tells_the_revision_it_was_read_at,
     size::limits_are_kept,
+    size::the_largest_transaction_happens_whole,
     size::a_mebibyte_survives,
     size::ten_thousand_keys_are_listed,
     expiry::an_expired_item_is_gone_at_once,
@@ -231,6 +232,7 @@ macro_rules! conformance {
             every_write_takes_one_higher_revision
             a_page_tells_the_revision_it_was_read_at
             limits_are_kept
+            the_largest_transaction_happens_whole
             a_mebibyte_survives
             ten_thousand_keys_are_listed
             an_expired_item_is_gone_at_once

@@ -23,12 +23,14 @@ pub(crate) struct Limits {
     age: Micros,
 }
 
-/// A kept change, as the bounds see it.
+/// A kept change, or several that are kept and forgotten together, as the bounds see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept {
-    /// Its write.
+    /// Its write; of several, the last.
     pub(crate) revision: Revision,
-    /// The size of its value.
+    /// How many changes it is.
+    pub(crate) changes: usize,
+    /// The size of the values.
     pub(crate) bytes: usize,
     /// When it was written.
     pub(crate) time: Micros,
@@ -45,12 +47,12 @@ impl Limits {
     pub(crate) fn cutoff(&self, newest_first: impl Iterator<Item = Kept>, now: Micros) -> Option<Revision> {
         let (mut changes, mut bytes) = (0usize, 0usize);
         for kept in newest_first {
-            changes += 1;
             bytes = bytes.saturating_add(kept.bytes);
             let too_old = now.saturating_sub(kept.time) > self.age;
-            if changes > self.changes || bytes > self.bytes || too_old {
+            if changes >= self.changes || bytes > self.bytes || too_old {
                 return Some(kept.revision);
             }
+            changes = changes.saturating_add(kept.changes);
         }
         None
     }
@@ -72,8 +74,13 @@ pub(crate) struct Due {
 impl Due {
     /// Counts these changes.
     pub(crate) fn count(&mut self, events: &[WatchEvent]) {
-        self.changes += events.len();
-        self.bytes += events.iter().map(size).sum::<usize>();
+        self.add(events.len(), events.iter().map(size).sum());
+    }
+
+    /// Counts so many changes with so many bytes of values.
+    pub(crate) fn add(&mut self, changes: usize, bytes: usize) {
+        self.changes += changes;
+        self.bytes += bytes;
     }
 
     /// Makes it time to look, because something has become too old.
@@ -117,7 +124,13 @@ mod tests {
     }
 
     fn kept(revision: u64, bytes: usize, time: Micros) -> Kept {
-        Kept { revision: Revision(revision), bytes, time }
+        Kept { revision: Revision(revision), changes: 1, bytes, time }
+    }
+
+    #[test]
+    fn of_changes_kept_together_none_is_forgotten_too_early() {
+        let together = (1..=4).rev().map(|number| Kept { changes: 3, ..kept(number * 3, 0, 0) });
+        assert_eq!(limits().cutoff(together, 0), Some(Revision(6)), "six are kept where four must be");
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Ring {
     fn forget(&mut self, now: Micros) {
         let newest_first = self.past.iter().rev().map(|(time, event)| Kept {
             revision: event.revision,
+            changes: 1,
             bytes: size(event),
             time: *time,
         });

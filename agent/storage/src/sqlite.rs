@@ -34,13 +34,16 @@ use crate::{OpenError, Settings};
 
 mod batch;
 mod column;
-mod event;
 mod failure;
 mod folder;
+mod journal;
 mod open;
+mod pace;
 mod past;
+mod position;
 mod reader;
 mod schema;
+mod step;
 mod writer;
 
 /// How many calls may wait for the writer; later ones wait for a place.
@@ -157,8 +160,7 @@ async fn tick(commands: mpsc::WeakSender<Command>, watched: Arc<AtomicBool>, set
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let (key, now) = (key.clone(), self.now());
-        self.readers.read(move |connection| reader::get(connection, &key, now)).await
+        self.readers.get(key, self.now()).await
     }
 
     async fn range(&self, prefix: &Prefix, from: Option<&Key>, limit: usize) -> Result<Page, StoreError> {

@@ -33,6 +33,46 @@ pub(super) async fn limits_are_kept(subject: Subject) {
     assert!(subject.list(&below(), 10).await.is_empty(), "nothing of what was refused is there");
 }
 
+/// As many conditions, each of a key of its own, and as many operations as there may be.
+pub(super) async fn the_largest_transaction_happens_whole(subject: Subject) {
+    let store = &subject.store;
+    let keys: Vec<_> =
+        (0..OPERATIONS_MAX).map(|number| Key::of(&["t", "full", &number.to_string()])).collect();
+    let write = |condition: &dyn Fn(&Key) -> Condition, operations: Vec<Operation>| {
+        store.write(Transaction { conditions: keys.iter().map(condition).collect(), operations })
+    };
+    let absent = |key: &Key| Condition::Absent(key.clone());
+    let deletes: Vec<_> = keys.iter().cloned().map(Operation::Delete).collect();
+    let puts = |value: &'static str| -> Vec<_> {
+        let put = |key: &Key| Operation::Put { key: key.clone(), value: value.into(), expires: None };
+        keys.iter().map(put).collect()
+    };
+
+    let nothing = write(&absent, deletes.clone()).await.unwrap();
+    let first = write(&absent, puts("1")).await.unwrap();
+    assert!(first > nothing, "a write that finds nothing to change is one too");
+    assert_eq!(write(&absent, deletes).await, Err(StoreError::Conflict(keys[0].clone())));
+    let unchanged = |key: &Key| Condition::Unchanged(key.clone(), first);
+    // Every key twice: what was there, and what is put in its place.
+    let mut over = puts("2");
+    over[0] = Operation::DeleteRange(Prefix::of(&["t", "full"]));
+    let second = write(&unchanged, over).await.unwrap();
+    let items = subject.list(&below(), 1000).await;
+    assert_eq!(items.len(), OPERATIONS_MAX - 1);
+    assert!(items.iter().all(|item| item.value == "2" && item.revision == second));
+
+    store.put(keys[0].clone(), "3".into(), None).await.unwrap();
+    let present = |key: &Key| Condition::Present(key.clone());
+    write(&present, puts("4")).await.unwrap();
+    store.delete(keys[OPERATIONS_MAX - 1].clone()).await.unwrap();
+    let last = Err(StoreError::Conflict(keys[OPERATIONS_MAX - 1].clone()));
+    assert_eq!(write(&present, puts("5")).await, last);
+    assert!(
+        subject.list(&below(), 1000).await.iter().all(|item| item.value == "4"),
+        "nothing of it happened"
+    );
+}
+
 pub(super) async fn a_mebibyte_survives(subject: Subject) {
     let store = &subject.store;
     let from = store.range(&below(), None, 1).await.unwrap().revision;

@@ -18,11 +18,20 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// 100 ms, and a process that commits without pause would always have the lock by then.
 const LOCK_STEP: Duration = Duration::from_millis(1);
 
-/// Page cache per connection, in KiB: with the writer and three readers 1 MiB in all.
-const CACHE_KIB: i64 = 256;
+/// Page cache of a reading connection, in KiB. What it does not hold the system's cache does.
+const READER_CACHE_KIB: i64 = 256;
 
-/// The log is cut back to this many bytes after a checkpoint.
-const LOG_MAX: i64 = 4 * 1024 * 1024;
+/// Page cache of the writer, in KiB: SQLite's own default. Keys of many callers fall on pages far
+/// apart, and with a quarter of it the writer read half of what it wrote again.
+const WRITER_CACHE_KIB: i64 = 2000;
+
+/// The log is folded into the database when it has so many pages of 4 KiB: 8 MiB. Each time costs
+/// two flushes and every page that changed since once, so twice SQLite's default halves that; more
+/// would lengthen the wait of whoever's commit it falls into.
+const LOG_PAGES: i64 = 2000;
+
+/// The log is cut back to this many bytes afterwards: what it fills anyway is not given back.
+const LOG_MAX: i64 = 9 * 1024 * 1024;
 
 /// More than the statements there are, so that each is prepared once.
 const STATEMENTS: usize = 32;
@@ -45,10 +54,24 @@ pub(super) fn open(folder: &Path) -> Result<(PathBuf, Connection), OpenError> {
 /// Opens a further connection, for reading only.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::empty())?;
-    connection.busy_timeout(LOCK_WAIT)?;
-    small(&connection)?;
+    wait_as_reader(&connection, Patience::Some)?;
+    small(&connection, READER_CACHE_KIB)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Whether a reader may wait for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as a writer: on blocking threads.
+    Some,
+    /// Not at all: it fails at once, with `SQLITE_BUSY`.
+    None,
+}
+
+/// Sets how long a reader waits for a lock.
+pub(super) fn wait_as_reader(connection: &Connection, patience: Patience) -> rusqlite::Result<()> {
+    connection.busy_timeout(if patience == Patience::Some { LOCK_WAIT } else { Duration::ZERO })
 }
 
 /// Without SQLITE_OPEN_URI: a path is a path.
@@ -77,7 +100,7 @@ fn set_up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::FileSystem { path: path.to_owned(), mode });
     }
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    durable(connection).and_then(|()| small(connection)).map_err(failed)
+    durable(connection).and_then(|()| small(connection, WRITER_CACHE_KIB)).map_err(failed)
 }
 
 /// Every commit is on disk before it returns.
@@ -85,11 +108,12 @@ fn durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")?;
     // Where fsync alone leaves data in the drive's own cache (macOS); elsewhere without effect.
     connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_MAX)
 }
 
-fn small(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+fn small(connection: &Connection, cache: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -cache)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)

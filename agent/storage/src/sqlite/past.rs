@@ -7,7 +7,8 @@ use port::store::{Prefix, Revision, StoreError, WATCH_QUEUE, WatchEvent};
 use rusqlite::Connection;
 
 use crate::fanout::Fanout;
-use crate::sqlite::event::{self, Position};
+use crate::sqlite::journal;
+use crate::sqlite::position::Position;
 
 /// Changes made by other processes since the watchers heard last.
 pub(super) enum Foreign {
@@ -39,7 +40,7 @@ pub(super) fn missed(
     if from < position.compacted || from > position.revision {
         return Ok(Err(StoreError::Compacted(from)));
     }
-    event::between(snapshot, from, position.revision, prefix).map(Ok)
+    journal::since(snapshot, from, prefix).map(Ok)
 }
 
 /// What other processes wrote after `seen`, when anybody here wants to know.
@@ -55,6 +56,6 @@ pub(super) fn foreign(
     if seen < position.compacted {
         return Ok(Foreign::TooMany);
     }
-    let changes = event::between(connection, seen, position.revision, &Prefix::all())?;
+    let changes = journal::since(connection, seen, &Prefix::all())?;
     Ok(if changes.len() > WATCH_QUEUE { Foreign::TooMany } else { Foreign::Changes(changes) })
 }

@@ -1,22 +1,54 @@
-//! Reading, beside the writer: a few connections, used from blocking threads.
+//! Reading, beside the writer, on a few connections of its own.
+//!
+//! A point read of what the caches hold takes about three microseconds; handing it to a blocking
+//! thread and waking up again costs several times that. So [`Readers::get`] looks on the caller's own
+//! thread, and only what might keep that thread goes to a blocking one:
+//!
+//! - opening a connection, which reads the schema;
+//! - pages: of any number, with whatever lies in between;
+//! - a value above [`GLANCE_MAX`]: its pages are not touched by the look that finds it;
+//! - a lock: the look waits for none. Readers of a log meet one only while another process opens or
+//!   closes the file, or folds the log for good; SQLite then says busy and the read moves over;
+//! - waiting for a connection when all are in use;
+//! - a cold disk. Nothing tells beforehand whether the system holds a page, so the first look that
+//!   takes longer than [`SLOW`] is the last for a while: the next [`REST`] reads go to blocking
+//!   threads, by which time the pages of a store of records are in memory. A look touches four or five
+//!   pages of the tree and at most four of a value, which bounds that one.
+//!
+//! A snapshot is held for one look or page and no longer, so that the log can be folded. Every look
+//! uses up some of its task's turn: a caller that reads in a loop lets others run.
 //!
 //! A connection is opened when it is first needed and thrown away when a read on it failed, so the
 //! next one starts clean.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use port::store::{Item, Key, Page, Prefix, StoreError};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::expiry::Micros;
-use crate::sqlite::{column, event, failure, open};
+use crate::sqlite::open::{self, Patience};
+use crate::sqlite::{column, failure, position};
 
-/// How many reads happen at once; more wait. Two cores gain nothing from more, and each
-/// connection has its own page cache.
-const CONNECTIONS: u32 = 3;
+/// How many reads happen at once; more wait. Each connection has its own page cache, and a look is
+/// over before the next task of its thread begins: few are ever in use.
+const CONNECTIONS: u32 = 4;
+
+/// The largest value that is read on the caller's thread, in bytes: four pages beside the tree.
+const GLANCE_MAX: usize = 16 * 1024;
+
+/// A look that takes longer has met the disk.
+const SLOW: Duration = Duration::from_millis(2);
+
+/// How many reads go to blocking threads after that.
+const REST: u32 = 128;
 
 /// The connections for reading.
 #[derive(Clone)]
@@ -26,16 +58,37 @@ struct Shared {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    /// How many reads are still to go to blocking threads.
+    rest: AtomicU32,
+}
+
+/// What a look on the caller's thread found.
+#[derive(Debug, PartialEq, Eq)]
+enum Glance {
+    /// The item, or that there is none.
+    Seen(Option<Item>),
+    /// Nothing: it would have taken too long.
+    Missed,
 }
 
 impl Readers {
     /// Connections to this file; none is opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
         let permits = Arc::new(Semaphore::new(CONNECTIONS as usize));
-        Self(Arc::new(Shared { path, idle: Mutex::default(), permits }))
+        Self(Arc::new(Shared { path, idle: Mutex::default(), permits, rest: AtomicU32::new(0) }))
     }
 
-    /// Reads on one of the connections.
+    /// One item, unless it has expired.
+    pub(super) async fn get(&self, key: &Key, now: Micros) -> Result<Option<Item>, StoreError> {
+        tokio::task::consume_budget().await;
+        if let Glance::Seen(item) = self.0.glance(key, now)? {
+            return Ok(item);
+        }
+        let key = key.clone();
+        self.read(move |connection| whole(connection, &key, now)).await
+    }
+
+    /// Reads on one of the connections, on a blocking thread.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -66,19 +119,75 @@ impl Shared {
         let idle = self.idle.lock().pop();
         let explain = |error| failure::explain(&self.path, &error);
         let mut connection = idle.map_or_else(|| open::open_reader(&self.path), Ok).map_err(explain)?;
+        open::wait_as_reader(&connection, Patience::Some).map_err(explain)?;
         let result = work(&mut connection).map_err(explain)?;
         self.idle.lock().push(connection);
         Ok(result)
     }
+
+    /// Looks on this thread, if that can be expected to be quick. Never waits.
+    fn glance(&self, key: &Key, now: Micros) -> Result<Glance, StoreError> {
+        if self.rests() {
+            return Ok(Glance::Missed);
+        }
+        // Held until the connection is back. None when closed, too: the longer way says so.
+        let Ok(_permit) = self.permits.try_acquire() else { return Ok(Glance::Missed) };
+        let Some(connection) = self.idle.lock().pop() else { return Ok(Glance::Missed) };
+        let began = Instant::now();
+        let looked =
+            open::wait_as_reader(&connection, Patience::None).and_then(|()| glance(&connection, key, now));
+        if began.elapsed() > SLOW {
+            self.rest.store(REST, Ordering::Relaxed);
+        }
+        match looked {
+            Ok(glance) => {
+                self.idle.lock().push(connection);
+                Ok(glance)
+            }
+            Err(error) if is_busy(&error) => Ok(Glance::Missed),
+            Err(error) => Err(failure::explain(&self.path, &error)),
+        }
+    }
+
+    /// Whether this read is one of those that go to a blocking thread; counts it.
+    fn rests(&self) -> bool {
+        let fewer = |rest: u32| rest.checked_sub(1);
+        self.rest.load(Ordering::Relaxed) > 0
+            && self.rest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+    }
 }
 
-/// One item, unless it has expired.
-pub(super) fn get(connection: &mut Connection, key: &Key, now: Micros) -> rusqlite::Result<Option<Item>> {
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let busy = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::FileLockingProtocolFailed];
+    error.sqlite_error_code().is_some_and(|code| busy.contains(&code))
+}
+
+/// The item, unless its value is large: of that only the length is read.
+fn glance(connection: &Connection, key: &Key, now: Micros) -> rusqlite::Result<Glance> {
     let mut statement = connection.prepare_cached(
-        "SELECT key, value, revision, expires FROM items
+        "SELECT iif(length(value) <= ?3, value, NULL), revision, expires FROM items
          WHERE key = ?1 AND (expires IS NULL OR expires > ?2)",
     )?;
-    statement.query_row(params![key.as_str(), now], column::item).optional()
+    let largest = i64::try_from(GLANCE_MAX).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![key.as_str(), now, largest])?;
+    let Some(row) = rows.next()? else { return Ok(Glance::Seen(None)) };
+    Ok(item(row, key)?.map_or(Glance::Missed, |item| Glance::Seen(Some(item))))
+}
+
+fn whole(connection: &mut Connection, key: &Key, now: Micros) -> rusqlite::Result<Option<Item>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT value, revision, expires FROM items
+         WHERE key = ?1 AND (expires IS NULL OR expires > ?2)",
+    )?;
+    let found = statement.query_row(params![key.as_str(), now], |row| item(row, key)).optional()?;
+    Ok(found.flatten())
+}
+
+/// The item of a row of value, revision and expiry; none when the value was left out.
+fn item(row: &Row<'_>, key: &Key) -> rusqlite::Result<Option<Item>> {
+    let Some(value) = row.get::<_, Option<Vec<u8>>>(0)? else { return Ok(None) };
+    let (revision, expires) = (column::revision(row, 1)?, column::expiry(row, 2)?);
+    Ok(Some(Item { key: key.clone(), value: Bytes::from(value), revision, expires }))
 }
 
 /// A page of items and the revision they were read at: one snapshot.
@@ -90,7 +199,7 @@ pub(super) fn range(
     now: Micros,
 ) -> rusqlite::Result<Page> {
     let snapshot = connection.transaction()?;
-    let revision = event::position(&snapshot)?.revision;
+    let revision = position::read(&snapshot)?.revision;
     let mut statement = snapshot.prepare_cached(
         "SELECT key, value, revision, expires FROM items
          WHERE key >= ?1 AND key < ?2 AND (expires IS NULL OR expires > ?3)
@@ -103,4 +212,85 @@ pub(super) fn range(
     let mut items = items.collect::<rusqlite::Result<Vec<_>>>()?;
     let next = if items.len() > limit { items.pop().map(|item| item.key) } else { None };
     Ok(Page { items, next, revision })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    fn key(name: &str) -> Key {
+        Key::of(&["a", name])
+    }
+
+    /// Readers of a file with `small`, `large`, and nothing else.
+    fn readers(folder: &tempfile::TempDir) -> (Connection, Readers) {
+        let path = folder.path().join("sqlite.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", "wal").unwrap();
+        schema::migrate(&mut writer).unwrap();
+        for (name, size) in [("small", GLANCE_MAX), ("large", GLANCE_MAX + 1)] {
+            let sql = "INSERT INTO items (key, value, revision) VALUES (?1, ?2, 1)";
+            writer.execute(sql, params![key(name).as_str(), vec![7_u8; size]]).unwrap();
+        }
+        (writer, Readers::new(path))
+    }
+
+    fn size(found: Option<Item>) -> usize {
+        found.unwrap().value.len()
+    }
+
+    #[tokio::test]
+    async fn what_is_small_is_read_at_once_and_what_is_large_on_another_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, readers) = readers(&folder);
+        let glance = |name| readers.0.glance(&key(name), 0);
+        assert_eq!(glance("small"), Ok(Glance::Missed), "no connection is open yet");
+        assert_eq!(size(readers.get(&key("small"), 0).await.unwrap()), GLANCE_MAX);
+        let Ok(Glance::Seen(found)) = glance("small") else { unreachable!("now there is one") };
+        assert_eq!(size(found), GLANCE_MAX);
+        assert_eq!(glance("none"), Ok(Glance::Seen(None)));
+        assert_eq!(glance("large"), Ok(Glance::Missed));
+        assert_eq!(size(readers.get(&key("large"), 0).await.unwrap()), GLANCE_MAX + 1);
+    }
+
+    #[tokio::test]
+    async fn a_look_waits_for_no_lock_and_for_no_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, readers) = readers(&folder);
+        readers.get(&key("small"), 0).await.unwrap();
+        let all = readers.0.permits.try_acquire_many(CONNECTIONS).unwrap();
+        assert_eq!(readers.0.glance(&key("small"), 0), Ok(Glance::Missed), "all are in use");
+        drop(all);
+        // A database without a log, and somebody about to write it: a reader would have to wait.
+        drop(readers.0.idle.lock().drain(..).collect::<Vec<_>>());
+        writer.pragma_update(None, "journal_mode", "delete").unwrap();
+        readers.get(&key("small"), 0).await.unwrap();
+        writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        assert_eq!(readers.0.glance(&key("small"), 0), Ok(Glance::Missed));
+        writer.execute_batch("COMMIT").unwrap();
+        assert_eq!(size(readers.get(&key("small"), 0).await.unwrap()), GLANCE_MAX);
+    }
+
+    #[tokio::test]
+    async fn after_a_slow_look_reads_keep_to_other_threads_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, readers) = readers(&folder);
+        readers.get(&key("small"), 0).await.unwrap();
+        readers.0.rest.store(REST, Ordering::Relaxed);
+        for _ in 0..REST {
+            assert_eq!(readers.0.glance(&key("small"), 0), Ok(Glance::Missed));
+        }
+        assert!(matches!(readers.0.glance(&key("small"), 0), Ok(Glance::Seen(Some(_)))));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_once_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, readers) = readers(&folder);
+        readers.get(&key("small"), 0).await.unwrap();
+        readers.close().await;
+        assert_eq!(readers.get(&key("small"), 0).await, Err(failure::stopped()));
+        assert!(readers.0.idle.lock().is_empty());
+    }
 }

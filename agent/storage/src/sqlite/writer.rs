@@ -4,7 +4,7 @@
 //! without any lock: whatever reaches them, from this process or another, passes here in the order
 //! of revisions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,13 +12,15 @@ use port::clock::Clock;
 use port::store::{Prefix, Revision, StoreError, Transaction, Watch};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::expiry::to_micros;
 use crate::fanout::Fanout;
 use crate::history::{Due, Limits};
-use crate::sqlite::batch::Batch;
-use crate::sqlite::event::{self, Position};
-use crate::sqlite::{failure, past};
+use crate::sqlite::batch::{Batch, Care};
+use crate::sqlite::pace::Pace;
+use crate::sqlite::position::{self, Position};
+use crate::sqlite::{failure, journal, past};
 use crate::{OpenError, Settings};
 
 /// How many transactions share a commit at most: a bound on how long the first of them waits.
@@ -29,6 +31,9 @@ const SWEEP: usize = 2048;
 
 /// Where the answer to a call goes.
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A transaction that waits, and where its answer goes.
+type Waiting = (Transaction, Answer<Revision>);
 
 /// What the writer is asked to do.
 pub(super) enum Command {
@@ -49,6 +54,35 @@ pub(super) enum Command {
     Sweep,
     /// Close the database, then say so.
     Stop(oneshot::Sender<()>),
+}
+
+/// Where a commit failed.
+enum Failure {
+    /// At what was to be done in it.
+    Within(rusqlite::Error),
+    /// Before or after.
+    Around(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Around(error)
+    }
+}
+
+impl Failure {
+    fn explain(&self, path: &Path) -> StoreError {
+        let (Self::Within(error) | Self::Around(error)) = self;
+        failure::explain(path, error)
+    }
+}
+
+/// Tells each caller what became of its transaction.
+fn answer(writes: Vec<Waiting>, results: Vec<Result<Revision, StoreError>>) {
+    for ((_, answer), result) in writes.into_iter().zip(results) {
+        // Whoever has given up waiting has had the write all the same.
+        let _ = answer.send(result);
+    }
 }
 
 /// The writer's state, moved into its thread.
@@ -101,8 +135,9 @@ impl Writer {
         mut queue: mpsc::Receiver<Command>,
         watched: &AtomicBool,
     ) -> Option<oneshot::Sender<()>> {
-        let mut commands = Vec::with_capacity(BATCH);
+        let (mut commands, mut pace) = (Vec::with_capacity(BATCH), Pace::default());
         while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            pace.gather(&mut queue, &mut commands, BATCH);
             let (mut writes, mut others) = (Vec::new(), Vec::new());
             for command in commands.drain(..) {
                 match command {
@@ -112,7 +147,10 @@ impl Writer {
                     other => others.push(other),
                 }
             }
-            self.write(writes);
+            let began = Instant::now();
+            let results = self.write(&writes);
+            pace.note(writes.len(), queue.len(), began.elapsed());
+            answer(writes, results);
             for command in others {
                 if let Command::Stop(done) = command {
                     return Some(done);
@@ -145,20 +183,22 @@ impl Writer {
         }
     }
 
-    /// Applies the transactions, commits once, and answers everyone.
-    fn write(&mut self, writes: Vec<(Transaction, Answer<Revision>)>) {
+    /// Applies the transactions and commits once: a result for each.
+    fn write(&mut self, writes: &[Waiting]) -> Vec<Result<Revision, StoreError>> {
         if writes.is_empty() {
-            return;
+            return Vec::new();
         }
-        let apply = |batch: &mut Batch<'_>| {
-            writes.iter().map(|(transaction, _)| batch.apply(transaction)).collect::<Result<Vec<_>, _>>()
+        let apply = |care| {
+            move |batch: &mut Batch<'_>| {
+                writes.iter().map(|(transaction, _)| batch.apply(transaction, care)).collect()
+            }
         };
-        // Even a conflict may have been with a neighbour in a batch that then failed.
-        let results = self.commit(apply).unwrap_or_else(|error| vec![Err(error); writes.len()]);
-        for ((_, answer), result) in writes.into_iter().zip(results) {
-            // Whoever has given up waiting has had the write all the same.
-            let _ = answer.send(result);
+        let mut outcome = self.try_commit(apply(Care::Together));
+        if let Err(Failure::Within(_)) = outcome {
+            outcome = self.try_commit(apply(Care::Apart));
         }
+        // Even a conflict may have been with a neighbour in a batch that then failed.
+        outcome.unwrap_or_else(|failure| vec![Err(failure.explain(&self.path)); writes.len()])
     }
 
     fn sweep(&mut self) -> Result<(), StoreError> {
@@ -169,7 +209,7 @@ impl Writer {
             .connection
             .prepare_cached("SELECT 1 FROM items WHERE expires <= ?1 LIMIT 1")
             .map_err(explain)?;
-        let is_stale = event::oldest(&self.connection)
+        let is_stale = journal::oldest(&self.connection)
             .map_err(explain)?
             .is_some_and(|oldest| self.limits.is_stale(oldest, now));
         let has_expired = expired.exists([now]).map_err(explain)?;
@@ -185,33 +225,33 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.try_commit(work).map_err(|error| failure::explain(&self.path, &error))
+        self.try_commit(work).map_err(|failure| failure.explain(&self.path))
     }
 
     fn try_commit<T>(
         &mut self,
         work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    ) -> Result<T, Failure> {
         let now = to_micros(self.clock.now());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let before = event::position(&transaction)?;
+        let before = position::read(&transaction)?;
         let foreign = past::foreign(&transaction, &self.fanout, self.seen, before)?;
-        let mut batch = Batch::new(&transaction, &self.path, before.revision, now);
-        let result = work(&mut batch)?;
-        let (revision, events) = batch.finish();
-        self.due.count(&events);
-        let is_due = self.due.take(&self.limits);
-        if is_due {
-            event::compact(&transaction, &self.limits, now)?;
+        let is_heard = !self.fanout.is_empty();
+        let mut batch = Batch::new(&transaction, &self.path, before.revision, now, is_heard);
+        let result = work(&mut batch).map_err(Failure::Within)?;
+        let done = batch.finish().map_err(Failure::Within)?;
+        self.due.add(done.written.0, done.written.1);
+        if self.due.take(&self.limits) {
+            journal::compact(&transaction, &self.limits, now)?;
         }
-        if revision != before.revision {
-            event::advance(&transaction, revision)?;
+        if done.revision != before.revision {
+            position::advance(&transaction, done.revision)?;
         }
         // With nothing changed this costs no fsync: SQLite writes no frame.
         transaction.commit()?;
         foreign.tell(&mut self.fanout, before.revision);
-        events.iter().for_each(|event| self.fanout.publish(event));
-        self.seen = revision;
+        done.events.iter().for_each(|event| self.fanout.publish(event));
+        self.seen = done.revision;
         Ok(result)
     }
 
@@ -231,7 +271,7 @@ impl Writer {
         look: impl FnOnce(&Connection, Position) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let snapshot = self.connection.transaction()?;
-        let position = event::position(&snapshot)?;
+        let position = position::read(&snapshot)?;
         let foreign = past::foreign(&snapshot, &self.fanout, self.seen, position)?;
         let seen = look(&snapshot, position)?;
         drop(snapshot);
