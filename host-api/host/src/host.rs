@@ -64,7 +64,7 @@ pub(crate) struct Core {
     random: SystemRandom,
     /// Set once, when the host is stopped.
     stopping: watch::Sender<bool>,
-    /// How much is under way for storage.
+    /// How much is under way for storage, and whether the plugin directory is watched.
     working: watch::Sender<usize>,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
@@ -146,7 +146,12 @@ impl PluginHost {
             Arc::new(Self { core: Arc::new(core), runtime: OnceLock::new(), starting: Mutex::new(()) });
         if let Some(directory) = directory {
             let core = Arc::clone(&host.core);
-            host.runtime()?.keep(async move { core.watch(&directory).await });
+            // Whoever stops the host waits for it: it must not ask the thread for the time when there is none.
+            let working = Working::begin(&core.working);
+            host.runtime()?.keep(async move {
+                core.watch(&directory).await;
+                drop(working);
+            });
         }
         Ok(host)
     }
