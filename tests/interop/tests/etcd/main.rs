@@ -17,3 +17,4 @@ mod hosted;
 mod native;
 mod server;
 mod suite;
+mod time;
