@@ -1,8 +1,8 @@
 //! The programs as users have them, and the clients users have.
 //!
 //! `teleport` and `tctl` run as processes of their own on loopback, each with a folder and ports of its
-//! own, and are killed by number when a test ends. Nothing of the product is linked: what is tested
-//! here is what a shell would see.
+//! own, and are killed by number when a test ends. What is tested here is what a shell would see: nothing of
+//! the product is linked, but for [`storage`], where storage plugins meet real servers.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod daemon;
 mod home;
 mod http;
 mod port;
+pub mod storage;
 mod world;
 
 pub use command::{Output, PATIENCE, eventually, program, python, run, run_with, script};

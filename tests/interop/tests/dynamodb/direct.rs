@@ -7,10 +7,11 @@ use storage_dynamodb::outside::Outside as _;
 use storage_dynamodb::settings::Settings;
 use teleport_plugin_sdk::http::{Method, Request};
 use teleport_plugin_sdk::storage_backend::{Condition, Failure, Instance as _, Operation};
+use teleport_tests_interop::storage::MovedClock;
 use tokio::task::block_in_place;
 
 use crate::backend::{Instance, settings};
-use crate::native::{MovedClock, Native, client};
+use crate::native::{Native, client};
 use crate::server::Dynamo;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -8,10 +8,11 @@ use storage_dynamodb::backend::Backend;
 use storage_dynamodb::outside::Outside;
 use teleport_plugin_sdk::http::{Error, Request, Response};
 use teleport_plugin_sdk::storage_backend::{Condition, Failure, Instance as _, Operation};
+use teleport_tests_interop::storage::MovedClock;
 use tokio::task::block_in_place;
 
 use crate::backend::settings;
-use crate::native::{MovedClock, Native, client};
+use crate::native::{Native, client};
 use crate::server::Dynamo;
 
 /// What becomes of a request.

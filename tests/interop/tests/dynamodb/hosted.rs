@@ -1,40 +1,30 @@
-//! The component in the plugin host, as the daemon runs it: records written, read and watched over the host's
-//! HTTP, signed by it, and under its limits.
+//! The component in the plugin host, as the daemon runs it: the suite unchanged, records written, read and
+//! watched over the host's HTTP, signed by it, and under its limits. A component's clock is the machine's,
+//! so where the suite moves time, time is waited for.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::configuration::Written;
-use domain::plugin::{Destination, Grant, PluginName};
+use domain::plugin::{Destination, Grant};
 use domain::secret::Secret;
-use plugin_host::{AwsKeys, Compiler, PlaceSettings, PluginHost, PluginSettings, Settings, SignSettings};
+use plugin_host::{AwsKeys, PlaceSettings, PluginSettings, SignSettings};
 use port::clock::{Clock as _, SystemClock};
-use port::random::SystemRandom;
-use port::store::{Change, Key, Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX, Watch};
-use storage::{RemoteSettings, RemoteStore};
-use teleport_tests_interop::PATIENCE;
-use tempfile::TempDir;
+use port::store::{Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX};
+use storage::OpenError;
+use storage::conformance::Subject;
+use teleport_tests_interop::storage::{Hosted, MovedClock, heard, key, wait};
 use tokio::task::spawn_blocking;
 
 use crate::server::Dynamo;
-
-const NAME: &str = "storage-dynamodb";
+use crate::suite::FORGETS_AFTER;
 
 /// The plugin that the host carries, told where to go.
-fn settings(folder: &Path, url: &str, keys: AwsKeys) -> Settings {
-    let place = |name: &str| -> PathBuf {
-        let path = folder.join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    };
-    let mut settings = Settings::new(place("data"));
-    settings.compiler = Compiler::InProcess;
-    settings.storage = true;
+fn settings(url: &str, keys: AwsKeys) -> PluginSettings {
     let destination = Destination::parse(url).unwrap();
     let sign = Some(SignSettings { service: "dynamodb".to_owned(), region: "eu-north-1".to_owned(), keys });
-    let of_plugin = PluginSettings {
+    PluginSettings {
         grants: vec![Grant::http(destination.clone(), true)],
         http: vec![PlaceSettings { destination, ca_file: None, certificate: None, sign }],
         config: BTreeMap::from([
@@ -42,14 +32,7 @@ fn settings(folder: &Path, url: &str, keys: AwsKeys) -> Settings {
             ("table_name".to_owned(), Written::One("teleport".to_owned())),
         ]),
         ..PluginSettings::default()
-    };
-    settings.plugins.insert(PluginName::new(NAME).unwrap(), of_plugin);
-    settings
-}
-
-struct Hosted {
-    store: RemoteStore,
-    _folder: TempDir,
+    }
 }
 
 async fn open(server: &Dynamo) -> Hosted {
@@ -58,25 +41,23 @@ async fn open(server: &Dynamo) -> Hosted {
         secret_key: Secret::from("s3cret"),
         session: None,
     };
-    let folder = tempfile::tempdir().unwrap();
-    let host = Arc::new(PluginHost::new(settings(folder.path(), &server.url(), keys)).unwrap());
-    let backend = Arc::new(host.storage(PluginName::new(NAME).unwrap()));
-    let remote = RemoteSettings { history: 1024, wait: Duration::from_secs(2), ..RemoteSettings::default() };
-    let store = RemoteStore::open(backend, Arc::new(SystemRandom), remote).await.unwrap();
-    Hosted { store, _folder: folder }
+    Hosted::open("storage-dynamodb", settings(&server.url(), keys)).await.unwrap()
 }
 
-fn key(name: &str) -> Key {
-    Key::of(&["t", name])
-}
-
-/// The next change, as `+name` or `-name`.
-async fn heard(watch: &mut Watch) -> String {
-    let event = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap();
-    match event.change {
-        Change::Put(item) => format!("+{}", item.key.last_segment()),
-        Change::Delete(key) => format!("-{}", key.last_segment()),
+async fn subject() -> Subject {
+    let server = spawn_blocking(Dynamo::start).await.unwrap();
+    let Hosted { store, folder } = open(&server).await;
+    Subject {
+        store: Arc::new(store),
+        clock: Arc::new(MovedClock::default()),
+        advance: Box::new(wait),
+        forgets_after: FORGETS_AFTER,
+        keep: Box::new((server, folder)),
     }
+}
+
+mod suite {
+    storage::conformance!(super::subject);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,10 +112,10 @@ async fn the_largest_writes_fit_into_one_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_keys_it_does_not_open_and_says_so() {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
     let nowhere = AwsKeys::Machine { url: "http://127.0.0.1:1".to_owned() };
-    let host = Arc::new(PluginHost::new(settings(folder.path(), &server.url(), nowhere)).unwrap());
-    let backend = Arc::new(host.storage(PluginName::new(NAME).unwrap()));
-    let refused = RemoteStore::open(backend, Arc::new(SystemRandom), RemoteSettings::default()).await;
-    assert!(refused.is_err());
+    let refused = Hosted::open("storage-dynamodb", settings(&server.url(), nowhere)).await;
+    let Err(OpenError::Backend { source: StoreError::Unavailable(text), .. }) = refused else {
+        panic!("opened without keys")
+    };
+    assert!(text.contains("cannot be signed"), "{text}");
 }

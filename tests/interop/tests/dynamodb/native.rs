@@ -1,42 +1,13 @@
 //! The world outside the plugin, natively: HTTP by the plugin host's own client library, and a clock that can
 //! be moved.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::Timestamp;
-use port::clock::{Clock, SystemClock};
 use port::random::{Random as _, SystemRandom};
 use storage_dynamodb::outside::Outside;
 use teleport_plugin_sdk::http::{Error, Request, Response};
+use teleport_tests_interop::storage::{MovedClock, Time};
 use tokio::runtime::Handle;
-
-/// The machine's clock, and how far it was moved.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MovedClock(Arc<AtomicU64>, Arc<AtomicU64>);
-
-impl MovedClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl MovedClock {
-    /// Moves the clock that never goes back as well: nothing may be under way.
-    pub(crate) fn pass(&self, time: Duration) {
-        self.advance(time);
-        self.1.fetch_add(u64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for MovedClock {
-    fn now(&self) -> Timestamp {
-        // Stores keep microseconds, and the suite makes its expiries of this.
-        let now = Timestamp::from_microsecond(SystemClock.now().as_microsecond()).unwrap();
-        now.checked_add(Duration::from_micros(self.0.load(Ordering::SeqCst))).unwrap()
-    }
-}
 
 /// A client for all of a test.
 pub(crate) fn client() -> reqwest::Client {
@@ -48,16 +19,14 @@ pub(crate) fn client() -> reqwest::Client {
 /// The world outside, called from threads that may block.
 #[derive(Debug, Clone)]
 pub(crate) struct Native {
-    clock: MovedClock,
+    time: Time,
     client: reqwest::Client,
     runtime: Handle,
-    began: tokio::time::Instant,
 }
 
 impl Native {
     pub(crate) fn new(clock: &MovedClock, client: &reqwest::Client) -> Self {
-        let began = tokio::time::Instant::now();
-        Self { clock: clock.clone(), client: client.clone(), runtime: Handle::current(), began }
+        Self { time: Time::new(clock), client: client.clone(), runtime: Handle::current() }
     }
 }
 
@@ -82,11 +51,11 @@ impl Outside for Native {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.clock.now().as_microsecond()).unwrap()
+        self.time.now()
     }
 
     fn monotonic(&self) -> Duration {
-        self.began.elapsed() + Duration::from_micros(self.clock.1.load(Ordering::SeqCst))
+        self.time.monotonic()
     }
 
     fn sleep(&mut self, duration: Duration) {

@@ -4,24 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use port::random::SystemRandom;
+use storage::RemoteStore;
 use storage::conformance::Subject;
-use storage::{RemoteSettings, RemoteStore};
+use teleport_tests_interop::storage::{MovedClock, remote};
 use tokio::task::spawn_blocking;
 
-use crate::backend::Guests;
-use crate::native::MovedClock;
+use crate::backend::guests;
 use crate::server::Dynamo;
 
 /// More than a watcher's queue holds: whoever is that far behind is told to list again.
-const FORGETS_AFTER: usize = 10_000;
+pub(crate) const FORGETS_AFTER: usize = 10_000;
 
 async fn open() -> Subject {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
     let clock = MovedClock::default();
-    let guests = Arc::new(Guests::new(&server.url(), &clock));
-    // A test ends when its last question does.
-    let settings =
-        RemoteSettings { history: 1024, wait: Duration::from_millis(500), ..RemoteSettings::default() };
+    let guests = Arc::new(guests(&server.url(), &clock));
+    let settings = remote(Duration::from_millis(500));
     let store = RemoteStore::open(guests, Arc::new(SystemRandom), settings).await.unwrap();
     let moved = clock.clone();
     Subject {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use storage_etcd::settings::Settings;
 use teleport_plugin_sdk::storage_backend::{Change, Condition, Failure, Operation};
 use teleport_tests_interop::PATIENCE;
+use teleport_tests_interop::storage::MovedClock;
 
 use crate::backend::{Instance, settings};
-use crate::native::{MovedClock, Native};
+use crate::native::Native;
 use crate::server::Etcd;
 use storage_etcd::outside::Outside;
 

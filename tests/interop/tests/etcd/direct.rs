@@ -6,9 +6,10 @@ use serde_json::json;
 use storage_etcd::outside::Outside;
 use storage_etcd::settings::Settings;
 use teleport_plugin_sdk::storage_backend::{Batch, Condition, Event, Failure, Operation};
+use teleport_tests_interop::storage::MovedClock;
 
 use crate::backend::{Instance, settings};
-use crate::native::{MovedClock, Native};
+use crate::native::Native;
 use crate::server::Etcd;
 
 fn instance(etcd: &Etcd, prefix: &str) -> Instance {

@@ -3,43 +3,21 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::Timestamp;
-use port::clock::{Clock, SystemClock};
 use storage_etcd::outside::{Outside, Stream};
 use teleport_plugin_sdk::http::{Error, Part, Request, Response};
-
-/// The machine's clock, and how far it was moved.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MovedClock(Arc<AtomicU64>);
-
-impl MovedClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for MovedClock {
-    fn now(&self) -> Timestamp {
-        // Stores keep microseconds, and the suite makes its expiries of this.
-        let now = Timestamp::from_microsecond(SystemClock.now().as_microsecond()).unwrap();
-        now.checked_add(Duration::from_micros(self.0.load(Ordering::SeqCst))).unwrap()
-    }
-}
+use teleport_tests_interop::storage::{MovedClock, Time};
 
 /// The world outside.
 #[derive(Debug, Clone)]
 pub(crate) struct Native {
-    clock: MovedClock,
-    began: tokio::time::Instant,
+    time: Time,
 }
 
 impl Native {
     pub(crate) fn new(clock: &MovedClock) -> Self {
-        Self { clock: clock.clone(), began: tokio::time::Instant::now() }
+        Self { time: Time::new(clock) }
     }
 }
 
@@ -81,11 +59,11 @@ impl Outside for Native {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.clock.now().as_microsecond()).unwrap()
+        self.time.now()
     }
 
     fn monotonic(&self) -> Duration {
-        self.began.elapsed()
+        self.time.monotonic()
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use teleport_plugin_sdk::http::{Method, Request, Response};
+use teleport_tests_interop::storage::MovedClock;
 use teleport_tests_interop::{PATIENCE, Port};
 use tempfile::TempDir;
 
-use crate::native::{MovedClock, Native};
+use crate::native::Native;
 use storage_etcd::outside::Outside;
 
 /// A member of a cluster.

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use port::random::SystemRandom;
 use serde_json::{Value, json};
+use storage::RemoteStore;
 use storage::conformance::Subject;
-use storage::{RemoteSettings, RemoteStore};
+use teleport_tests_interop::storage::{MovedClock, remote};
 use tokio::task::spawn_blocking;
 
-use crate::backend::Guests;
+use crate::backend::guests;
 use crate::forgetful::{FORGETS_AFTER, Forgetful};
-use crate::native::MovedClock;
 use crate::server::Etcd;
 
 /// How far time was moved since each lease was first seen.
@@ -46,10 +46,8 @@ impl Moved {
 async fn open() -> Subject {
     let etcd = Arc::new(spawn_blocking(|| Etcd::start(1)).await.unwrap());
     let clock = MovedClock::default();
-    let guests = Arc::new(Guests::new(&etcd, &clock));
-    // A test ends when its last question does.
-    let settings =
-        RemoteSettings { history: 1024, wait: Duration::from_millis(500), ..RemoteSettings::default() };
+    let guests = Arc::new(guests(&etcd, &clock));
+    let settings = remote(Duration::from_millis(500));
     let store = RemoteStore::open(guests, Arc::new(SystemRandom), settings).await.unwrap();
     let (told, served, moved) = (clock.clone(), Arc::clone(&etcd), Mutex::new(Moved::default()));
     Subject {

@@ -1,0 +1,72 @@
+//! A storage plugin as the daemon runs it: the component the program carries, in the plugin host, behind the
+//! store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::plugin::PluginName;
+use plugin_host::{Compiler, PluginHost, PluginSettings, Settings};
+use port::random::SystemRandom;
+use port::store::{Change, Key, Watch};
+use storage::{OpenError, RemoteStore};
+use tempfile::TempDir;
+
+use super::clock::remote;
+use crate::PATIENCE;
+
+/// Longer than any item of the suite lives.
+const WAIT_MAX: Duration = Duration::from_secs(61);
+
+/// A store over a component.
+pub struct Hosted {
+    /// The store.
+    pub store: RemoteStore,
+    /// What the host keeps on disk; gone with it.
+    pub folder: TempDir,
+}
+
+impl Hosted {
+    /// Opens the store that the plugin of this name keeps, which may do and is told what is given here.
+    ///
+    /// # Errors
+    /// What the store says when it cannot be opened.
+    pub async fn open(name: &str, plugin: PluginSettings) -> Result<Self, OpenError> {
+        let folder = tempfile::tempdir().unwrap();
+        let data: PathBuf = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let mut settings = Settings::new(data);
+        settings.compiler = Compiler::InProcess;
+        settings.storage = true;
+        let name = PluginName::new(name).unwrap();
+        settings.plugins.insert(name.clone(), plugin);
+        let host = Arc::new(PluginHost::new(settings).unwrap());
+        let backend = Arc::new(host.storage(name));
+        let store =
+            RemoteStore::open(backend, Arc::new(SystemRandom), remote(Duration::from_secs(2))).await?;
+        Ok(Self { store, folder })
+    }
+}
+
+/// Lets time pass where the suite moves it: a component's clock is the machine's.
+pub fn wait(time: Duration) {
+    #[allow(clippy::disallowed_methods, reason = "another process's time is waited for")]
+    tokio::task::block_in_place(|| std::thread::sleep(time.min(WAIT_MAX)));
+}
+
+/// A key of these tests.
+pub fn key(name: &str) -> Key {
+    Key::of(&["t", name])
+}
+
+/// The next change, as `+name` or `-name`.
+///
+/// # Panics
+/// When there is none in time.
+pub async fn heard(watch: &mut Watch) -> String {
+    let event = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap();
+    match event.change {
+        Change::Put(item) => format!("+{}", item.key.last_segment()),
+        Change::Delete(key) => format!("-{}", key.last_segment()),
+    }
+}
