@@ -160,21 +160,23 @@ fn read_role(item: &Item) -> Arc<Role> {
 /// did before.
 fn read_lock(item: &Item, before: Option<&Lock>) -> Option<Lock> {
     let name = item.key.last_segment();
-    match Lock::from_json(&item.value) {
-        Ok(lock) => Some(lock),
-        Err(error) if lock::salvage(name, &item.value).is_some() => {
-            tracing::error!(lock = name, %error, "a stored lock cannot be read; whoever the readable part of it names is shut out, whatever else it says");
-            lock::salvage(name, &item.value)
-        }
-        Err(error) if before.is_some() => {
+    let error = match Lock::from_json(&item.value) {
+        Ok(lock) => return Some(lock),
+        Err(error) => error,
+    };
+    if let Some(readable) = lock::salvage(name, &item.value) {
+        tracing::error!(lock = name, %error, "a stored lock cannot be read; whoever the readable part of it names is shut out, whatever else it says");
+        return Some(readable);
+    }
+    match before {
+        Some(_) => {
             tracing::error!(lock = name, %error, "a stored lock cannot be read and stays in force as it was before");
-            before.cloned()
         }
-        Err(error) => {
+        None => {
             tracing::error!(lock = name, %error, "a stored lock cannot be read and is not in force, for it does not tell whom it shuts out; run the version that wrote it here too, or remove it with: tctl rm lock/{name}");
-            None
         }
     }
+    before.cloned()
 }
 
 #[cfg(test)]
