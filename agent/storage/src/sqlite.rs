@@ -36,6 +36,7 @@ mod batch;
 mod column;
 mod failure;
 mod folder;
+mod herald;
 mod journal;
 mod open;
 mod pace;

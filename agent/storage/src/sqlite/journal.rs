@@ -80,7 +80,8 @@ impl<'a> Journal<'a> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO journal (id, changes, bytes, time, steps) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        let (id, changes, bytes) = (first_id(self.last) + part, count(self.changes), count(self.bytes));
+        let (id, changes, bytes) =
+            (first_id(self.last).saturating_add(part), count(self.changes), count(self.bytes));
         statement.execute(params![id, changes, bytes, self.now, self.steps])?;
         self.before = (self.last, part);
         self.written = (self.written.0 + self.changes, self.written.1 + self.bytes);

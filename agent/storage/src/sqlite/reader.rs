@@ -7,8 +7,9 @@
 //! - opening a connection, which reads the schema;
 //! - pages: of any number, with whatever lies in between;
 //! - a value above [`GLANCE_MAX`]: its pages are not touched by the look that finds it;
-//! - a lock: the look waits for none. Readers of a log meet one only while another process opens or
-//!   closes the file, or folds the log for good; SQLite then says busy and the read moves over;
+//! - a lock: the look waits for none. Readers of a log meet one only while another process recovers
+//!   or removes it; SQLite then says busy and the read moves over. (When the log's index changes
+//!   under its hands SQLite tries again by itself, five times at once and then after microseconds.)
 //! - waiting for a connection when all are in use;
 //! - a cold disk. Nothing tells beforehand whether the system holds a page, so the first look that
 //!   takes longer than [`SLOW`] is the last for a while: the next [`REST`] reads go to blocking
@@ -139,14 +140,12 @@ impl Shared {
         if began.elapsed() > SLOW {
             self.rest.store(REST, Ordering::Relaxed);
         }
-        match looked {
-            Ok(glance) => {
-                self.idle.lock().push(connection);
-                Ok(glance)
-            }
-            Err(error) if is_busy(&error) => Ok(Glance::Missed),
-            Err(error) => Err(failure::explain(&self.path, &error)),
-        }
+        let seen = match looked {
+            Err(error) if is_busy(&error) => Glance::Missed,
+            looked => looked.map_err(|error| failure::explain(&self.path, &error))?,
+        };
+        self.idle.lock().push(connection);
+        Ok(seen)
     }
 
     /// Whether this read is one of those that go to a blocking thread; counts it.

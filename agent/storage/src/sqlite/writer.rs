@@ -18,6 +18,7 @@ use crate::expiry::to_micros;
 use crate::fanout::Fanout;
 use crate::history::{Due, Limits};
 use crate::sqlite::batch::{Batch, Care};
+use crate::sqlite::herald::{Answers, Herald};
 use crate::sqlite::pace::Pace;
 use crate::sqlite::position::{self, Position};
 use crate::sqlite::{failure, journal, past};
@@ -77,14 +78,6 @@ impl Failure {
     }
 }
 
-/// Tells each caller what became of its transaction.
-fn answer(writes: Vec<Waiting>, results: Vec<Result<Revision, StoreError>>) {
-    for ((_, answer), result) in writes.into_iter().zip(results) {
-        // Whoever has given up waiting has had the write all the same.
-        let _ = answer.send(result);
-    }
-}
-
 /// The writer's state, moved into its thread.
 pub(super) struct Writer {
     connection: Connection,
@@ -93,6 +86,7 @@ pub(super) struct Writer {
     limits: Limits,
     due: Due,
     fanout: Fanout,
+    herald: Herald,
     /// The last revision the watchers have heard of. Means nothing while there are none.
     seen: Revision,
     /// Whether the last look around failed, so that a lasting fault is logged once.
@@ -101,6 +95,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer on this connection.
+    ///
+    /// # Panics
+    /// When called outside tokio: the herald is a task.
     pub(super) fn new(
         connection: Connection,
         path: PathBuf,
@@ -108,7 +105,8 @@ impl Writer {
         settings: Settings,
     ) -> Self {
         let (limits, due, fanout) = (Limits::new(&settings), Due::default(), Fanout::default());
-        Self { connection, path, clock, limits, due, fanout, seen: Revision(0), failing: false }
+        let (herald, seen) = (Herald::start(), Revision(0));
+        Self { connection, path, clock, limits, due, fanout, herald, seen, failing: false }
     }
 
     /// Starts the thread. It ends when all senders of `queue` are gone or it is told to stop.
@@ -147,10 +145,7 @@ impl Writer {
                     other => others.push(other),
                 }
             }
-            let began = Instant::now();
-            let results = self.write(&writes);
-            pace.note(writes.len(), queue.len(), began.elapsed());
-            answer(writes, results);
+            self.serve(writes, &mut pace, &queue);
             for command in others {
                 if let Command::Stop(done) = command {
                     return Some(done);
@@ -160,6 +155,18 @@ impl Writer {
             watched.store(!self.fanout.is_empty(), Ordering::Relaxed);
         }
         None
+    }
+
+    /// Writes, and has everyone answered.
+    fn serve(&mut self, writes: Vec<Waiting>, pace: &mut Pace, queue: &mpsc::Receiver<Command>) {
+        if writes.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let results = self.write(&writes);
+        pace.note(writes.len(), queue.len(), began.elapsed());
+        let told = writes.into_iter().map(|(_, answer)| answer).zip(results).collect();
+        self.herald.tell(Answers::new(told));
     }
 
     fn obey(&mut self, command: Command) {
@@ -185,9 +192,6 @@ impl Writer {
 
     /// Applies the transactions and commits once: a result for each.
     fn write(&mut self, writes: &[Waiting]) -> Vec<Result<Revision, StoreError>> {
-        if writes.is_empty() {
-            return Vec::new();
-        }
         let apply = |care| {
             move |batch: &mut Batch<'_>| {
                 writes.iter().map(|(transaction, _)| batch.apply(transaction, care)).collect()
