@@ -166,17 +166,12 @@ pub fn json(
     leases: &BTreeMap<usize, u64>,
     space: &Keyspace,
 ) -> Vec<String> {
-    let put = |key: &[u8], value: &[u8], lease: u64| {
-        format!(r#"{{"request_put":{{"key":"{}","value":"{}","lease":"{lease}"}}}}"#, text(key), text(value))
-    };
+    let put = |put: String| format!(r#"{{"request_put":{put}}}"#);
     let mut all = Vec::with_capacity(plan.actions.len() + 1);
     for action in &plan.actions {
         match action {
             Action::Put(index) => {
-                if let Some(Operation::Put { key, value, expires }) = operations.get(*index) {
-                    let lease = leases.get(index).copied().unwrap_or_default();
-                    all.push(put(&space.full(key), &envelope::seal(*expires, value), lease));
-                }
+                all.extend(put_of(*index, operations, leases, space).map(put));
             }
             Action::Delete(key) => {
                 all.push(format!(r#"{{"request_delete_range":{{"key":"{}"}}}}"#, space.json(key)));
@@ -187,9 +182,38 @@ pub fn json(
         }
     }
     if let Some(journal) = &plan.journal {
-        all.push(put(&space.own(), journal, 0));
+        all.push(put(put_json(&space.own(), journal, 0)));
     }
     all
+}
+
+/// The JSON of a plan that is one put and nothing else: etcd has a request of its own for that, which costs it
+/// a third less than a transaction.
+pub fn alone(
+    plan: &Plan,
+    operations: &[Operation],
+    leases: &BTreeMap<usize, u64>,
+    space: &Keyspace,
+) -> Option<String> {
+    match (plan.actions.as_slice(), &plan.journal) {
+        ([Action::Put(index)], None) => put_of(*index, operations, leases, space),
+        _ => None,
+    }
+}
+
+fn put_of(
+    index: usize,
+    operations: &[Operation],
+    leases: &BTreeMap<usize, u64>,
+    space: &Keyspace,
+) -> Option<String> {
+    let Some(Operation::Put { key, value, expires }) = operations.get(index) else { return None };
+    let lease = leases.get(&index).copied().unwrap_or_default();
+    Some(put_json(&space.full(key), &envelope::seal(*expires, value), lease))
+}
+
+fn put_json(key: &[u8], value: &[u8], lease: u64) -> String {
+    format!(r#"{{"key":"{}","value":"{}","lease":"{lease}"}}"#, text(key), text(value))
 }
 
 #[cfg(test)]

@@ -139,9 +139,7 @@ impl<O: Outside> Backend<O> {
         let mut lease_was_over = false;
         for _ in 0..TRIES {
             let leases = self.leases_of(operations)?;
-            let actions = plan::json(&plan, operations, &leases, &self.space);
-            let transaction = transaction::json(&comparisons, &actions, &reads);
-            let states = match self.attempt(&transaction, &reads)? {
+            let states = match self.attempt(&plan, operations, &leases, &comparisons, &reads)? {
                 Attempt::Done(revision) => return Ok(revision),
                 Attempt::Not(states) => states,
                 Attempt::LeaseOver if !lease_was_over => {
@@ -164,9 +162,26 @@ impl<O: Outside> Backend<O> {
         )))
     }
 
-    /// Tries a transaction; where it does not happen, reads what it depends on.
-    fn attempt(&mut self, transaction: &str, reads: &[String]) -> Result<Attempt, Failure> {
-        let (answer, is_read) = match self.call(TRANSACTION, transaction, Repeat::Never, PAGE) {
+    /// Tries a write; where it does not happen, reads what it depends on.
+    fn attempt(
+        &mut self,
+        plan: &Plan,
+        operations: &[Operation],
+        leases: &BTreeMap<usize, u64>,
+        comparisons: &[String],
+        reads: &[String],
+    ) -> Result<Attempt, Failure> {
+        let alone =
+            if comparisons.is_empty() { plan::alone(plan, operations, leases, &self.space) } else { None };
+        let is_put = alone.is_some();
+        let (path, body, size) = match alone {
+            Some(put) => ("/v3/kv/put", put, SMALL),
+            None => {
+                let actions = plan::json(plan, operations, leases, &self.space);
+                (TRANSACTION, transaction::json(comparisons, &actions, reads), PAGE)
+            }
+        };
+        let (answer, is_read) = match self.call(path, &body, Repeat::Never, size) {
             Err(Problem::LeaseOver) => return Ok(Attempt::LeaseOver),
             // One of very many comparisons did not hold.
             Err(Problem::ToCome) => (self.read(reads)?, true),
@@ -174,7 +189,7 @@ impl<O: Outside> Backend<O> {
         };
         let outcome: Outcome<'_> = wire::read(&answer)?;
         let revision = wire::revision(outcome.header)?;
-        if outcome.succeeded && !is_read {
+        if is_put || (outcome.succeeded && !is_read) {
             return Ok(Attempt::Done(revision));
         }
         self.states(&transaction::ranges(outcome)).map(Attempt::Not)

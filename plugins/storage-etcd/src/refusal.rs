@@ -58,7 +58,7 @@ pub fn read(status: u16, body: &[u8]) -> Next {
         ))
     } else if has("too many operations") {
         fail(Failure::Invalid(
-            "etcd takes too few operations in a transaction; start it with --max-txn-ops=512".to_owned(),
+            "etcd takes too few operations in a transaction; start it without --max-txn-ops, which is 128 then".to_owned(),
         ))
     } else if has("database space exceeded") {
         fail(Failure::Unavailable(

@@ -190,3 +190,17 @@ fn a_plan_is_json() {
     assert_eq!(all[1]["request_delete_range"]["range_end"], text(b"/p/b0"));
     assert!(all[2]["request_delete_range"]["range_end"].is_null());
 }
+
+#[test]
+fn one_put_alone_is_no_transaction() {
+    let of = |operations: &[Operation]| {
+        let plan = Plan::new(&[], operations, &space());
+        alone(&plan, operations, &BTreeMap::from([(0, 77)]), &space())
+    };
+    let put_of_it: serde_json::Value = serde_json::from_str(&of(&[put("/a", 1)]).unwrap()).unwrap();
+    assert_eq!((&put_of_it["key"], &put_of_it["lease"]), (&text(b"/p/a").into(), &"77".into()));
+    for more in [&[][..], &[put("/a", 1), put("/b", 1)], &[put("/a", 1), put("/a", 2)]] {
+        assert_eq!(of(more), None);
+    }
+    assert_eq!(of(&[Operation::Delete("/a".to_owned())]), None);
+}
