@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit_service::{LogPorts, LogService, LogSettings};
 use auth_service::{AuthService, Deps, Metrics, Settings};
-use config::Storage;
+use config::{Etcd, Storage};
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use domain::token::StaticToken;
@@ -135,11 +135,23 @@ impl Starting<'_> {
             return Err(ProcessError::StoreKind("plugin"));
         };
         let backend = Arc::new(plugins.storage(name.clone()));
-        let store =
-            RemoteStore::open(backend, Arc::clone(&self.host.random), RemoteSettings::default()).await?;
+        let opening = RemoteStore::open(backend, Arc::clone(&self.host.random), RemoteSettings::default());
+        let store = opening.await.map_err(|source| self.not_opened(source))?;
         tracing::info!(plugin = %name, backend = %store.about().description, "a plugin keeps the records");
         self.watchdog.follow_backend(store.health());
         Ok(store)
+    }
+
+    /// Where the store could not be opened, the files that could be why are named.
+    fn not_opened(&self, source: storage::OpenError) -> ProcessError {
+        let Storage::Etcd(Etcd { cert_file, key_file, ca_file, .. }) = &self.settings.storage else {
+            return source.into();
+        };
+        let believed = match ca_file {
+            Some(file) => format!("tls_ca_file {}", file.display()),
+            None => "an authority this machine trusts (no tls_ca_file is set)".to_owned(),
+        };
+        ProcessError::Etcd { cert: cert_file.clone(), key: key_file.clone(), believed, source }
     }
 
     fn open_log(&self, auth: &config::AuthSettings) -> Result<LogService, ProcessError> {

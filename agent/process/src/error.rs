@@ -56,6 +56,22 @@ pub enum ProcessError {
     /// The store.
     #[error("cannot open the store")]
     Store(#[from] storage::OpenError),
+    /// The store in etcd. What it is reached with is told, for etcd's refusals name no file.
+    #[error(
+        "cannot open the store in etcd; it is shown the certificate tls_cert_file {cert} with tls_key_file {key}, and its members are believed when {believed} vouches for them",
+        cert = cert.display(), key = key.display()
+    )]
+    Etcd {
+        /// The client certificate.
+        cert: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// Whose word is taken for the members.
+        believed: String,
+        /// What happened.
+        #[source]
+        source: storage::OpenError,
+    },
     /// A kind of store this version cannot open.
     #[error("storage.type {0} is not served by this version; use sqlite, the default")]
     StoreKind(&'static str),
