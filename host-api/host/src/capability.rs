@@ -10,6 +10,7 @@ pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod secrets;
+pub(crate) mod sockets;
 pub(crate) mod wasi;
 
 /// `teleport:host@1.0.0` in Rust, generated; shared by all contracts.

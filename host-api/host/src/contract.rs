@@ -9,7 +9,7 @@ use domain::plugin::ContractKind;
 use wasmtime::component::Component;
 
 use crate::call::CallState;
-use crate::capability::{http, v1, wasi};
+use crate::capability::{http, sockets, v1, wasi};
 
 /// A component that is linked and ready to be instantiated, by contract.
 pub(crate) enum Linked {
@@ -31,6 +31,7 @@ pub(crate) fn link(
 ) -> wasmtime::Result<Arc<Linked>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     wasi::link(&mut linker)?;
+    sockets::link(&mut linker, engine, component)?;
     if sends {
         http::link(&mut linker)?;
     }

@@ -1,8 +1,8 @@
 //! WASI 0.2 as every language's standard library expects it, with nothing in it: no file, no
 //! variable, no argument, no input, no socket; output goes to the log.
 //!
-//! Sockets are not linked at all, and the loader refuses a component that imports them; HTTP is linked
-//! where it is granted, by [`super::http`]. Clocks and random numbers are the machine's own.
+//! Sockets are refused in every use, by [`super::sockets`]; HTTP is linked where it is granted, by
+//! [`super::http`]. Clocks and random numbers are the machine's own.
 
 use bytes::Bytes;
 use domain::plugin::Limits;

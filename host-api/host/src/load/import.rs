@@ -1,14 +1,14 @@
 //! What a component may import, and which contract it is built for, by the names in its outermost
 //! layer.
 //!
-//! The list is closed: what is not on it is refused by name, before anything is compiled. Sockets,
-//! answering HTTP requests and everything a later WASI may add are not on it. Sending requests is, for a
-//! plugin whose manifest asks for it.
+//! The list is closed: what is not on it is refused by name, before anything is compiled. Answering HTTP requests
+//! and everything a later WASI may add are not on it. Sending requests is, for a plugin whose manifest asks for
+//! it. Sockets may be imported, for some languages cannot do otherwise, and are refused in every use.
 
 use domain::plugin::contract::{ContractError, Version};
 use domain::plugin::{Capability, Contract, ContractKind, Manifest, PluginName};
 
-use crate::capability::{http, wasi};
+use crate::capability::{http, sockets, wasi};
 use crate::compile::Inspection;
 use crate::error::LoadError;
 
@@ -62,7 +62,7 @@ pub(super) fn check(name: &PluginName, inspection: &Inspection) -> Result<(), Lo
     for import in &inspection.imports {
         match parse(import) {
             Some(host) if host.package == HOST => check_host(name, import, &host)?,
-            Some(wasi) if is_wasi(&wasi) || is_http(&wasi) => {}
+            Some(wasi) if is_wasi(&wasi) || is_http(&wasi) || is_sockets(&wasi) => {}
             Some(words) if is_words(&words) => {}
             _ => return Err(refused(name, import)),
         }
@@ -117,6 +117,14 @@ fn is_http(name: &Name<'_>) -> bool {
         && name.version.minor == 2
 }
 
+/// What languages bring along and no plugin can use, of the same version.
+fn is_sockets(name: &Name<'_>) -> bool {
+    name.package == sockets::PACKAGE
+        && sockets::INTERFACES.contains(&name.interface)
+        && name.version.major == 0
+        && name.version.minor == 2
+}
+
 fn refused(name: &PluginName, import: &str) -> LoadError {
     let host = HOST_INTERFACES.map(|interface| format!("{HOST}/{interface}@{HOST_VERSION}"));
     let wasi = wasi::PACKAGES.map(|package| format!("{package} 0.2"));
@@ -158,6 +166,7 @@ mod tests {
             "wasi:filesystem/types@0.2.6",
             "wasi:random/random@0.2.6",
             "wasi:http/types@0.2.6",
+            "wasi:sockets/tcp@0.2.6",
             "wasi:http/outgoing-handler@0.2.0",
             "teleport:storage-backend/types@1.0.0",
         ];
@@ -167,7 +176,8 @@ mod tests {
     #[test]
     fn anything_else_is_refused_by_name() {
         let bad = [
-            "wasi:sockets/tcp@0.2.6",
+            "wasi:sockets/tcp@0.3.0",
+            "wasi:sockets/raw@0.2.6",
             "wasi:http/incoming-handler@0.2.6",
             "wasi:http/outgoing-handler@0.3.0",
             "wasi:cli/run@0.3.0",

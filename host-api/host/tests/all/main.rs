@@ -25,6 +25,7 @@
 //! | directory made unreadable | `place::what_may_not_be_read_is_named_and_serving_goes_on` |
 //! | disk full while caching | `place::a_disk_without_room_for_compiled_code_is_named_and_left_empty` |
 //! | HTTP to where it may not go | `http_refusal`: one test for each way |
+//! | sockets of its own | `socket::every_way_to_a_socket_is_refused_and_nobody_outside_hears_of_it` |
 //! | a host-call argument of 128 MiB | `crooked::an_argument_of_128_mib_is_never_copied` |
 //! | a million handles | `crooked::a_million_handles_are_not_given` |
 //! | 10,000 traps in a row | `crooked::ten_thousand_crashes_in_a_row_leave_no_trace` |
@@ -65,4 +66,5 @@ mod reload;
 mod sending;
 mod serving;
 mod signature;
+mod socket;
 mod tutorial;
