@@ -13,7 +13,7 @@ mod pin;
 
 pub use authority::Authority;
 pub use identity::{WEB_NAME, expiry_of, identity_of, serial_of};
-pub use issue::{Leaf, issue, self_signed};
+pub use issue::{Leaf, check_public_key, issue, self_signed};
 pub use key::KeyPair;
 pub use pin::{Pin, PinError};
 

@@ -33,13 +33,25 @@ pub struct Leaf<'a> {
     pub serial: u64,
 }
 
+/// Says whether [`issue`] takes this public key, SPKI in DER.
+///
+/// # Errors
+/// [`CertError::ReadKey`].
+pub fn check_public_key(public_key: &[u8]) -> Result<(), CertError> {
+    read(public_key).map(drop)
+}
+
+fn read(public_key: &[u8]) -> Result<SubjectPublicKeyInfo, CertError> {
+    SubjectPublicKeyInfo::from_der(public_key)
+        .map_err(|error| CertError::ReadKey("X.509 public key", boxed(error)))
+}
+
 /// Makes a certificate.
 ///
 /// # Errors
 /// [`CertError::ReadKey`] for a public key of another type, [`CertError::Sign`].
 pub fn issue(authority: &Authority, leaf: &Leaf<'_>, now: Timestamp) -> Result<Vec<u8>, CertError> {
-    let key = SubjectPublicKeyInfo::from_der(leaf.public_key)
-        .map_err(|error| CertError::ReadKey("X.509 public key", boxed(error)))?;
+    let key = read(leaf.public_key)?;
     let failed = |error: rcgen::Error| CertError::Sign("X.509", boxed(error));
     let mut params = CertificateParams::default();
     (params.not_before, params.not_after) = validity(now, leaf.ttl)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::auth as wire;
 use certs::ssh::{HostSpec, UserSpec, issue_host, issue_user, read_public_key};
-use certs::x509::{Leaf, issue};
+use certs::x509::{Leaf, check_public_key, issue};
 use domain::Timestamp;
 use domain::audit::{CertKind, Context, Detail};
 use domain::certificate::host_principals;
@@ -23,6 +23,19 @@ pub(crate) struct HostWish<'a> {
     pub(crate) ssh_public_key: &'a str,
     pub(crate) tls_public_key: &'a [u8],
     pub(crate) addresses: &'a [String],
+}
+
+impl HostWish<'_> {
+    /// Whether there is a key for TLS, and one that a certificate can be made for.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] and [`AuthError::Certificate`].
+    pub(crate) fn check_tls_key(&self) -> Result<(), AuthError> {
+        if self.tls_public_key.is_empty() {
+            return Err(AuthError::Invalid("a host of the cluster needs a public key for TLS".to_owned()));
+        }
+        Ok(check_public_key(self.tls_public_key)?)
+    }
 }
 
 /// What a user certificate is to say besides the identity.
@@ -42,9 +55,7 @@ impl AuthService {
         identity: HostIdentity,
         wish: &HostWish<'_>,
     ) -> Result<wire::HostCertificates, AuthError> {
-        if wish.tls_public_key.is_empty() {
-            return Err(AuthError::Invalid("a host of the cluster needs a public key for TLS".to_owned()));
-        }
+        wish.check_tls_key()?;
         let (role, id) = (identity.role, identity.host_id);
         let mut principals = host_principals(role, id, wish.node_name, &identity.cluster, wish.addresses);
         principals.retain(|principal| self.may_be_called(&identity, principal));

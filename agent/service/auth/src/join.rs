@@ -40,7 +40,7 @@ impl AuthService {
     ) -> Result<wire::JoinResponse, AuthError> {
         let outcome = match Asked::parse(&request) {
             Ok(asked) => {
-                let outcome = self.try_join(&request, &asked, peer).await;
+                let outcome = self.try_join(&request, &asked).await;
                 self.conclude(&request.node_name, &asked, peer, outcome).await
             }
             Err(error) => Err(error),
@@ -102,7 +102,6 @@ impl AuthService {
         &self,
         request: &wire::JoinRequest,
         &Asked { role, host_id }: &Asked,
-        peer: SocketAddr,
     ) -> Result<wire::JoinResponse, AuthError> {
         let presented = Secret::from(request.token.as_str());
         let dynamic = self.find_token(&presented).await?;
@@ -115,9 +114,6 @@ impl AuthService {
             return Err(AuthError::HostTaken(host_id.to_string()));
         }
         self.check_host_free(host_id, role).await?;
-        if !is_local {
-            self.joined.admit(presented.reveal(), peer.ip())?;
-        }
         let identity = HostIdentity { host_id, role: admission.role(), cluster: self.cluster.clone() };
         let wish = HostWish {
             node_name: &request.node_name,
@@ -126,7 +122,7 @@ impl AuthService {
             addresses: &request.addresses,
         };
         // First, so that of two that come at once one is refused before there is a certificate.
-        let proof = if is_local { Proof::Own } else { Proof::Token };
+        let proof = if is_local { Proof::Own } else { Proof::Token(&presented) };
         self.hold_host((host_id, role), &wish, proof).await?;
         let certificates = self.issue_host(identity, &wish).await?;
         Ok(wire::JoinResponse { cluster_name: self.cluster.clone(), certificates: Some(certificates) })

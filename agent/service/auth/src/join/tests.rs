@@ -95,32 +95,68 @@ async fn refusals_are_on_record_as_often_as_there_are_places_to_wait() {
     assert_eq!(service.refusals.available_permits(), places);
 }
 
+/// A request of a new host with keys of its own.
+fn with_keys(host_id: &str) -> wire::JoinRequest {
+    wire::JoinRequest {
+        token: GOOD.into(),
+        host_id: host_id.into(),
+        ssh_public_key: certs::ssh::new_key(&SystemRandom).public_key().to_openssh().unwrap(),
+        tls_public_key: certs::x509::KeyPair::generate().unwrap().public_der(),
+        ..request()
+    }
+}
+
+async fn is_recorded(service: &AuthService, host_id: &str) -> bool {
+    let key = key::host(HostId::parse(host_id).unwrap(), SystemRole::Node);
+    service.deps.store.get(&key).await.unwrap().is_some()
+}
+
+const OTHER: &str = "11111111-f9b2-41d0-bb5a-e23b0cfe0f8f";
+const THIRD: &str = "22222222-f9b2-41d0-bb5a-e23b0cfe0f8f";
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_let_in_too_many_lets_in_no_more_and_that_is_on_record() {
     let (service, audit) = service().await;
-    for _ in 0..bound::AT_ONCE {
-        service.joined.admit(GOOD.as_bytes(), peer().ip()).unwrap();
+    let known = with_keys(THIRD);
+    service.join(known.clone(), peer()).await.unwrap();
+    for _ in 1..bound::AT_ONCE {
+        let _ = service.joined.count(&GOOD.into()).unwrap();
     }
-    let other = "11111111-f9b2-41d0-bb5a-e23b0cfe0f8f";
-    let one_more = wire::JoinRequest { token: GOOD.into(), host_id: other.into(), ..request() };
+    let one_more = with_keys(OTHER);
     let refused = service.join(one_more.clone(), peer()).await.unwrap_err();
     assert!(refused.to_string().contains("joined with this token lately"), "{refused}");
     // A host that hears this asks again, and does not give up.
     assert_eq!(tonic::Status::from(refused).code(), tonic::Code::ResourceExhausted);
     let lines = audit.lines();
     assert_eq!(lines.last().unwrap()["code"], "TJ002E", "{lines:?}");
-    assert!(
-        service
-            .deps
-            .store
-            .get(&key::host(HostId::parse(other).unwrap(), SystemRole::Node))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    // The services of this process come in all the same: what keeps this one out is its lack of keys.
+    assert!(!is_recorded(&service, OTHER).await);
+    // The services of this process come in all the same, and who is known makes no new record.
     let token = service.local_token(vec![SystemRole::Node]);
     let own = wire::JoinRequest { token: token.reveal_str().unwrap().to_owned(), ..one_more };
-    let error = service.join(own, peer()).await.unwrap_err();
-    assert!(matches!(error, AuthError::Certificate(_)), "{error}");
+    service.join(own, peer()).await.unwrap();
+    service.join(known, peer()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_uses_up_no_token() {
+    let (service, _) = service().await;
+    service.join(with_keys(THIRD), peer()).await.unwrap();
+    // Room for one more.
+    for _ in 2..bound::AT_ONCE {
+        let _ = service.joined.count(&GOOD.into()).unwrap();
+    }
+    // Each of these takes a second, and all of them less than it takes until there is room by itself.
+    let lost_its_keys = service.join(with_keys(THIRD), peer()).await.unwrap_err();
+    assert!(matches!(lost_its_keys, AuthError::HostKnown(_)), "{lost_its_keys}");
+    for bad in [
+        wire::JoinRequest { ssh_public_key: String::new(), ..with_keys(OTHER) },
+        wire::JoinRequest { tls_public_key: b"no key".to_vec(), ..with_keys(OTHER) },
+    ] {
+        let without = service.join(bad, peer()).await.unwrap_err();
+        assert!(matches!(without, AuthError::Certificate(_)), "{without}");
+        assert!(!is_recorded(&service, OTHER).await);
+    }
+    service.join(with_keys(OTHER), peer()).await.unwrap();
+    let full = service.join(with_keys("33333333-f9b2-41d0-bb5a-e23b0cfe0f8f"), peer()).await.err();
+    assert!(matches!(full, Some(AuthError::TooMany(_))), "{:?}", full.map(|error| error.to_string()));
 }
