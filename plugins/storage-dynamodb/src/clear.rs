@@ -82,10 +82,15 @@ impl<O: Outside> Backend<O> {
             "Limit": 240,
         });
         let mut answer = self.ask("Query", body).map_err(plain)?;
+        // A page ends at 1 MiB of entries as they are kept, of which few may be asked for here.
+        let is_cut = answer.get("LastEvaluatedKey").is_some();
+        let read = wire::items(&mut answer, "Items")?;
         let old = self.outside.now().saturating_sub(KEPT);
-        let is_old = |item: &Attributes| number_of(item, "w").is_some_and(|when| when < old);
-        let gone: Vec<_> = wire::items(&mut answer, "Items")?.into_iter().take_while(is_old).collect();
-        // From the oldest on, so that what is left has no gap.
+        let is_old = |item: &&Attributes| number_of(item, "w").is_some_and(|when| when < old);
+        let gone: Vec<_> = read.iter().take_while(is_old).collect();
+        let mut removed = 0;
+        // From the oldest on, though those of one batch in any order. Whoever reads on from a place where
+        // one is missing is told that it is gone.
         for some in gone.chunks(24) {
             if self.budget.requests <= SPARE / 2 {
                 break;
@@ -97,11 +102,32 @@ impl<O: Outside> Backend<O> {
                     self.drop_parts(name, count)?;
                 }
             }
+            removed += some.len();
         }
-        if gone.len() == 240 {
-            // There are more.
+        if is_more(read.len(), gone.len(), removed, is_cut) {
             self.rounds.clear = self.outside.monotonic();
         }
         Ok(())
+    }
+}
+
+/// Whether more can be removed at once: not all that was old has been, or all that was read was old and it
+/// was not everything.
+fn is_more(read: usize, old: usize, removed: usize, is_cut: bool) -> bool {
+    removed < old || (old == read && is_cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_at_once_until_what_is_left_is_young() {
+        // A page of large entries, and one of small ones.
+        assert!(is_more(12, 12, 12, true) && is_more(240, 240, 240, true));
+        // No requests were left for the rest of it.
+        assert!(is_more(240, 100, 96, true) && is_more(30, 30, 24, false));
+        // The next one is young, or there is none.
+        assert!(!is_more(240, 100, 100, true) && !is_more(240, 240, 240, false) && !is_more(0, 0, 0, false));
     }
 }
