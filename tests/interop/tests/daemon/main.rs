@@ -16,6 +16,7 @@ mod label;
 mod life;
 mod operate;
 mod outage;
+mod pair;
 mod plugin;
 mod program;
 mod web;
