@@ -15,12 +15,14 @@ use crate::error::LoadError;
 mod delivery;
 mod exchange;
 mod file;
+mod install;
 mod key;
 mod package;
 
-pub use delivery::{Delivery, InstallError, installed, uninstall};
+pub use delivery::Delivery;
 pub use domain::plugin::publisher::PublicKey;
 pub use domain::plugin::{Publisher, PublisherName};
+pub use install::{InstallError, installed, settle, uninstall};
 pub use key::{Password, SecretKey, SecretKeyFile, check_free, generate};
 pub use package::{Package, SignedPackage};
 

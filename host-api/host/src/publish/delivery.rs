@@ -3,27 +3,20 @@
 //! A delivery is one component with its manifest in it, and the publisher's signature where it has one.
 //! It is looked into in the compiler's child, since nobody vouches for it yet; then its manifest, its
 //! imports and its signature are held against what the operator wrote. Nothing is written before.
-//!
-//! What is written is what the daemon reads: `NAME/plugin.wasm` and the signature beside it. The daemon
-//! looks at both anew and decides for itself.
 
-use std::fs::Permissions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::plugin::publisher::{Rule, SIGNATURE_MAX};
-use domain::plugin::{Digest, Manifest, PluginName, Publisher};
+use domain::plugin::{Digest, Manifest, Publisher};
 
-use super::exchange::{self, sync};
+use super::install::{self, InstallError};
 use super::{PublishError, file, signature_path};
 use crate::compile::{Compiler, Inspection, WASM_MAX};
 use crate::error::LoadError;
 use crate::load::source::{self, Found, Source};
-use crate::load::{WASM_FILE, claims, manifest as written};
-use crate::place::{self, Owner, PlaceError};
+use crate::load::{claims, manifest as written};
 use crate::settings::{PluginSettings, Settings};
 
 /// How long looking into a component may take.
@@ -37,33 +30,6 @@ pub struct Delivery {
     signature: Option<Vec<u8>>,
     manifest: Manifest,
     inspection: Inspection,
-}
-
-/// Why a plugin cannot be put into, or taken out of, the plugin directory.
-#[derive(Debug, thiserror::Error)]
-pub enum InstallError {
-    /// The directory is not there, not a directory, or others may write to it.
-    #[error("the plugin directory cannot be used (teleport.plugins.directory)")]
-    Directory(#[source] PlaceError),
-    /// It cannot be written to.
-    #[error("{path} cannot be {action}; run this as a user who may write there", path = path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// The reason.
-        #[source]
-        source: io::Error,
-    },
-    /// There is no such plugin in the directory.
-    #[error("there is no plugin {name} in {directory}", directory = directory.display())]
-    NotInstalled {
-        /// The plugin.
-        name: PluginName,
-        /// The directory.
-        directory: PathBuf,
-    },
 }
 
 impl Delivery {
@@ -179,88 +145,15 @@ impl Delivery {
 
     /// Puts it into the plugin directory: component and signature change in one step, so that the daemon
     /// sees the old two or the new two, also after a crash. Where the file system cannot exchange two
-    /// folders, the old one is moved away first and the plugin is not there for a moment. Gives back the
-    /// component's path.
+    /// folders, the old one is moved away first and the plugin is not there for a moment. What an operator
+    /// keeps beside the component goes along, also what an earlier installation was stopped before. Of two
+    /// who install the same plugin at once the later one wins, and the other may be told that it failed.
+    /// Gives back the component's path.
     ///
     /// # Errors
-    /// [`InstallError`]; a plugin that was there is then as it was, except when only what an operator
-    /// keeps beside it could not be moved along: it is then where the error says.
+    /// [`InstallError`]. A plugin that was there is then as it was, unless the error says otherwise:
+    /// [`InstallError::Aside`], [`InstallError::Unsettled`] and [`InstallError::Leftover`].
     pub fn install(&self, directory: &Path) -> Result<PathBuf, InstallError> {
-        place::folder(directory, Owner::ThisOrRoot).map_err(InstallError::Directory)?;
-        let folder = directory.join(self.manifest.name.as_str());
-        let failed = |source| InstallError::Write { path: folder.clone(), action: "written", source };
-        // No plugin's name begins with a dot, so the daemon looks at no draft.
-        let draft = tempfile::Builder::new()
-            .prefix(".install.")
-            .permissions(Permissions::from_mode(0o755))
-            .tempdir_in(directory)
-            .map_err(|source| InstallError::Write {
-                path: directory.to_owned(),
-                action: "written to",
-                source,
-            })?;
-        write(&draft.path().join(WASM_FILE), &self.wasm)?;
-        if let Some(signature) = &self.signature {
-            write(&signature_path(&draft.path().join(WASM_FILE)), signature)?;
-        }
-        sync(draft.path()).map_err(failed)?;
-        match folder.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::rename(draft.path(), &folder).map_err(failed)?;
-                // It has another name now: nothing is left to clean up.
-                let _ = draft.keep();
-            }
-            Err(error) => return Err(failed(error)),
-            Ok(_) => {
-                place::folder(&folder, Owner::ThisOrRoot).map_err(InstallError::Directory)?;
-                // What is in the draft's place afterwards is the old plugin, which goes with it.
-                exchange::folders(draft.path(), &folder).map_err(failed)?;
-                if let Err(source) = exchange::carry_over(draft.path(), &folder) {
-                    // What else lies in it is the operator's, and not to be removed with it.
-                    return Err(InstallError::Write { path: draft.keep(), action: "emptied", source });
-                }
-            }
-        }
-        sync(directory).map_err(failed)?;
-        Ok(folder.join(WASM_FILE))
+        install::put(directory, &self.manifest.name, &self.wasm, self.signature.as_deref())
     }
-}
-
-/// The component of a plugin in the directory, if there is one.
-pub fn installed(directory: &Path, name: &PluginName) -> Option<PathBuf> {
-    let path = directory.join(name.as_str()).join(WASM_FILE);
-    path.symlink_metadata().is_ok().then_some(path)
-}
-
-/// Takes a plugin out of the directory, with everything in its folder. Another's files that its folder
-/// is a link to are left alone.
-///
-/// # Errors
-/// [`InstallError`].
-pub fn uninstall(directory: &Path, name: &PluginName) -> Result<(), InstallError> {
-    let folder = directory.join(name.as_str());
-    let failed = |source| InstallError::Write { path: folder.clone(), action: "removed", source };
-    match folder.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(InstallError::NotInstalled { name: name.clone(), directory: directory.to_owned() });
-        }
-        Err(error) => return Err(failed(error)),
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => return std::fs::remove_file(&folder).map_err(failed),
-    }
-    // Out of the daemon's sight in one step. No plugin's name begins with a dot.
-    let gone = directory.join(format!(".{name}.removed.{}", std::process::id()));
-    std::fs::rename(&folder, &gone).map_err(failed)?;
-    std::fs::remove_dir_all(&gone).map_err(|source| InstallError::Write {
-        path: gone,
-        action: "removed",
-        source,
-    })
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<(), InstallError> {
-    let failed = |source| InstallError::Write { path: path.to_owned(), action: "written", source };
-    let mut file = std::fs::File::create_new(path).map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
 }

@@ -12,7 +12,7 @@ use config::Settings;
 use domain::plugin::grant::{Item, account, need_text};
 use domain::plugin::{Digest, Grant, Manifest, PluginName, Publisher};
 use domain::printable::escape;
-use plugin_host::publish::{Delivery, installed};
+use plugin_host::publish::{Delivery, installed, settle};
 use plugin_host::{Compiler, PluginSettings};
 use terminal::Failure;
 
@@ -126,6 +126,7 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     if let Some(path) = installed(&directory, &manifest.name) {
         match before(&path).await {
             Some(old) if old.digest() == delivery.digest() && old.signature() == delivery.signature() => {
+                settle(&directory, &manifest.name)?;
                 context.printer.line(format!("it is installed already: {}", path.display()))?;
                 return Ok(());
             }
