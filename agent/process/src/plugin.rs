@@ -64,9 +64,11 @@ impl Starting<'_> {
         settings.on_storage = Some(Arc::new(move |question| asked.question(question)));
         settings.on_change = Some(Arc::new(move |change| {
             numbers.change(change);
-            if let Err(error) = sender.try_send(change.clone()) {
+            let sent = sender.try_send(change.clone());
+            if let Err(error) = &sent {
                 tracing::error!(plugin = %change.plugin, %error, "an audit event of a plugin is lost");
             }
+            sent.is_ok()
         }));
         Ok(Plugins { host: PluginHost::new(settings)?, changes })
     }

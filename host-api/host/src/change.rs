@@ -7,8 +7,9 @@ use std::sync::Arc;
 use domain::Timestamp;
 use domain::plugin::{Contract, Digest, PluginName, SecretLabel};
 
-/// Told of every change, on the plugins' own thread: notes it, and returns at once.
-pub type ChangeObserver = Arc<dyn Fn(&Change) + Send + Sync>;
+/// Told of every change, on the plugins' own thread: notes it, and returns at once. Says whether it took the
+/// change; what must not happen unnoticed ([`ChangeKind::Revealed`]) does not happen when it did not.
+pub type ChangeObserver = Arc<dyn Fn(&Change) -> bool + Send + Sync>;
 
 /// Something about a plugin changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub enum ChangeKind {
     Disabled(String),
     /// It may run again, and who wants it to.
     Enabled(String),
-    /// It has seen a secret that it was granted to see; told once for each while it is loaded.
+    /// It is about to see a secret that it was granted to see; told once for each while it is loaded.
     Revealed(SecretLabel),
 }
 

@@ -193,8 +193,13 @@ impl secret_reveal::Host for CallState {
         let OpenSecret { label, value } = self.secret(&secret)?;
         if self.provisions.effective.may_reveal(label) {
             let plugin = &self.provisions.identity;
+            if !self.provisions.revealed.tell(plugin, label) {
+                return Ok(Err(Failure::Unavailable(format!(
+                    "secret {label} is not shown to plugin {} now, for that cannot be noted in the audit log; ask again in a moment",
+                    plugin.name
+                ))));
+            }
             self.provisions.diary.used(&Use::SecretReveal(label.clone()));
-            self.provisions.revealed.tell(plugin, label);
             return Ok(Ok(value.reveal().to_vec()));
         }
         let plugin = &self.provisions.identity.name;

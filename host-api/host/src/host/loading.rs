@@ -92,7 +92,8 @@ impl Core {
     /// Tells whoever wants to know.
     pub(super) fn changed(&self, plugin: &PluginName, facts: Facts, kind: ChangeKind) {
         if let Some(observer) = &self.settings.on_change {
-            observer(&Change { plugin: plugin.clone(), facts, kind });
+            // It happened, whether or not that was taken.
+            let _ = observer(&Change { plugin: plugin.clone(), facts, kind });
         }
     }
 }

@@ -23,7 +23,10 @@ async fn serving() -> (Bed, Running, Changes) {
     bed.settings.watching = Watching { quiet: Duration::from_millis(20), ..Watching::default() };
     let changes = Changes::default();
     let noting = Arc::clone(&changes);
-    bed.settings.on_change = Some(Arc::new(move |change| noting.lock().push(change.clone())));
+    bed.settings.on_change = Some(Arc::new(move |change| {
+        noting.lock().push(change.clone());
+        true
+    }));
     let host = bed.host();
     backend(&host).write(&put()).await.unwrap();
     (bed, host, changes)

@@ -26,7 +26,10 @@ async fn after_five_failures_it_is_not_called() {
     bed.limit("hostile", "cpu", "20ms");
     let changes = Arc::new(Mutex::new(Vec::new()));
     let noting = Arc::clone(&changes);
-    bed.settings.on_change = Some(Arc::new(move |change| noting.lock().push(change.clone())));
+    bed.settings.on_change = Some(Arc::new(move |change| {
+        noting.lock().push(change.clone());
+        true
+    }));
     let host = bed.host();
     let deeds = [
         ("panic", Outcome::Trap),

@@ -57,7 +57,10 @@ fn bed() -> (Bed, Changes) {
         Watching { quiet: Duration::from_millis(50), poll: HOUR, sweep: HOUR, ..Watching::default() };
     let changes = Changes::default();
     let noting = Arc::clone(&changes);
-    bed.settings.on_change = Some(Arc::new(move |change| noting.lock().push(change.clone())));
+    bed.settings.on_change = Some(Arc::new(move |change| {
+        noting.lock().push(change.clone());
+        true
+    }));
     (bed, changes)
 }
 

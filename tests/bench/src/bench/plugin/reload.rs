@@ -37,6 +37,7 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
         if matches!(change.kind, ChangeKind::Reloaded(_)) {
             counted.fetch_add(1, Ordering::SeqCst);
         }
+        true
     }));
     let host = bed.host()?;
     host.call(&label("hostile", "echo x")).await?.result?;
