@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use port::host_user::HostUser;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-use crate::launch::{Launcher, check_privilege, identify};
+use crate::launch::{Exchange, Launcher, check_privilege, identify};
 use crate::session::SpawnError;
+use crate::turns::{Turn, USER_MAX};
 use crate::wire::{Request, Task};
 
 /// How long one operation may take.
@@ -26,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// first, then twice as long each time, up to the second.
 const ROOM_PAUSE: Duration = Duration::from_millis(20);
 const ROOM_PAUSE_MAX: Duration = Duration::from_millis(320);
+/// The most operations that are under way at once as one user; a connection on its way is none any more.
+pub const OPERATIONS_MAX: usize = USER_MAX;
 /// The most addresses of a host that are tried: each gets its share of the time.
 pub const ADDRESSES_MAX: usize = 4;
 
@@ -191,12 +195,13 @@ impl Launcher {
         // A task of its own: a caller that gives up must not leave a child nobody reaps.
         let work = tokio::spawn(timeout(TIMEOUT, async move {
             check_privilege(&user)?;
-            let _turn = launcher.turns.take(user.uid).await;
+            let turn = launcher.turns.take(user.uid).await;
             let (identity, _) = identify(&user).await?;
-            let exchange = launcher.begin(&Request { identity, task }, &[], &user.name).await?;
-            exchange.outcome(&user).await
+            let request = Request { identity, task };
+            let exchange = tokio::spawn(launcher.begin_in_turn(request, user.name.clone(), turn));
+            exchange.await.map_err(lost)??.outcome(&user).await
         }));
-        match work.await.unwrap_or_else(|error| Ok(Err(SpawnError::HelperGone(io::Error::other(error))))) {
+        match work.await.unwrap_or_else(|error| Ok(Err(lost(error)))) {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(SpawnError::Child { source, .. })) => Err(job.refused(source)),
             Ok(Err(source)) => {
@@ -210,6 +215,23 @@ impl Launcher {
             }),
         }
     }
+
+    /// Asks for a process that keeps the turn for as long as it is there. Not to be given up half-way, when
+    /// it is asked for and has no number yet.
+    async fn begin_in_turn(
+        self,
+        request: Request,
+        login: String,
+        turn: Option<Turn>,
+    ) -> Result<Exchange, SpawnError> {
+        let mut exchange = self.begin(&request, &[], &login).await?;
+        turn.into_iter().for_each(|turn| exchange.hold(turn));
+        Ok(exchange)
+    }
+}
+
+fn lost(error: JoinError) -> SpawnError {
+    SpawnError::HelperGone(io::Error::other(error))
 }
 
 /// One operation, for its errors.

@@ -1,8 +1,9 @@
 //! How many small operations are done as users at once, each of which is a process.
 //!
 //! An operation is over in milliseconds unless a file system of the user's does not answer. One user who
-//! has such a file system waits for themselves, not everybody for them. Sessions are not counted here:
-//! they have limits of their own.
+//! has such a file system waits for themselves, not everybody for them. A process that nobody waits for any
+//! more, and that the system cannot end as long as the file system is silent, still has its turn. Sessions
+//! are not counted here: they have limits of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,8 @@ pub(crate) struct Turns {
     users: Mutex<HashMap<u32, Arc<Semaphore>>>,
 }
 
-/// A turn, for as long as this is kept.
+/// A turn, for as long as this is kept: until the operation's process is no more
+/// ([`crate::session::Process::hold`]).
 #[derive(Debug)]
 pub(crate) struct Turn {
     _user: OwnedSemaphorePermit,

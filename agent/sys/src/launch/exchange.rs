@@ -11,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use crate::descriptor;
 use crate::session::{Process, SpawnError};
 use crate::socket;
+use crate::turns::Turn;
 use crate::wire::Answer;
 
 /// Longer than any answer, in bytes.
@@ -57,6 +58,11 @@ impl Exchange {
                 None => return Err(gone(io::ErrorKind::UnexpectedEof.into())),
             }
         }
+    }
+
+    /// Has the child keep its turn until it has been reaped, which may be long after this was dropped.
+    pub(crate) fn hold(&mut self, turn: Turn) {
+        self.process.hold(turn);
     }
 
     async fn next(&mut self) -> io::Result<Option<Message>> {

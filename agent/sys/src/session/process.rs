@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::descriptor;
+use crate::turns::Turn;
 
 use super::exit::ExitStatus;
 use super::signal::Signal;
@@ -27,6 +28,8 @@ use super::signal::Signal;
 pub struct Process {
     child: Option<Child>,
     runtime: Handle,
+    /// What is given back when it has been reaped.
+    turn: Option<Turn>,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,13 @@ impl Process {
     /// Takes over a child of this process. Needs a runtime.
     pub(crate) fn adopt(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-        Ok(Self { child: Some(Child::watch(pid, watch_descriptor(pid)?)), runtime: Handle::current() })
+        let child = Some(Child::watch(pid, watch_descriptor(pid)?));
+        Ok(Self { child, runtime: Handle::current(), turn: None })
+    }
+
+    /// Keeps this until the process has been reaped, whoever waits for that.
+    pub(crate) fn hold(&mut self, turn: Turn) {
+        self.turn = Some(turn);
     }
 
     /// Its process number.
@@ -91,7 +100,11 @@ impl Drop for Process {
             // Nobody is left to hear of an error. A stopped program must go on to see the signal.
             _ = child.signal(Number::HUP);
             _ = child.signal(Number::CONT);
-            self.runtime.spawn(async move { child.wait().await });
+            let turn = self.turn.take();
+            self.runtime.spawn(async move {
+                _ = child.wait().await;
+                drop(turn);
+            });
         }
     }
 }
@@ -163,10 +176,15 @@ fn watch_signals() -> io::Result<End> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::turns::{Turns, USER_MAX};
 
     /// A shell that reads its script, in its own process group, without a handle that reaps it.
     fn shell(script: &str) -> u32 {
@@ -175,7 +193,8 @@ mod tests {
 
     fn with_signals(pid: u32) -> Process {
         let pid = Pid::from_raw(pid.cast_signed()).unwrap();
-        Process { child: Some(Child::watch(pid, watch_signals().unwrap())), runtime: Handle::current() }
+        let child = Some(Child::watch(pid, watch_signals().unwrap()));
+        Process { child, runtime: Handle::current(), turn: None }
     }
 
     #[tokio::test]
@@ -218,5 +237,31 @@ mod tests {
         while std::path::Path::new(&format!("/proc/{pid}")).exists() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_end_has_its_turn_although_nobody_waits_for_it() {
+        let turns = Turns::default();
+        let mut others = Vec::new();
+        for _ in 1..USER_MAX {
+            others.push(turns.take(1).await.unwrap());
+        }
+        let script = "trap '' HUP; echo ready; read end";
+        let (input, end) = io::pipe().unwrap();
+        let (said, output) = io::pipe().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]).process_group(0).stdin(input).stdout(output);
+        let pid = shell.spawn().unwrap().id();
+        let mut line = String::new();
+        BufReader::new(said).read_line(&mut line).unwrap();
+        let mut process = Process::adopt(pid).unwrap();
+        process.hold(turns.take(1).await.unwrap());
+        drop(process);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert!(timeout(Duration::ZERO, turns.take(1)).await.is_err(), "it is still there");
+        }
+        drop(end);
+        assert!(timeout(Duration::from_secs(60), turns.take(1)).await.unwrap().is_some());
     }
 }
