@@ -4,8 +4,10 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use domain::plugin::PluginName;
+use domain::plugin::grant::Use;
 use domain::secret::Secret;
-use plugin_host::{CertificatePair, Outcome, PlaceSettings, ProxyAddress, ProxySettings};
+use plugin_host::{CertificatePair, Outcome, PlaceSettings, PluginHost, ProxyAddress, ProxySettings};
 
 use crate::sending::{Fetch, Names, denied, fetch, given_up, granted, refused_with};
 use crate::serving::{Authority, Proxy, Server};
@@ -212,6 +214,13 @@ async fn bodies_are_bounded_both_ways() {
     }
 }
 
+/// How many requests the host has been asked to send.
+async fn requests(host: &PluginHost) -> u64 {
+    let account = host.account(&PluginName::new("fetch").unwrap()).await.unwrap();
+    let mut uses = account.uses.into_iter().filter(|(what, _)| matches!(what, Use::Http(_)));
+    uses.next().map_or(0, |(_, times)| times)
+}
+
 #[tokio::test]
 async fn bodies_that_no_server_reads_are_held_for_all_calls_together() {
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -224,17 +233,28 @@ async fn bodies_that_no_server_reads_are_held_for_all_calls_together() {
     let host = bed.host();
     // More than sockets hold.
     let request = format!("POST http://api.test:{port}/ bytes:{}", 16 << 20);
+    // It is loaded by asking, which is no part of what a call takes.
+    assert_eq!(requests(&host).await, 0);
+    let began = tokio::time::Instant::now();
     let mut first = Box::pin(crate::sending::call(&host, &request));
     let connection = tokio::select! {
         connection = deaf.accept() => connection.unwrap(),
         report = &mut first => panic!("it is not answered: {:?}", report.result),
     };
+    let took = began.elapsed();
     let mut second = Box::pin(crate::sending::call(&host, &request));
+    // From when the host has the second request, many times as long as the first took as a whole.
+    let waiting = async {
+        while requests(&host).await < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep((took * 5).clamp(Duration::from_millis(500), Duration::from_secs(20))).await;
+    };
     tokio::select! {
         _ = deaf.accept() => panic!("there is no room for another body"),
         report = &mut first => panic!("it is not answered: {:?}", report.result),
         report = &mut second => panic!("it waits: {:?}", report.result),
-        () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        () = waiting => {}
     }
     drop((first, connection));
     tokio::select! {
