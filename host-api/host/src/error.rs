@@ -301,6 +301,20 @@ pub enum LoadError {
         /// What it said.
         reason: String,
     },
+    /// A new version of the plugin that keeps the records, which nobody can reach at the moment.
+    #[error(
+        "plugin {name} {version} loads, but its records cannot be reached ({step}: {reason}); it is tried again in half a minute"
+    )]
+    Unready {
+        /// The plugin.
+        name: PluginName,
+        /// Its version.
+        version: String,
+        /// The function that failed.
+        step: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// The host is going down, or loading panicked.
     #[error("plugin {0} was not loaded, because the plugin host stopped")]
     Stopped(PluginName),
@@ -316,6 +330,7 @@ impl LoadError {
                 | Self::Stopped(_)
                 | Self::Runtime(_)
                 | Self::Engine(_)
+                | Self::Unready { .. }
                 | Self::Place { source: PlaceError::Io { .. }, .. }
                 | Self::Compile {
                     source: CompileError::Start { .. } | CompileError::Talk(_) | CompileError::TimedOut(_),

@@ -280,8 +280,9 @@ impl Core {
     ) -> Result<T, LoadError> {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
-            result = work => result,
+            biased;
             _ = stopping.wait_for(|stopping| *stopping) => Err(LoadError::Stopped(name.clone())),
+            result = work => result,
         }
     }
 }

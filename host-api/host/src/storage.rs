@@ -30,6 +30,27 @@ pub struct StoragePlugin {
     name: PluginName,
 }
 
+/// What a new version did not show.
+enum Trial {
+    /// That it works.
+    Fails(String),
+    /// That its records can be reached at the moment.
+    Unready(String),
+}
+
+impl From<CallError> for Trial {
+    fn from(error: CallError) -> Self {
+        Self::Fails(chain(&error))
+    }
+}
+
+impl From<StoreError> for Trial {
+    fn from(error: StoreError) -> Self {
+        let reason = chain(&error);
+        if matches!(error, StoreError::Unavailable(_)) { Self::Unready(reason) } else { Self::Fails(reason) }
+    }
+}
+
 /// Why there was no answer.
 enum NoAnswer {
     Load(LoadError),
@@ -120,36 +141,37 @@ impl Core {
     /// given up for it. Other plugins are not tried, for nothing depends on their next call.
     ///
     /// # Errors
-    /// [`LoadError::Fails`] when it does not open, or does not say how far the records have come.
+    /// [`LoadError::Fails`] when it does not open, or does not say how far the records have come;
+    /// [`LoadError::Unready`] when nobody can reach them at the moment.
     pub(crate) async fn tried(&self, plugin: Arc<Plugin>) -> Result<Arc<Plugin>, LoadError> {
         if !matches!(&*plugin.callable.linked, Linked::StorageBackendV1(_)) {
             return Ok(plugin);
         }
-        let fails = |step, reason: String| LoadError::Fails {
-            name: plugin.manifest.name.clone(),
-            version: plugin.manifest.version.clone(),
-            step,
-            reason,
-        };
-        let trying = async {
-            let engine = self.engine(&plugin.manifest.name);
-            let engine = engine.map_err(|error| fails("start", chain(&error)))?;
-            let warm = Warm::start(&plugin.callable, engine).await;
-            let warm = warm.map_err(|error| fails("start", chain(&error)))?;
-            let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
-            let answer = warm.ask(engine, Duration::ZERO, open).await;
-            let (warm, about) = answer.map_err(|error| fails("open", chain(&error)))?;
-            about.map_err(|error| fails("open", chain(&error)))?;
-            let current: Ask<Revision> = Box::new(|instance, store| Box::pin(instance.current(store)));
-            let answer = warm.ask(engine, Duration::ZERO, current).await;
-            let (warm, revision) = answer.map_err(|error| fails("current", chain(&error)))?;
-            revision.map_err(|error| fails("current", chain(&error)))?;
-            Ok(warm)
-        };
-        let tried = timeout(TRIAL, trying).await;
-        let warm = tried.unwrap_or_else(|_| Err(fails("start", format!("it took more than {TRIAL:?}"))))?;
-        plugin.warm.put(warm);
-        Ok(plugin)
+        let mut step = "start";
+        let tried = timeout(TRIAL, self.trial(&plugin, &mut step)).await;
+        let (name, version) = (plugin.manifest.name.clone(), plugin.manifest.version.clone());
+        match tried.unwrap_or_else(|_| Err(Trial::Fails(format!("it took more than {TRIAL:?}")))) {
+            Ok(warm) => {
+                plugin.warm.put(warm);
+                Ok(plugin)
+            }
+            Err(Trial::Fails(reason)) => Err(LoadError::Fails { name, version, step, reason }),
+            Err(Trial::Unready(reason)) => Err(LoadError::Unready { name, version, step, reason }),
+        }
+    }
+
+    async fn trial(&self, plugin: &Plugin, step: &mut &'static str) -> Result<Warm, Trial> {
+        let engine = self.engine(&plugin.manifest.name)?;
+        let warm = Warm::start(&plugin.callable, engine).await?;
+        *step = "open";
+        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
+        let (warm, about) = warm.ask(engine, Duration::ZERO, open).await?;
+        about?;
+        *step = "current";
+        let current: Ask<Revision> = Box::new(|instance, store| Box::pin(instance.current(store)));
+        let (warm, revision) = warm.ask(engine, Duration::ZERO, current).await?;
+        revision?;
+        Ok(warm)
     }
 
     /// Whether the plugin is the one that serves now.

@@ -186,11 +186,12 @@ pub struct Batch {
 
 /// A plugin that keeps records.
 ///
-/// Several instances of it work side by side and share no memory: one is opened and then thrown away,
-/// some are kept for reading and writing, one for watching. What is not implemented is refused.
+/// Several instances of it work side by side and share no memory: one is opened, some are kept for reading
+/// and writing, one for watching. What is not implemented is refused.
 pub trait StorageBackend {
-    /// Reaches the backend, makes what is missing there, and says what it is. Called once in a fresh
-    /// instance when the daemon starts.
+    /// Reaches the backend, makes what is missing there, and says what it is. Called in a fresh instance
+    /// when the daemon starts, and at any time later when this version is tried, beside instances of an older
+    /// one that is in service and may stay: what that one relies on must not change.
     ///
     /// # Errors
     /// [`Failure`] with a text for the operator.

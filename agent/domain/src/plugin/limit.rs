@@ -153,7 +153,7 @@ const TABLE: [Row; 18] = [
     row("process_time", Unit::Time, 15 * MINUTE, "time a program it runs may take", |l| &mut l.process_time),
     row("http_requests", Unit::Count, 10_000, "HTTP requests of one call", |l| &mut l.http_requests),
     row("http_concurrency", Unit::Count, 256, "HTTP requests at one time, all calls together", |l| &mut l.http_concurrency),
-    row("http_bytes", Unit::Bytes, 1024 * MIB, "bytes of all HTTP bodies of one call", |l| &mut l.http_bytes),
+    row("http_bytes", Unit::Bytes, 1024 * MIB, "bytes of all HTTP bodies of one call; of bodies being sent at one time, all calls together", |l| &mut l.http_bytes),
     row("http_time", Unit::Time, 15 * MINUTE, "time from an HTTP request to the head of its answer", |l| &mut l.http_time),
     row("kv_bytes", Unit::Bytes, 16 * MIB, "bytes kept for the plugin from call to call", |l| &mut l.kv_bytes),
 ];

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::{DRAIN_MAX, Running};
 
+/// How long plugins may take to come to their end: what they tell until then is to be written down, and
+/// whoever stops the daemon does not wait for ever.
+const PLUGINS_MAX: Duration = Duration::from_secs(6);
+
 /// How often a drain looks whether anybody is left.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -33,8 +37,10 @@ impl Running {
 
     /// A label's program must not outlive the daemon, nor an event of a plugin be lost.
     async fn stop_plugins(&mut self) {
-        if let Some(plugins) = self.plugins.take() {
-            plugins.stop().await;
+        if let Some(plugins) = self.plugins.take()
+            && tokio::time::timeout(PLUGINS_MAX, plugins.stop()).await.is_err()
+        {
+            tracing::warn!("plugins do not end: one waits for a file or a disk; stopping goes on without");
         }
         self.tokens.plugins.cancel();
         self.chronicle.stop().await;

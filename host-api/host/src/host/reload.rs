@@ -170,7 +170,8 @@ impl Core {
                 self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
             }
         }
-        let refused = Some(Refused { reason, again: Instant::now() + TRY_AGAIN });
+        let wait = if matches!(error, LoadError::Unready { .. }) { LEAVE_ALONE } else { TRY_AGAIN };
+        let refused = Some(Refused { reason, again: Instant::now() + wait });
         State::Ready { plugin: Arc::clone(plugin), refused }
     }
 

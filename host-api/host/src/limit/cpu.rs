@@ -5,7 +5,9 @@
 //!
 //! Asking for the thread's clock is a call of the kernel (0.4 us each, where a whole call of a kept
 //! instance takes 1), and asking for the time is not. So the first few milliseconds of a call are
-//! charged by the clock on the wall, which is never less; from then on it is measured closely.
+//! charged by the clock on the wall, and from then on it is measured closely. The slice in between counts
+//! as those few milliseconds: the guest is interrupted by then, and what a function of the host that it
+//! called took beyond is not known to be the guest's or the machine's.
 
 use std::future::Future;
 use std::pin::pin;

@@ -133,7 +133,7 @@ async fn without_address_space_for_a_pool_the_same_limits_hold() {
     // More instances than any machine has address space for: each is allocated by itself then.
     bed.settings.concurrency = 1 << 20;
     // Memory that is mapped page by page takes its time on a busy machine.
-    bed.limit("hostile", "wall", "10s");
+    bed.limit("hostile", "wall", "1m");
     let host = bed.host();
     assert_eq!(call(&host, "echo unpooled").await.result.unwrap(), "unpooled");
     for (deed, outcome) in

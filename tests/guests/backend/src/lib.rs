@@ -2,7 +2,7 @@
 //! configuration's `deed` is the name of a function and what that function does instead.
 //!
 //! `hang`, `loop` and `trap` are done by any function, `swell` (an answer of very many bytes) by those
-//! that answer with bytes, `many` (values that are allowed each) by `range` and `next`, `get at-once` finds nothing without looking; `write forget` acknowledges and keeps nothing, `write stand-still` gives the
+//! that answer with bytes, `many` (values that are allowed each) by `range` and `next`, `open away` reaches nobody, `get at-once` finds nothing without looking; `write forget` acknowledges and keeps nothing, `write stand-still` gives the
 //! same revision again, `next backwards` claims to have told less than was asked from.
 
 mod kept;
@@ -75,6 +75,7 @@ fn write(
 impl StorageBackend for Backend {
     fn open() -> Result<About, Failure> {
         let description = match deed("open").as_str() {
+            "away" => return Err(Failure::Unavailable("nobody is there".to_owned())),
             "swell" => String::from_utf8_lossy(&swollen()).into_owned(),
             _ => "the host's kv".to_owned(),
         };

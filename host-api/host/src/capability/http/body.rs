@@ -47,6 +47,11 @@ impl Spent {
         self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes) <= self.bytes_max
     }
 
+    /// The bytes that may still come and go.
+    fn left(&self) -> u64 {
+        self.bytes_max.saturating_sub(self.bytes.load(Relaxed))
+    }
+
     /// Whether so many bytes more would fit.
     pub(super) fn fits(&self, bytes: u64) -> bool {
         self.bytes.load(Relaxed).saturating_add(bytes) <= self.bytes_max
@@ -67,7 +72,7 @@ impl Room {
     ///
     /// # Errors
     /// [`Error::ConnectionLimitReached`] when they have not in time.
-    async fn take(&self, bytes: usize, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+    async fn take(&self, bytes: u64, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let bytes = u32::try_from(bytes).map_err(|_| Error::ConnectionLimitReached)?;
         let taking = Arc::clone(&self.0).acquire_many_owned(bytes);
         match timeout_at(deadline, taking).await {
@@ -80,7 +85,7 @@ impl Room {
 /// A body, with the room it takes.
 struct Held {
     bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl AsRef<[u8]> for Held {
@@ -89,39 +94,50 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A request's body, whole.
+/// A request's body, whole; `announced` is its length, where the request says one.
+///
+/// The room for all of it is taken before any of it is: two bodies that each had a part, and waited for the
+/// other's, would wait in vain. One of unknown length takes what the call may still send, and gives back
+/// what it did not need.
 ///
 /// # Errors
-/// [`Error::HttpRequestBodySize`] when it is larger than the call may send;
+/// [`Error::HttpRequestBodySize`] when it is larger than announced, or than the call may send;
 /// [`Error::ConnectionLimitReached`] when others of the plugin took the room for it until then; the guest's
 /// own, when it left the body unfinished.
 pub(super) async fn gather(
     mut body: WasiBody,
+    announced: Option<u64>,
     spent: &Spent,
     room: &Room,
     deadline: Instant,
 ) -> Result<Bytes, Error> {
-    let mut taken: Option<OwnedSemaphorePermit> = None;
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let announced = body.size_hint().exact().or(announced);
+    let most = announced.unwrap_or_else(|| spent.left());
+    if !spent.fits(most) {
+        return Err(Error::HttpRequestBodySize(Some(spent.bytes_max)));
+    }
+    let mut taken = room.take(most, deadline).await?;
+    let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         // Trailers of requests are sent by nobody.
         let Ok(data) = frame?.into_data() else { continue };
-        if !spent.take(data.len()) {
-            return Err(Error::HttpRequestBodySize(Some(spent.bytes_max)));
+        length += data.len();
+        if !spent.take(data.len()) || length as u64 > most {
+            return Err(Error::HttpRequestBodySize(Some(spent.bytes_max.min(most))));
         }
-        let more = room.take(data.len(), deadline).await?;
-        match &mut taken {
-            Some(taken) => taken.merge(more),
-            None => taken = Some(more),
-        }
-        if first.is_empty() {
+        if length == data.len() {
             first = data;
-        } else {
-            rest.extend_from_slice(&data);
+            continue;
         }
+        // Most bodies are of one piece, and that one is not copied.
+        if rest.is_empty() {
+            rest.reserve(announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(length));
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
     }
-    let bytes = if rest.is_empty() { first } else { [first, rest.freeze()].concat().into() };
+    let bytes = if rest.is_empty() { first } else { rest.freeze() };
+    drop(taken.split(taken.num_permits().saturating_sub(bytes.len())));
     Ok(Bytes::from_owner(Held { bytes, _room: taken }))
 }
 
@@ -209,6 +225,8 @@ impl Body for Answer {
 mod tests {
     use http_body_util::Full;
 
+    use futures::StreamExt as _;
+
     use super::*;
 
     fn body(text: &'static str) -> WasiBody {
@@ -222,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_of_a_call_are_counted_together() {
         let (spent, room) = (Spent::new(10), Room::new(1000));
-        let gather = |text| gather(body(text), &spent, &room, soon());
+        let gather = |text| gather(body(text), None, &spent, &room, soon());
         assert_eq!(gather("123456").await.unwrap(), "123456");
         assert!(spent.fits(4) && !spent.fits(5));
         let error = gather("12345").await.unwrap_err();
@@ -236,7 +254,7 @@ mod tests {
         let (spent, room) = (Spent::new(10), Room::new(10));
         let gather = |text| {
             spent.renew(0);
-            gather(body(text), &spent, &room, soon())
+            gather(body(text), None, &spent, &room, soon())
         };
         let held = gather("123456").await.unwrap();
         let sending = held.clone();
@@ -247,5 +265,53 @@ mod tests {
         drop(sending);
         assert_eq!(gather("123456").await.unwrap(), "123456", "there is room again");
         drop(small);
+    }
+
+    /// A body that comes piece by piece, of a length nobody knows before.
+    fn pieces(pieces: [&'static str; 3]) -> WasiBody {
+        let pieces = futures::stream::iter(pieces).then(|piece| async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, Error>(Frame::data(Bytes::from(piece)))
+        });
+        http_body_util::StreamBody::new(pieces).boxed_unsync()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_need_more_than_half_the_room_each_come_one_after_the_other() {
+        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::new(10));
+        for announced in [None, Some(7)] {
+            spent.renew(0);
+            other.renew(0);
+            let first = async {
+                let held = gather(pieces(["123", "45", "67"]), announced, &spent, &room, soon()).await;
+                assert_eq!(held.unwrap(), "1234567");
+            };
+            let second = async {
+                let held = gather(pieces(["abc", "d", "efg"]), announced, &other, &room, soon()).await;
+                assert_eq!(held.unwrap(), "abcdefg");
+            };
+            tokio::join!(first, second);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_body_did_not_need_is_given_back() {
+        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::new(10));
+        let held = gather(pieces(["1", "2", "3"]), None, &spent, &room, soon()).await.unwrap();
+        let beside = gather(body("1234567"), None, &other, &room, soon()).await.unwrap();
+        assert_eq!((held.len(), beside.len()), (3, 7));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_no_longer_than_announced() {
+        let (spent, room) = (Spent::new(10), Room::new(10));
+        let error = gather(pieces(["12", "34", "56"]), Some(5), &spent, &room, soon()).await.unwrap_err();
+        assert!(matches!(error, Error::HttpRequestBodySize(Some(5))), "{error}");
+        spent.renew(0);
+        let error = gather(pieces(["1", "2", "3"]), Some(11), &spent, &room, soon()).await.unwrap_err();
+        assert!(
+            matches!(error, Error::HttpRequestBodySize(Some(10))),
+            "more than the call may send: {error}"
+        );
     }
 }

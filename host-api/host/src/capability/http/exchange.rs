@@ -97,7 +97,7 @@ impl Exchange {
             ));
         };
         // Not before its turn: what waits is to take no memory.
-        let body = gather(body, &self.spent, &self.provisions.http.room, deadline);
+        let body = gather(body, announced(&head), &self.spent, &self.provisions.http.room, deadline);
         let body = timeout_at(deadline, body).await;
         let body = body.map_err(|_| late(Error::ConnectionWriteTimeout, "the plugin did not finish it"))?;
         let body = body.map_err(|code| match code {
@@ -240,8 +240,7 @@ impl Exchange {
                 return Failure::of(code, format!("a request to {target} was left unfinished by the plugin"));
             }
         };
-        let (plugin, limit) =
-            (&self.provisions.identity.name, self.provisions.limits.written("http_bytes"));
+        let (plugin, limit) = (&self.provisions.identity.name, self.provisions.limits.written("http_bytes"));
         let text = format!(
             "plugin {plugin} {what} more than {limit} over HTTP in one call, here with {target}; to allow more, set teleport.plugins.load.{plugin}.limits.http_bytes"
         );
@@ -257,6 +256,11 @@ impl Exchange {
         }
         Failure::of(code, format!("a request to {target} failed: {words}"))
     }
+}
+
+/// The length that the request says its body has.
+fn announced(head: &http::request::Parts) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether a URL leads where it was meant to, once it has been read the way it will be read.

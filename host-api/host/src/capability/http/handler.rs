@@ -43,8 +43,11 @@ fn handle(
     let handed_over = options.as_ref().map(Resource::rep);
     let answer = view.handle(request, options);
     if let Some(rep) = handed_over {
-        // A later version of the library may have let go of them itself.
-        let _ = view.table.delete(Resource::<RequestOptions>::new_own(rep));
+        let options = Resource::<RequestOptions>::new_own(rep);
+        // Should the library let go of them itself one day, something else may have their number by now.
+        if view.table.get(&options).is_ok() {
+            view.table.delete(options)?;
+        }
     }
     // A trap is no error code and stays a trap.
     answer.map(Ok).or_else(|failed| failed.downcast().map(Err))

@@ -26,10 +26,15 @@ pub type Resolver = Arc<dyn Fn(String) -> Lookup + Send + Sync>;
 /// A look-up under way.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
+/// Look-ups of all plugins at one time, those of plugins that have been replaced meanwhile among them: each
+/// has a thread of the plugins' until the name server answers, and other work needs some too.
+static ALL: Semaphore = Semaphore::const_new(16);
+
 /// The machine's own way.
 pub(super) fn system() -> Resolver {
     Arc::new(|name| {
         Box::pin(async move {
+            let _turn = ALL.acquire().await.map_err(io::Error::other)?;
             let found = tokio::net::lookup_host((name, 0)).await?;
             Ok(found.map(|address| address.ip()).collect())
         })
