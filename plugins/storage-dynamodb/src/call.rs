@@ -111,6 +111,12 @@ impl<O: Outside> Backend<O> {
         .into())
     }
 
+    /// Waits a moment, for what the table's capacity left undone.
+    pub(crate) fn pause(&mut self) {
+        let wait = Duration::from_millis(50 + self.outside.random() % 100);
+        self.outside.sleep(wait);
+    }
+
     fn send(&mut self, operation: &str, body: &[u8], timeout: Duration) -> Came {
         let target = format!("DynamoDB_20120810.{operation}");
         let url = format!("{}/", self.settings.endpoint);
@@ -182,6 +188,9 @@ fn refused(kind: &str, text: &str) -> Failure {
         | "IncompleteSignatureException"
         | "ExpiredTokenException" => Failure::Invalid(format!(
             "DynamoDB does not accept the credentials ({kind}: {text}); check access_key and secret_key or the machine's role, the region, and this machine's clock"
+        )),
+        "ContinuousBackupsUnavailableException" => Failure::Unavailable(format!(
+            "continuous backups of the table cannot be turned on yet ({text}); it is tried again when the auth server is started again"
         )),
         "ItemCollectionSizeLimitExceededException" => Failure::TooLarge(
             "DynamoDB takes no more in one partition of a table with local indexes".to_owned(),

@@ -10,6 +10,8 @@
 //! laid over what was read, and the result is exactly the state of the log's last revision, for no write
 //! happens without an entry.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use teleport_plugin_sdk::storage_backend::{Failure, Revision};
 
@@ -24,6 +26,10 @@ pub(crate) const LOG: &str = "log";
 
 /// Bytes of an item's own content, so that with its key and attributes it stays below 400 KB.
 pub(crate) const PART: usize = 350 * 1024;
+
+/// How long a write may lean on what was read of the log before it, without reading on. Entries are kept for
+/// an hour, so the one that was next then is still there if it was put: it cannot be put again.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// What the end of the log, kept in memory, may take.
 const BEHIND_MAX: usize = 48 * 1024 * 1024;
@@ -43,6 +49,10 @@ pub(crate) struct Latest {
 pub(crate) struct Log {
     /// Whether anything has been read yet.
     known: bool,
+    /// When its end was last known to be the end, on the monotonic clock.
+    read: Duration,
+    /// Whether nobody else had written when this instance last did.
+    pub(crate) alone: bool,
     /// Every entry up to this one was in the records.
     pub(crate) applied: Revision,
     /// The last entry read.
@@ -199,6 +209,7 @@ impl<O: Outside> Backend<O> {
             self.begin()?;
         }
         loop {
+            let asked = self.outside.monotonic();
             match self.entries(self.log.head, 1000)? {
                 Read::Gone => {
                     whole = false;
@@ -210,11 +221,19 @@ impl<O: Outside> Backend<O> {
                         self.log.take(entry)?;
                     }
                     if empty || !more {
+                        self.log.read = asked;
                         return Ok(whole);
                     }
                 }
             }
         }
+    }
+
+    /// Whether the log's end was known so lately that the next entry may be tried at once, and is likely to
+    /// be this instance's.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let age = self.outside.monotonic().saturating_sub(self.log.read);
+        self.log.known && self.log.alone && age < FRESH
     }
 
     /// Makes sure that the end of the log is known from before any record is read.
@@ -246,9 +265,9 @@ impl<O: Outside> Backend<O> {
         wire::items(&mut answer, "Items")?.first().map_or(Ok(0), revision)
     }
 
-    /// Puts an entry after the last one that is known. Whether it is there, as far as can be told: it may be
-    /// although this says no.
-    pub(crate) fn claim(&mut self, body: &[u8]) -> Result<bool, Failure> {
+    /// Puts an entry after the last one that is known. Its number if it is there, as far as can be told: it
+    /// may be although this says no.
+    pub(crate) fn claim(&mut self, body: &[u8], steps: Vec<Step>) -> Result<Option<Revision>, Failure> {
         let (revision, now) = (self.log.head + 1, self.outside.now());
         let name = match &self.log.pending {
             Some((name, _)) => name.clone(),
@@ -272,11 +291,20 @@ impl<O: Outside> Backend<O> {
         if let Value::Object(item) = &mut item {
             item.insert(body.0.to_owned(), body.1);
         }
-        self.log.pending = Some((name, None));
+        self.log.pending = Some((name.clone(), None));
         let put = json!({ "Item": item, "ConditionExpression": "attribute_not_exists(p)" });
-        match self.ask("PutItem", put) {
-            Ok(_) => Ok(true),
-            Err(Problem::Condition) => Ok(false),
+        let asked = self.outside.monotonic();
+        let answer = self.ask("PutItem", put);
+        self.log.alone &= answer.is_ok();
+        match answer {
+            Ok(_) => {
+                let applied = self.log.applied;
+                self.log.read = asked;
+                // It has happened, whatever becomes of what is kept of it here.
+                let _ = self.log.take(Entry { revision, name, applied, steps });
+                Ok(Some(revision))
+            }
+            Err(Problem::Condition) => Ok(None),
             Err(problem) => Err(plain(problem)),
         }
     }

@@ -110,8 +110,7 @@ impl<O: Outside> Backend<O> {
             {
                 Some(left @ Value::Array(_)) if left.as_array().is_some_and(|left| !left.is_empty()) => {
                     requests = left;
-                    let wait = std::time::Duration::from_millis(50 + self.outside.random() % 100);
-                    self.outside.sleep(wait);
+                    self.pause();
                 }
                 _ => return Ok(()),
             }

@@ -5,7 +5,7 @@
 //! entry. When somebody else's entry was there first, their steps are laid over what is known, the
 //! conditions are looked at again, and the next number is tried. No lock is ever held.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -261,41 +261,69 @@ impl<O: Outside> Backend<O> {
     ) -> Result<Revision, Failure> {
         self.log.pending = None;
         let mut wait = Duration::from_millis(2);
-        let mut known = None;
+        let (mut known, mut is_first) = (None, true);
         for _ in 0..TRIES {
             let read = match known.take() {
                 Some(read) => read,
                 None => self.read_state(keys, prefixes)?,
             };
-            let claimed = self.log.head + 1;
-            let whole = self.catch_up()?;
-            if let Some((_, Some(revision))) = self.log.pending {
-                return Ok(revision);
-            }
-            if self.log.head >= claimed {
-                // Whatever was claimed before belongs to somebody else.
-                self.log.pending = None;
-            }
-            if !whole {
-                continue;
-            }
-            let state = self.lay_over(&read, keys, prefixes);
+            let at_once = match std::mem::take(&mut is_first) && self.is_fresh() {
+                true => self.at_once(&read, keys, prefixes, &decide),
+                false => None,
+            };
+            let tried = at_once.is_some();
+            let steps = match at_once {
+                Some(steps) => steps,
+                None => {
+                    let claimed = self.log.head + 1;
+                    let whole = self.catch_up()?;
+                    if let Some((_, Some(revision))) = self.log.pending {
+                        return Ok(revision);
+                    }
+                    self.log.alone = whole && self.log.head < claimed;
+                    if self.log.head >= claimed {
+                        // Whatever was claimed before belongs to somebody else.
+                        self.log.pending = None;
+                    }
+                    if !whole {
+                        continue;
+                    }
+                    let state = self.lay_over(&read, keys, prefixes);
+                    let Some(steps) = decide(&state, self.outside.now())? else { return Ok(self.log.head) };
+                    steps
+                }
+            };
             known = Some(read);
-            let Some(steps) = decide(&state, self.outside.now())? else { return Ok(self.log.head) };
             let body = entry::seal(&steps);
             if body.len() > ENTRY_MAX {
                 return Err(Failure::TooLarge(
                     "a write may change 12 MiB in all; do it in several".to_owned(),
                 ));
             }
-            if self.claim(&body)? {
-                return Ok(self.log.head + 1);
+            if let Some(revision) = self.claim(&body, steps)? {
+                return Ok(revision);
+            }
+            if tried {
+                // Whoever was faster is not waited for.
+                continue;
             }
             let chance = u32::try_from(self.outside.random() % 1024).unwrap_or(0);
             self.outside.sleep(wait / 1024 * chance);
             wait = (wait * 2).min(Duration::from_millis(200));
         }
         Err(busy("write"))
+    }
+
+    /// The steps on what is known of the log, without reading on: that its next entry can be put shows that
+    /// nothing was missed. A refusal must rest on all there is, so it is none here.
+    fn at_once(
+        &self,
+        read: &State,
+        keys: &[&str],
+        prefixes: &[&str],
+        decide: impl Fn(&State, u64) -> Result<Option<Vec<entry::Step>>, Failure>,
+    ) -> Option<Vec<entry::Step>> {
+        decide(&self.lay_over(read, keys, prefixes), self.outside.now()).ok().flatten()
     }
 
     /// What the records say of some keys and of those below prefixes.
@@ -318,6 +346,9 @@ impl<O: Outside> Backend<O> {
                     .pointer_mut("/UnprocessedKeys")
                     .and_then(|all| all.get_mut(&table)?.get_mut("Keys"));
                 left = keys.and_then(|keys| keys.as_array().cloned()).unwrap_or_default();
+                if !left.is_empty() {
+                    self.pause();
+                }
             }
         }
         for prefix in prefixes {
@@ -340,12 +371,13 @@ impl<O: Outside> Backend<O> {
 
     /// The state at the log's last revision.
     fn lay_over(&self, read: &State, keys: &[&str], prefixes: &[&str]) -> State {
-        let keys: BTreeSet<&str> = keys.iter().copied().collect();
         let mut state = read.clone();
-        for (key, latest) in &self.log.over {
-            if !keys.contains(key.as_str()) && !prefixes.iter().any(|prefix| key.starts_with(prefix)) {
-                continue;
-            }
+        let named = keys.iter().filter_map(|key| self.log.over.get_key_value(*key));
+        let below = prefixes.iter().flat_map(|prefix| {
+            let from = (Bound::Included(*prefix), Bound::Unbounded);
+            self.log.over.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
+        });
+        for (key, latest) in named.chain(below) {
             match &latest.stored {
                 Some(stored) => state.insert(key.clone(), stored.known()),
                 None => state.remove(key),

@@ -139,11 +139,31 @@ impl<O: Outside> Backend<O> {
 
     /// Turns continuous backups on where they are not; false where there are none to be had.
     fn with_backups(&mut self) -> Result<bool, Failure> {
+        let now = match self.ask("DescribeContinuousBackups", json!({})) {
+            Ok(answer) => answer,
+            Err(problem) if is_unknown(&problem) => return Ok(false),
+            Err(problem) => return Err(plain(problem)),
+        };
+        let now = now
+            .pointer("/ContinuousBackupsDescription/PointInTimeRecoveryDescription/PointInTimeRecoveryStatus")
+            .and_then(Value::as_str);
+        if now == Some("ENABLED") {
+            return Ok(true);
+        }
         let wanted = json!({ "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true } });
-        match self.ask("UpdateContinuousBackups", wanted) {
-            Ok(_) => Ok(true),
-            Err(problem) if is_unknown(&problem) => Ok(false),
-            Err(problem) => Err(plain(problem)),
+        loop {
+            match self.ask("UpdateContinuousBackups", wanted.clone()) {
+                Ok(_) => return Ok(true),
+                Err(problem) if is_unknown(&problem) => return Ok(false),
+                // A table that was made a moment ago is not ready for it.
+                Err(problem) if problem.is("ContinuousBackupsUnavailableException") => {
+                    if self.budget.end <= self.outside.monotonic() || self.budget.requests == 0 {
+                        return Err(plain(problem));
+                    }
+                    self.outside.sleep(Duration::from_millis(500));
+                }
+                Err(problem) => return Err(plain(problem)),
+            }
         }
     }
 }

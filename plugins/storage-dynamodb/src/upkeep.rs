@@ -19,7 +19,7 @@ use teleport_plugin_sdk::storage_backend::{Failure, Revision};
 use crate::backend::Backend;
 use crate::call::{Problem, plain};
 use crate::entry::{Content, Step};
-use crate::log::Latest;
+use crate::log::{Latest, Log};
 use crate::outside::Outside;
 use crate::part::MARK;
 use crate::records::RECORDS;
@@ -61,8 +61,8 @@ const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
 /// How far the noted number may lie behind before it is written without other need.
 const BEHIND: Revision = 64;
 
-/// From how many records on a writer helps to apply, and from how many bytes.
-const HELP: usize = 4000;
+/// From how many records on a writer looks how far they are, and helps to apply, and from how many bytes.
+const HELP: usize = 2000;
 const HELP_BYTES: usize = 16 * 1024 * 1024;
 
 /// When what is due.
@@ -128,7 +128,14 @@ impl<O: Outside> Backend<O> {
 
     /// Helps when the records are far behind, so that writers cannot outrun those who apply.
     pub(crate) fn help(&mut self) -> Result<(), Failure> {
-        if self.log.over.len() > HELP || self.log.size > HELP_BYTES {
+        let is_much = |log: &Log| log.over.len() > HELP || log.size > HELP_BYTES;
+        if is_much(&self.log) {
+            // Mostly it is done long since. Nothing has been read yet that this would be missing from.
+            let applied = self.applied()?.0.min(self.log.head);
+            self.log.learn_applied(applied);
+            self.log.forget_applied();
+        }
+        if is_much(&self.log) {
             self.catch_up()?;
             self.apply(crate::backend::REQUESTS / 2)?;
         }

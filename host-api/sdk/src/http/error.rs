@@ -86,6 +86,9 @@ fn describe(code: &ErrorCode) -> String {
             let text = alert.alert_message.as_deref().unwrap_or("no reason given");
             return format!("it refused TLS: {text}");
         }
+        ErrorCode::ConfigurationError => {
+            "the host cannot send it: an authority, a certificate or the keys to sign with are missing or wrong; its log says which"
+        }
         ErrorCode::InternalError(Some(text)) => return text.clone(),
         other => return format!("{other:?}"),
     };

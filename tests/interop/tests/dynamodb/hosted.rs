@@ -117,5 +117,5 @@ async fn without_keys_it_does_not_open_and_says_so() {
     let Err(OpenError::Backend { source: StoreError::Unavailable(text), .. }) = refused else {
         panic!("opened without keys")
     };
-    assert!(text.contains("cannot be signed"), "{text}");
+    assert!(text.contains("the keys to sign with are missing"), "{text}");
 }

@@ -10,9 +10,11 @@
 )]
 
 mod backend;
+mod daemon;
 mod direct;
 mod fault;
 mod hosted;
 mod native;
 mod server;
+mod setting;
 mod suite;

@@ -1,7 +1,5 @@
 //! Every plugin the program carries, loaded for the first time and from the cache.
 
-use std::collections::BTreeMap;
-
 use domain::plugin::configuration::Written;
 use domain::plugin::{Destination, Grant, PluginName};
 use plugin_host::{PluginHost, PluginSettings, Settings};
@@ -11,17 +9,22 @@ use tokio::time::Instant;
 use crate::measure::{Scale, median, millis};
 use crate::table::{Report, below};
 
-/// What `storage-etcd` must be told to be loaded; nobody is asked there.
+/// What the storage plugins must be told to be loaded; nobody is asked there.
 const NOWHERE: &str = "https://127.0.0.1:1";
 
 fn settings(folder: &std::path::Path) -> Result<Settings, Failure> {
     let mut settings = Settings::new(folder);
-    let etcd = PluginSettings {
-        grants: vec![Grant::http(Destination::parse(NOWHERE)?, true)],
-        config: BTreeMap::from([("peers".to_owned(), Written::Many(vec![NOWHERE.to_owned()]))]),
-        ..PluginSettings::default()
-    };
-    settings.plugins.insert(PluginName::new("storage-etcd")?, etcd);
+    let one = |text: &str| Written::One(text.to_owned());
+    let etcd = vec![("peers", Written::Many(vec![NOWHERE.to_owned()]))];
+    let dynamodb = vec![("endpoint", one(NOWHERE)), ("table_name", one("teleport"))];
+    for (name, config) in [("storage-etcd", etcd), ("storage-dynamodb", dynamodb)] {
+        let plugin = PluginSettings {
+            grants: vec![Grant::http(Destination::parse(NOWHERE)?, true)],
+            config: config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            ..PluginSettings::default()
+        };
+        settings.plugins.insert(PluginName::new(name)?, plugin);
+    }
     Ok(settings)
 }
 
