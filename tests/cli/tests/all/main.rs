@@ -13,3 +13,4 @@ mod plugin;
 mod plugin_author;
 mod plugin_install;
 mod plugin_minisign;
+mod plugin_tutorial;

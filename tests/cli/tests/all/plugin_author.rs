@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// How a command ended, with everything it said.
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
@@ -29,13 +29,13 @@ impl Ended {
 }
 
 /// An author's desk: a folder for projects, and `teleport` in the path.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
     programs: PathBuf,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let test = std::env::current_exe().unwrap();
         // target/<profile>/deps/<test>
         let programs = test.ancestors().nth(2).unwrap().to_owned();
@@ -43,13 +43,17 @@ impl Desk {
         Self { folder: tempfile::tempdir().unwrap(), programs }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// What is kept from run to run.
+    pub(crate) fn kept(&self, name: &str) -> PathBuf {
+        self.programs.parent().unwrap().join("authors").join(name)
+    }
+
     /// A line for a shell, in a folder of the desk.
-    fn shell(&self, folder: &str, line: &str) -> Ended {
-        let kept = self.programs.parent().unwrap().join("authors");
+    pub(crate) fn shell(&self, folder: &str, line: &str) -> Ended {
         let mut command = Command::new("sh");
         command.args(["-e", "-c", line]).current_dir(self.path(folder)).stdin(Stdio::null());
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -61,7 +65,7 @@ impl Desk {
             ("npm_config_cache", "npm"),
             ("PIP_CACHE_DIR", "pip"),
         ] {
-            command.env(name, kept.join(folder));
+            command.env(name, self.kept(folder));
         }
         for foreign in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
             command.env_remove(foreign);
@@ -137,12 +141,12 @@ impl Desk {
     }
 
     /// From nothing to a backend that keeps every promise of a store.
-    fn kept(&self, name: &str) {
+    fn keeps(&self, name: &str) {
         self.make("storage-backend", "rust", name);
         let [build, test, run] = self.commands(name).try_into().unwrap();
         self.shell(name, &build).good();
         let said = self.shell(name, &test).good();
-        assert!(said.ends_with("41 cases, 41 passed, 0 failed\n"), "{said}");
+        assert!(said.ends_with(" passed, 0 failed\n") && !said.contains("left "), "{said}");
         let said = self.shell(name, &run).good();
         assert!(said.contains("records kept by the host, at revision 0; values of at most 1MiB"), "{said}");
     }
@@ -186,7 +190,7 @@ fn a_backend_that_acknowledges_and_forgets_is_caught() {
 fn rust_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("rust");
-    desk.kept("storage-rust");
+    desk.keeps("storage-rust");
 
     // What a case says is held against what the plugin does.
     let cases = desk.path("label-rust/tests/cases.toml");
@@ -220,19 +224,148 @@ fn javascript_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("js");
     desk.storage("js");
+
+    // With the engine that has `fetch`.
+    let write = |file: &str, text: &str| std::fs::write(desk.path("label-js").join(file), text).unwrap();
+    write("src/plugin.js", ASKING_IN_JAVASCRIPT);
+    let world = std::fs::read_to_string(desk.path("label-js/wit/plugin.wit")).unwrap();
+    let imports = "    import teleport:host/kv@1.0.0;\n    import teleport:host/secrets@1.0.0;\n}";
+    write("wit/plugin.wit", &world.replace('}', imports));
+    write("plugin.toml", &ASKING.replace("label-python", "label-js"));
+    let (cases, _) = ASKED.split_once("[[case]]\nname = \"no socket\"").unwrap();
+    write("tests/cases.toml", &cases.replace("ConnectionRefused", "no answer"));
+    let readme = std::fs::read_to_string(desk.path("label-js/README.md")).unwrap();
+    let build = "npm install --no-save @bytecodealliance/componentize-js@0.23.0 && node build-fetch.mjs";
+    assert!(readme.contains(build), "{readme}");
+    desk.shell("label-js", build).good();
+    let said = desk.shell("label-js", "teleport plugin test").good();
+    assert!(said.ends_with("3 cases, 3 passed, 0 failed\n"), "{said}");
 }
+
+const ASKING_IN_JAVASCRIPT: &str = r#"import { get, swap } from 'teleport:host/kv@1.0.0';
+import { open } from 'teleport:host/secrets@1.0.0';
+
+export const evaluate = {
+  async evaluate(_request) {
+    let answer;
+    try {
+      const headers = { authorization: `Bearer ${open('token').standIn()}` };
+      const url = 'https://api.example.com/v1/weather?city=Oslo';
+      answer = await fetch(url, { method: 'POST', headers, body: 'now' });
+    } catch (error) {
+      throw { tag: 'unavailable', val: `no answer: ${error.message}` };
+    }
+    if (answer.status !== 200) throw { tag: 'unavailable', val: `the weather answers ${answer.status}` };
+    const before = get('count');
+    const count = Number(before ? new TextDecoder().decode(before) : '0') + 1;
+    swap('count', before, new TextEncoder().encode(String(count)));
+    return `${await answer.text()} ${count}`;
+  },
+};
+"#;
 
 #[test]
 fn python_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("python");
     desk.storage("python");
-    let said = desk.shell("label-python", "teleport plugin run --grant=process .").bad();
-    assert!(
-        said.contains("wants the limit instances at 48") && said.contains("hint: here that is --limit="),
-        "{said}"
-    );
+
+    // Requests, what is kept, secrets that are not seen, and what its library says of the machine.
+    let write = |file: &str, text: &str| std::fs::write(desk.path("label-python").join(file), text).unwrap();
+    write("src/app.py", ASKING_IN_PYTHON);
+    let world = std::fs::read_to_string(desk.path("label-python/wit/plugin.wit")).unwrap();
+    let imports = "    import teleport:host/kv@1.0.0;\n    import teleport:host/secrets@1.0.0;\n    import wasi:http/outgoing-handler@0.2.0;\n}";
+    write("wit/plugin.wit", &world.replace('}', imports));
+    write("plugin.toml", ASKING);
+    write("tests/cases.toml", ASKED);
+    desk.shell("label-python", &desk.commands("label-python")[0]).good();
+    let said = desk.shell("label-python", "teleport plugin test").good();
+    assert!(said.ends_with("4 cases, 4 passed, 0 failed\n"), "{said}");
 }
+
+/// What a plugin asks for that asks somebody else.
+const ASKING: &str = r#"name = "label-python"
+version = "0.1.0"
+contract = "teleport:label-provider@1.0.0"
+description = "The weather as a label."
+[[needs]]
+capability = "http"
+hosts = ["https://api.example.com"]
+reason = "asks for the weather"
+[[needs]]
+capability = "secret"
+label = "token"
+reason = "signs in with it"
+[[needs]]
+capability = "kv"
+reason = "counts"
+"#;
+
+const ASKING_IN_PYTHON: &str = r#"import socket
+import time
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports.evaluate import Failure_Unavailable, Request
+from wit_world.imports import kv, secrets
+
+from fetch import NoAnswer, send
+
+
+class Evaluate(exports.Evaluate):
+    def evaluate(self, request: Request) -> str:
+        print("asks")
+        if request.command:
+            try:
+                return f"a socket: {socket.socket()}"
+            except PermissionError as error:
+                raise Err(Failure_Unavailable(f"at {int(time.time())}: {error.strerror}"))
+        token = secrets.open("token").stand_in()
+        url = "https://api.example.com/v1/weather?city=Oslo"
+        try:
+            answer = send("POST", url, [("authorization", f"Bearer {token}")], b"now")
+        except NoAnswer as error:
+            raise Err(Failure_Unavailable(str(error)))
+        if answer.status != 200:
+            raise Err(Failure_Unavailable(f"the weather answers {answer.status}"))
+        before = kv.get("count")
+        count = int(before or b"0") + 1
+        kv.swap("count", before, str(count).encode())
+        return f"{answer.body.decode()} {count}"
+"#;
+
+const ASKED: &str = r#"[[case]]
+name = "rain"
+secrets = { token = "made up" }
+kv = { count = "4" }
+expect = "rain 5"
+[[case.http]]
+method = "POST"
+url = "https://api.example.com/v1/weather?city=Oslo"
+body = "rain"
+
+[[case]]
+name = "refused"
+expect_failure = "ConnectionRefused"
+[[case.http]]
+method = "POST"
+url = "https://api.example.com/v1/weather?city=Oslo"
+fault = "refused"
+
+[[case]]
+name = "not there"
+expect_failure = "the weather answers 404"
+[[case.http]]
+method = "POST"
+url = "https://api.example.com/v1/weather?city=Oslo"
+status = 404
+
+[[case]]
+name = "no socket"
+request = { command = ["socket"] }
+time = "1970-01-01T00:00:07Z"
+expect_failure = "at 7: Permission denied"
+"#;
 
 #[test]
 fn nothing_is_written_over_and_names_are_checked() {

@@ -39,7 +39,8 @@ const RUST_STORAGE: Files = &[
     ("tests/suite.toml", carry!("manifest/suite.toml")),
 ];
 
-const JS: Files = &[("package.json", carry!("js/package.json.in"))];
+const JS: Files =
+    &[("package.json", carry!("js/package.json.in")), ("build-fetch.mjs", carry!("js/build-fetch.mjs"))];
 const JS_LABEL: Files = &[
     ("src/plugin.js", carry!("js/label-provider/plugin.js")),
     ("src/release.js", carry!("js/label-provider/release.js")),
@@ -96,6 +97,12 @@ pub(super) fn files(world: World, language: Language) -> Vec<(String, &'static s
         // Where the tools of these languages look for what a world refers to.
         Language::Js | Language::Python => {
             add("wit/plugin.wit", carry!("world.wit.in"));
+            if language == Language::Python {
+                add("src/fetch.py", carry!("python/fetch.py.in"));
+                add("wit/deps/wasi-clocks/clocks.wit", carry!("wasi/clocks.wit"));
+                add("wit/deps/wasi-http/http.wit", carry!("wasi/http.wit"));
+                add("wit/deps/wasi-io/io.wit", carry!("wasi/io.wit"));
+            }
             let needed = |path: &str| path.starts_with("host/") || path.starts_with(key(world));
             let needed = carried::WIT.iter().filter(|(path, _)| needed(path));
             files.extend(needed.map(|(path, text)| (format!("wit/deps/{path}"), *text)));
@@ -144,7 +151,7 @@ impl Words {
             Language::Js => "npm install && npm run build",
             Language::Python => {
                 "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt && \
-                 .venv/bin/componentize-py -d wit -w plugin componentize --stub-wasi -p src app -o plugin.wasm"
+                 .venv/bin/componentize-py -d wit -w plugin componentize -p src app -o plugin.wasm"
             }
         };
         let own = match (self.language, self.world) {
@@ -154,30 +161,16 @@ impl Words {
         };
         let tested = format!("{own} && teleport plugin test");
         let (test, run) = match (self.world, self.language) {
-            (World::LabelProvider, _) => {
-                let leave = if self.language == Language::Python { "--grant-all" } else { "--grant=process" };
-                (tested, format!("teleport plugin run {leave} ."))
-            }
+            (World::LabelProvider, _) => (tested, "teleport plugin run --grant=process .".to_owned()),
             (World::StorageBackend, Language::Rust) => {
                 (tested, "teleport plugin run --grant-all .".to_owned())
             }
             (World::StorageBackend, _) => {
-                let leave = if self.language == Language::Python { "--grant-all " } else { "" };
-                let run = format!("teleport plugin run {leave}--config endpoint=https://db.example.com .");
+                let run = "teleport plugin run --config endpoint=https://db.example.com .".to_owned();
                 (own.to_owned(), run)
             }
         };
         [build.to_owned(), test, run]
-    }
-
-    /// What the plugin needs more of than others.
-    fn limits(&self) -> &'static str {
-        match self.language {
-            Language::Python => {
-                "\n# CPython is made of more parts than plugins have by default.\n[limits]\ninstances = \"48\"\n"
-            }
-            Language::Rust | Language::Js => "",
-        }
     }
 
     /// What a Rust project is made of beside the SDK.
@@ -233,13 +226,18 @@ impl Words {
             }
             Language::Js => {
                 "\nThe component holds QuickJS: about 1.6 MB, and everything of the language, but neither Node's modules nor what browsers\n\
-                 add (`fetch`, `TextDecoder`, `setTimeout`). Requests are sent with `wasi:http`, which a world may import."
+                 add (`fetch`, `TextDecoder`, `setTimeout`). `kv` and `secrets` of the host it can use: import them in `wit/plugin.wit`,\n\
+                 and ask for them in `plugin.toml`.\n\n\
+                 To send requests, ask for `http` there, use `fetch`, and build with StarlingMonkey (12 MB, a minute to compile):\n\n\
+                 ```sh\n\
+                 npm install --no-save @bytecodealliance/componentize-js@0.23.0 && node build-fetch.mjs\n\
+                 ```"
             }
             Language::Python => {
                 "\nThe component holds CPython with its standard library, about 18 MB. Imports must be at the top of a module: what is\n\
-                 not imported while the component is built is not there when it runs. `--stub-wasi` leaves out what the host does not\n\
-                 offer (sockets) and with it all of WASI: `print` and `time` crash the plugin, `random` repeats itself. Log with\n\
-                 `wit_world.imports.log`. CPython is made of more parts than plugins have by default, hence the limit in `plugin.toml`."
+                 not imported while the component is built is not there when it runs. `print` goes to the daemon\'s log; no file is\n\
+                 open and sockets are refused. Requests are sent by `src/fetch.py`: import `wasi:http/outgoing-handler@0.2.0` in\n\
+                 `wit/plugin.wit`, and ask for `http` in `plugin.toml`."
             }
         }
     }
@@ -252,8 +250,7 @@ impl Words {
             }
             World::StorageBackend => "        config:\n          endpoint: https://db.example.com",
         };
-        let limits = if self.language == Language::Python { "\n        limits: {instances: 48}" } else { "" };
-        format!("{of_world}{limits}")
+        of_world.to_owned()
     }
 
     /// Puts the words into a text.
@@ -263,6 +260,8 @@ impl Words {
             return text.to_owned();
         }
         let [build, test, run] = self.commands();
+        // Where another interface of this name is in reach, the package is put before it.
+        let http_types = if self.world == World::LabelProvider { "types" } else { "wasi_http_types" };
         let topic = if self.world == World::LabelProvider { "release" } else { "about" };
         let words = [
             ("{{name}}", self.name.as_str()),
@@ -276,7 +275,7 @@ impl Words {
             ("{{about}}", self.about()),
             ("{{more}}", self.more()),
             ("{{grants}}", &self.grants()),
-            ("{{limits}}", self.limits()),
+            ("{{http-types}}", http_types),
             ("{{dependencies}}", self.dependencies()),
             ("{{sdk-version}}", env!("CARGO_PKG_VERSION")),
             ("{{sdk-dependencies}}", carried::SDK_DEPENDENCIES),
