@@ -5,13 +5,41 @@
 //!                                           │
 //!   watchers ◀────────── fan-out ◀──────────┘ changes of this process at once,
 //!                                             of others within Settings::poll
-//!   get, range ──▶ blocking threads ──▶ a few read-only connections
+//!   get ──▶ the caller's own thread ──▶ a few read-only connections
+//!   range, a get that might wait ──▶ blocking threads ──▶ the same
 //! ```
 //!
 //! A disk gives a few hundred commits a second, however small. So the writer takes all transactions
-//! that are waiting, applies each inside its own savepoint, and commits once; every caller is
-//! answered after that commit. Several processes may have the file open: SQLite's own lock orders
-//! their commits, and the table of changes tells each what the others did.
+//! that are waiting or just coming, applies them, and commits once; every caller is answered after
+//! that commit. One that fails is undone alone. Several processes may have the file open: SQLite's
+//! own lock orders their commits, and the journal of changes tells each what the others did.
+//!
+//! # What it costs
+//!
+//! `cargo xtask bench sqlite` prints it beside SQLite itself. A hundred callers put values of 200
+//! bytes; the yardstick is a bare table without a journal, in WAL mode, with a hundred rows a commit
+//! and its keys in order. Counted with strace over 320 times a hundred puts (two cores, November
+//! 2026), the first column with a savepoint and a row of the journal for every put and every get on a
+//! blocking thread:
+//!
+//! | per 100 puts | before | now | bare table |
+//! |---|---|---|---|
+//! | flushes of the log | 2.0 | 1.1 to 1.3 | 1.0 |
+//! | pages written to the log | 55 | 32 to 34 | 14 |
+//! | pages read again, for folding and else | 62 | 15 | 6 |
+//! | futex calls, to wake and to sleep | 7 | 4 | 0 |
+//! | **puts a second**, a flush being 0.2 ms | 64,000 (0.25) | 195,000 (0.76) | 258,000 |
+//! | **gets a second**, four callers | 50,000 | 400,000 | |
+//!
+//! The rates are of a busy machine: the second best of twelve runs in turn, on a memory disk with a
+//! pause for each flush. With a slow disk flushes are all that counts; without any flush the writer
+//! does half of what the bare table does.
+//!
+//! What is left of a put is its share of the flush, its pages (its row and its key's index entry, and
+//! its share of a journal row) with two system calls and a checksum each, two statements' worth of
+//! SQLite, and one way through the runtime. The journal is a fifth of the pages, and is what
+//! watchers resume from. A get is two locks on SQLite's shared memory (system calls) and a walk of two small
+//! trees. With a slow disk, flushes are all that counts.
 //!
 //! The writer is a thread and not a task, so a test on a paused tokio clock should use
 //! [`crate::MemoryStore`]: while the thread works, a paused clock jumps ahead.

@@ -136,6 +136,46 @@ async fn a_fault_of_the_disk_is_told_and_got_over() {
 }
 
 #[tokio::test]
+async fn one_of_many_that_fails_is_undone_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()).await.unwrap());
+    let mut watch = store.watch(Prefix::all(), None).await.unwrap();
+    run(
+        &folder,
+        "CREATE TRIGGER poison BEFORE INSERT ON items WHEN NEW.key LIKE '%poison'
+         BEGIN SELECT RAISE(ABORT, 'told to fail'); END",
+    );
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            let second = if number % 10 == 7 { "poison".to_owned() } else { format!("{number}-b") };
+            let first = Key::of(&["a", &format!("{number}-a")]);
+            let both = Transaction::default().put(first, "1", None).put(Key::of(&["a", &second]), "1", None);
+            (number, store.write(both).await)
+        });
+    }
+    let mut revisions = Vec::new();
+    for (number, outcome) in callers.join_all().await {
+        match outcome {
+            Ok(revision) => revisions.push(revision.0),
+            Err(StoreError::Unavailable(text)) => assert!(number % 10 == 7 && text.contains("told to fail")),
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=36).collect::<Vec<_>>(), "no revision is wasted");
+    let items = store.range(&Prefix::all(), None, 100).await.unwrap().items;
+    assert_eq!(items.len(), 72, "nothing of the four that failed");
+    let mut again = store.watch(Prefix::all(), Some(port::store::Revision(0))).await.unwrap();
+    for step in 0..72 {
+        let heard = next(&mut watch).await.unwrap().unwrap();
+        assert_eq!(heard.revision.0, step / 2 + 1);
+        assert_eq!(next(&mut again).await.unwrap().unwrap(), heard, "the journal says the same");
+    }
+}
+
+#[tokio::test]
 async fn shutdown_finishes_closes_and_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(open(folder.path()).await.unwrap());
