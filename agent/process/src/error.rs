@@ -58,7 +58,7 @@ pub enum ProcessError {
     Store(#[from] storage::OpenError),
     /// The store in etcd. What it is reached with is told, for etcd's refusals name no file.
     #[error(
-        "cannot open the store in etcd; it is shown the certificate tls_cert_file {cert} with tls_key_file {key}, and its members are believed when {believed} vouches for them",
+        "cannot open the store in etcd; a member that refuses TLS or closes the connection does not take the certificate tls_cert_file {cert} (with tls_key_file {key}), and one that is not trusted is not vouched for by {believed}",
         cert = cert.display(), key = key.display()
     )]
     Etcd {

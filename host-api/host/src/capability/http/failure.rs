@@ -55,11 +55,17 @@ pub(super) fn code(error: &reqwest::Error) -> Error {
             rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
                 Error::TlsCertificateError
             }
-            rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
-                alert_id: Some(u8::from(*alert)),
-                alert_message: Some(format!("{alert:?}")),
-            },
-            _ => Error::TlsProtocolError,
+            rustls::Error::AlertReceived(alert)
+                if error.is_connect() || is_about_certificate(&format!("{alert:?}")) =>
+            {
+                Error::TlsAlertReceived {
+                    alert_id: Some(u8::from(*alert)),
+                    alert_message: Some(format!("{alert:?}")),
+                }
+            }
+            _ if error.is_connect() => Error::TlsProtocolError,
+            // In the middle of what was sent: a guest must not take it for never sent, and send it again.
+            _ => Error::ConnectionTerminated,
         };
     }
     if let Some(hyper) = find::<hyper::Error>(error) {
@@ -72,11 +78,19 @@ pub(super) fn code(error: &reqwest::Error) -> Error {
         if hyper.is_incomplete_message() {
             return Error::HttpResponseIncomplete;
         }
+        // Before it was sent: a server that does not take the certificate shown to it closes like that.
+        if hyper.is_canceled() {
+            return Error::ConnectionTerminated;
+        }
     }
     if error.is_timeout() {
         return Error::ConnectionTimeout;
     }
-    match find::<io::Error>(error).map(io::Error::kind) {
+    let io = find::<io::Error>(error);
+    if let Some(alert) = io.and_then(alert) {
+        return alert;
+    }
+    match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => Error::ConnectionRefused,
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
             Error::DestinationIpUnroutable
@@ -89,9 +103,49 @@ pub(super) fn code(error: &reqwest::Error) -> Error {
     }
 }
 
+/// What begins the sentence about an alert of the other side in TLS.
+const ALERTED: &str = "received fatal alert: ";
+
+/// The other side's word on this side's certificate, where HTTP/2 has kept nothing of it but the sentence: in
+/// TLS 1.3 a client's certificate is judged only after the handshake, and before anything is listened to.
+fn alert(error: &io::Error) -> Option<Error> {
+    let text = error.to_string();
+    let alert = text.split_once(ALERTED)?.1;
+    is_about_certificate(alert)
+        .then(|| Error::TlsAlertReceived { alert_id: None, alert_message: Some(alert.to_owned()) })
+}
+
+/// Whether an alert (RFC 8446, 6.2) is about the certificate that was shown. Others may come at any time.
+fn is_about_certificate(alert: &str) -> bool {
+    alert.contains("Certificate") || ["UnknownCA", "AccessDenied"].contains(&alert)
+}
+
 /// The causes of an error of the client, in one line and without the URL, which may hold secrets.
 pub(super) fn words(error: &reqwest::Error) -> String {
     // The client's own word is that it could not send the request.
     let text = error.source().map_or_else(|| "it could not be made".to_owned(), crate::error::chain);
     printable::escape(printable::clip(&text, 512)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_known_by_what_is_left_of_the_alert() {
+        use rustls::AlertDescription as Alert;
+        let told = |alert: Alert| {
+            let received = rustls::Error::AlertReceived(alert).to_string();
+            match super::alert(&io::Error::new(io::ErrorKind::InvalidData, received)) {
+                Some(Error::TlsAlertReceived { alert_message, .. }) => alert_message,
+                _ => None,
+            }
+        };
+        assert_eq!(told(Alert::BadCertificate).as_deref(), Some("BadCertificate"));
+        assert_eq!(told(Alert::CertificateRequired).as_deref(), Some("CertificateRequired"));
+        assert_eq!(told(Alert::UnknownCA).as_deref(), Some("UnknownCA"));
+        // These may come after a request was heard.
+        assert_eq!([told(Alert::BadRecordMac), told(Alert::InternalError)], [None, None]);
+        assert!(alert(&io::Error::other("closed")).is_none());
+    }
 }
