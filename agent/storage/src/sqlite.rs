@@ -31,15 +31,14 @@
 //! | **puts a second**, a flush being 0.2 ms | 64,000 (0.25) | 195,000 (0.76) | 258,000 |
 //! | **gets a second**, four callers | 50,000 | 400,000 | |
 //!
-//! The rates are of a busy machine: the second best of twelve runs in turn, on a memory disk with a
-//! pause for each flush. With a slow disk flushes are all that counts; without any flush the writer
-//! does half of what the bare table does.
+//! The rates of puts are of a busy machine: the second best of twelve runs in turn, on a memory disk
+//! with a pause of about that length for each flush. With a slow disk flushes are all that counts;
+//! without any flush the writer does half of what the bare table does.
 //!
-//! What is left of a put is its share of the flush, its pages (its row and its key's index entry, and
-//! its share of a journal row) with two system calls and a checksum each, two statements' worth of
-//! SQLite, and one way through the runtime. The journal is a fifth of the pages, and is what
-//! watchers resume from. A get is two locks on SQLite's shared memory (system calls) and a walk of two small
-//! trees. With a slow disk, flushes are all that counts.
+//! What is left of a put is its share of the flush, a statement, its pages (its row, its key's index
+//! entry, its share of a journal row) with two system calls and a checksum each, and one way through
+//! the runtime. The journal is a fifth of the pages, and is what watchers resume from. A get is two
+//! locks on SQLite's shared memory, which are system calls, and a walk of two small trees.
 //!
 //! The writer is a thread and not a task, so a test on a paused tokio clock should use
 //! [`crate::MemoryStore`]: while the thread works, a paused clock jumps ahead.
