@@ -13,6 +13,7 @@ mod error;
 pub mod gate;
 pub mod hello;
 pub mod listen;
+pub mod patience;
 pub mod preface;
 pub mod prompt;
 pub mod renewed;

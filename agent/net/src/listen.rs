@@ -6,19 +6,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::NetError;
 use crate::gate::source_of;
+use crate::patience::Patience;
 
 /// How many connections one client address may hold on one service when nothing else is configured.
 pub const MAX_CONNECTIONS: usize = 15_000;
-
-/// How long to wait after accepting failed, for descriptors or memory to come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections per client address on one service.
 #[derive(Debug)]
@@ -84,6 +81,7 @@ pub struct Listener {
     socket: TcpListener,
     limit: Arc<ConnectionLimit>,
     address: SocketAddr,
+    patience: Patience,
 }
 
 impl Listener {
@@ -103,7 +101,7 @@ impl Listener {
     /// That of asking the socket for its address.
     pub fn of(socket: TcpListener, limit: Arc<ConnectionLimit>) -> std::io::Result<Self> {
         let address = socket.local_addr()?;
-        Ok(Self { socket, limit, address })
+        Ok(Self { socket, limit, address, patience: Patience::default() })
     }
 
     /// The address listened on, with the real port.
@@ -117,8 +115,8 @@ impl Listener {
             let (stream, peer) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(address = %self.address, %error, "cannot accept connections; trying again");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    let what = format!("connections at {}", self.address);
+                    self.patience.wait_out(&what, &error).await;
                     continue;
                 }
             };

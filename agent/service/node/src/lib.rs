@@ -10,7 +10,6 @@
 //!
 //! [`sftp`] runs in another process, as the user; see there.
 
-mod accept;
 mod access;
 mod connection;
 mod heartbeat;

@@ -7,6 +7,7 @@ use certs::bundle::Bundle;
 use domain::audit::Context;
 use net::gate::Gate;
 use net::listen::Listener;
+use net::patience::Patience;
 use net::prompt::Prompt;
 use net::renewed::Renewed;
 use port::audit::Recorder;
@@ -67,6 +68,8 @@ pub struct NodeService {
     pub(crate) announced: watch::Sender<Announced>,
     config: Renewed<Arc<Config>>,
     gate: Arc<Gate>,
+    /// Shared by everything that listens for clients: they fail together.
+    pub(crate) patience: Patience,
     kill: CancellationToken,
 }
 
@@ -93,6 +96,7 @@ impl NodeService {
             labels: watch::Sender::default(),
             announced: watch::Sender::new(Announced::NotYet),
             gate: Gate::new(),
+            patience: Patience::default(),
             kill,
         })
     }

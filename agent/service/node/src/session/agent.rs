@@ -14,7 +14,6 @@ use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::accept;
 use crate::connection::signed_in::SignedIn;
 
 /// Connections to the agent at once. Programs ask it one question each.
@@ -76,7 +75,9 @@ async fn accept_all(
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let mut local = match accept::patiently(|| listener.accept()).await {
+        let next =
+            who.service().patience.accept("a program that asks the forwarded agent", || listener.accept());
+        let mut local = match next.await {
             Ok((local, _)) => local,
             Err(error) => {
                 tracing::warn!(%error, "an agent is not forwarded any more");

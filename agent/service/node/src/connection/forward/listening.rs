@@ -19,7 +19,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::{Counted, Forwards, Target, carry};
-use crate::accept;
 use crate::connection::signed_in::SignedIn;
 
 /// Listening places of one SSH connection at once.
@@ -157,7 +156,9 @@ struct Accepting {
 impl Accepting {
     async fn run(self) {
         loop {
-            let (stream, origin) = match accept::patiently(|| self.listener.accept()).await {
+            let patience = &self.who.service().patience;
+            let next = patience.accept("a connection to be forwarded", || self.listener.accept());
+            let (stream, origin) = match next.await {
                 Ok(accepted) => accepted,
                 Err(error) => return self.close(format!("it is not listened on any more: {error}")),
             };
