@@ -51,6 +51,8 @@ enum Group {
     Plugins,
     /// Of the plugins only storage, beside its peers.
     Storage,
+    /// Of storage only the embedded store, which needs no servers.
+    Sqlite,
     Tunnels,
 }
 
@@ -89,8 +91,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             bench::plugin::run(scale, &mut report).await?;
         } else if wanted(Group::Storage) {
             bench::plugin::storage(scale, &mut report).await?;
+        } else if wanted(Group::Sqlite) {
+            bench::plugin::embedded_store(scale, &mut report).await?;
         }
-        if arguments.only == [Group::Storage] {
+        if matches!(arguments.only.as_slice(), [Group::Storage] | [Group::Sqlite]) {
             return report.print(&mut std::io::stdout());
         }
         let world = World::start().await?;

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_install: bool,
     /// Run these alone: start, memory, latency, parallel, sessions, bulk, frames, certificates, plugins,
-    /// storage (of the plugins), tunnels.
+    /// storage (of the plugins), sqlite (of storage), tunnels.
     only: Vec<String>,
 }
 

@@ -17,6 +17,7 @@ mod sqlite;
 mod warm;
 
 pub(crate) use session::run as sessions_meanwhile;
+pub(crate) use sqlite::run as embedded_store;
 
 /// All but what needs a cluster.
 pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure> {
