@@ -151,7 +151,8 @@ impl Starting<'_> {
             Some(file) => format!("tls_ca_file {}", file.display()),
             None => "an authority this machine trusts (no tls_ca_file is set)".to_owned(),
         };
-        ProcessError::Etcd { cert: cert_file.clone(), key: key_file.clone(), believed, source }
+        let certificate = format!("{} (with tls_key_file {})", cert_file.display(), key_file.display());
+        ProcessError::Etcd { certificate, believed, source: Box::new(source) }
     }
 
     fn open_log(&self, auth: &config::AuthSettings) -> Result<LogService, ProcessError> {

@@ -58,19 +58,16 @@ pub enum ProcessError {
     Store(#[from] storage::OpenError),
     /// The store in etcd. What it is reached with is told, for etcd's refusals name no file.
     #[error(
-        "cannot open the store in etcd; a member that refuses TLS or closes the connection does not take the certificate tls_cert_file {cert} (with tls_key_file {key}), and one that is not trusted is not vouched for by {believed}",
-        cert = cert.display(), key = key.display()
+        "cannot open the store in etcd; a member that refuses TLS or closes the connection does not take the certificate tls_cert_file {certificate}, and one that is not trusted is not vouched for by {believed}"
     )]
     Etcd {
-        /// The client certificate.
-        cert: PathBuf,
-        /// Its key.
-        key: PathBuf,
+        /// The files of the client certificate and its key.
+        certificate: String,
         /// Whose word is taken for the members.
         believed: String,
         /// What happened.
         #[source]
-        source: storage::OpenError,
+        source: Box<storage::OpenError>,
     },
     /// A kind of store this version cannot open.
     #[error("storage.type {0} is not served by this version; use sqlite, the default")]
