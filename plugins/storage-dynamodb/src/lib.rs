@@ -36,6 +36,7 @@ pub mod table;
 pub mod upkeep;
 pub mod watch;
 pub mod wire;
+pub mod write;
 
 use backend::Backend;
 use outside::Host;
