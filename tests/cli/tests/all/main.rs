@@ -12,5 +12,6 @@
 mod plugin;
 mod plugin_author;
 mod plugin_install;
+mod plugin_limits;
 mod plugin_minisign;
 mod plugin_tutorial;

@@ -5,6 +5,7 @@ use std::io::Write;
 use terminal::Failure;
 
 mod keygen;
+mod limits;
 mod new;
 mod password;
 mod project;
@@ -36,6 +37,8 @@ enum Command {
     New(new::Arguments),
     /// Call a plugin once and tell what it took.
     Run(Box<run::Arguments>),
+    /// Show what a plugin may use of the host, by default and at most.
+    Limits(limits::Arguments),
     /// Run the cases of a plugin's project, with recorded answers in place of other machines.
     Test(test::Arguments),
 }
@@ -48,6 +51,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         Command::Push(arguments) => push::run(&arguments, out),
         Command::New(arguments) => new::run(&arguments, out),
         Command::Run(arguments) => run::run(*arguments, out),
+        Command::Limits(arguments) => limits::run(&arguments, out),
         Command::Test(arguments) => test::run(&arguments, out),
     }
 }

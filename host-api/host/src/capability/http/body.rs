@@ -58,14 +58,25 @@ impl Spent {
     }
 }
 
-/// The memory that bodies of a plugin's requests may take together, over all its instances. A body gives
-/// back what it took when the last of those who send it lets go of it.
-pub(super) struct Room(Arc<Semaphore>);
+/// What a body may have without asking for room, in bytes: most have less, and the requests under way at
+/// one time are counted anyhow.
+const SMALL: u64 = 64 * 1024;
+
+/// The memory that the larger bodies of a plugin's requests may take together, over all its instances. A
+/// body gives back what it took when the last of those who send it lets go of it.
+pub(super) struct Room {
+    permits: Arc<Semaphore>,
+    small: u64,
+}
 
 impl Room {
     pub(super) fn new(bytes_max: u64) -> Self {
+        Self::with(bytes_max, SMALL)
+    }
+
+    fn with(bytes_max: u64, small: u64) -> Self {
         let most = usize::try_from(bytes_max).unwrap_or(Semaphore::MAX_PERMITS);
-        Self(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), small }
     }
 
     /// Takes so many bytes of it, as soon as others have given them back.
@@ -74,7 +85,7 @@ impl Room {
     /// [`Error::ConnectionLimitReached`] when they have not in time.
     async fn take(&self, bytes: u64, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let bytes = u32::try_from(bytes).map_err(|_| Error::ConnectionLimitReached)?;
-        let taking = Arc::clone(&self.0).acquire_many_owned(bytes);
+        let taking = Arc::clone(&self.permits).acquire_many_owned(bytes);
         match timeout_at(deadline, taking).await {
             Ok(Ok(taken)) => Ok(taken),
             _ => Err(Error::ConnectionLimitReached),
@@ -85,7 +96,7 @@ impl Room {
 /// A body, with the room it takes.
 struct Held {
     bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Held {
@@ -96,9 +107,9 @@ impl AsRef<[u8]> for Held {
 
 /// A request's body, whole; `announced` is its length, where the request says one.
 ///
-/// The room for all of it is taken before any of it is: two bodies that each had a part, and waited for the
-/// other's, would wait in vain. One of unknown length takes what the call may still send, and gives back
-/// what it did not need.
+/// A large one takes its room whole, and before it has any: two that each had a part, and waited for the
+/// other's, would wait in vain. Where the length is not known, that is what the call may still send, and what
+/// it did not need is given back.
 ///
 /// # Errors
 /// [`Error::HttpRequestBodySize`] when it is larger than announced, or than the call may send;
@@ -116,7 +127,10 @@ pub(super) async fn gather(
     if !spent.fits(most) {
         return Err(Error::HttpRequestBodySize(Some(spent.bytes_max)));
     }
-    let mut taken = room.take(most, deadline).await?;
+    let mut taken = match announced {
+        Some(bytes) if bytes > room.small => Some(room.take(bytes, deadline).await?),
+        _ => None,
+    };
     let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         // Trailers of requests are sent by nobody.
@@ -124,6 +138,9 @@ pub(super) async fn gather(
         length += data.len();
         if !spent.take(data.len()) || length as u64 > most {
             return Err(Error::HttpRequestBodySize(Some(spent.bytes_max.min(most))));
+        }
+        if taken.is_none() && length as u64 > room.small {
+            taken = Some(room.take(most, deadline).await?);
         }
         if length == data.len() {
             first = data;
@@ -137,7 +154,9 @@ pub(super) async fn gather(
         rest.extend_from_slice(&data);
     }
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    drop(taken.split(taken.num_permits().saturating_sub(bytes.len())));
+    if let Some(taken) = &mut taken {
+        drop(taken.split(taken.num_permits().saturating_sub(bytes.len())));
+    }
     Ok(Bytes::from_owner(Held { bytes, _room: taken }))
 }
 
@@ -239,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_of_a_call_are_counted_together() {
-        let (spent, room) = (Spent::new(10), Room::new(1000));
+        let (spent, room) = (Spent::new(10), Room::with(1000, 0));
         let gather = |text| gather(body(text), None, &spent, &room, soon());
         assert_eq!(gather("123456").await.unwrap(), "123456");
         assert!(spent.fits(4) && !spent.fits(5));
@@ -251,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_that_are_held_take_room_from_those_of_later_calls() {
-        let (spent, room) = (Spent::new(10), Room::new(10));
+        let (spent, room) = (Spent::new(10), Room::with(10, 0));
         let gather = |text| {
             spent.renew(0);
             gather(body(text), None, &spent, &room, soon())
@@ -278,7 +297,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_that_need_more_than_half_the_room_each_come_one_after_the_other() {
-        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::new(10));
+        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::with(10, 0));
         for announced in [None, Some(7)] {
             spent.renew(0);
             other.renew(0);
@@ -296,15 +315,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_body_did_not_need_is_given_back() {
-        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::new(10));
+        let (spent, other, room) = (Spent::new(10), Spent::new(10), Room::with(10, 0));
         let held = gather(pieces(["1", "2", "3"]), None, &spent, &room, soon()).await.unwrap();
         let beside = gather(body("1234567"), None, &other, &room, soon()).await.unwrap();
         assert_eq!((held.len(), beside.len()), (3, 7));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn small_bodies_wait_for_nobody() {
+        let (spent, other, room) = (Spent::new(100), Spent::new(100), Room::with(10, 6));
+        let held = gather(body("1234567890"), None, &spent, &room, soon()).await.unwrap();
+        for announced in [None, Some(6)] {
+            let beside = gather(pieces(["12", "34", "56"]), announced, &other, &room, soon()).await;
+            assert_eq!(beside.unwrap(), "123456");
+        }
+        let error = gather(pieces(["12", "34", "567"]), None, &other, &room, soon()).await.unwrap_err();
+        assert!(matches!(error, Error::ConnectionLimitReached), "{error}");
+        drop(held);
+    }
+
     #[tokio::test]
     async fn a_body_is_no_longer_than_announced() {
-        let (spent, room) = (Spent::new(10), Room::new(10));
+        let (spent, room) = (Spent::new(10), Room::with(10, 0));
         let error = gather(pieces(["12", "34", "56"]), Some(5), &spent, &room, soon()).await.unwrap_err();
         assert!(matches!(error, Error::HttpRequestBodySize(Some(5))), "{error}");
         spent.renew(0);

@@ -171,7 +171,7 @@ pub(super) fn host(
     let mut settings = Settings::new(place.path());
     settings.directory = Some(staged.directory().to_owned());
     settings.plugins.insert(staged.manifest.name.clone(), leave.settings(staged));
-    settings.environment = ["PATH", "LANG", "HOME"]
+    settings.environment = plugin_host::PASSED_ON
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?.into_string().ok()?)))
         .collect();
