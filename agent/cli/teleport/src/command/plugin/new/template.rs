@@ -33,8 +33,8 @@ const RUST: Files =
 const RUST_LABEL: Files = &[("src/lib.rs", carry!("rust/label-provider/lib.rs.in"))];
 const RUST_STORAGE: Files = &[
     ("src/lib.rs", carry!("rust/storage-backend/lib.rs.in")),
-    ("src/kept.rs", carry!("rust/storage-backend/kept.rs")),
-    ("src/records.rs", carry!("rust/storage-backend/records.rs")),
+    ("src/kept.rs", carry!("rust/storage-backend/kept.rs.in")),
+    ("src/records.rs", carry!("rust/storage-backend/records.rs.in")),
     ("plugin.toml", carry!("manifest/storage-kept.toml")),
     ("tests/suite.toml", carry!("manifest/suite.toml")),
 ];
