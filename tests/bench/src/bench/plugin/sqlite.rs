@@ -85,7 +85,7 @@ async fn gets(store: &Arc<SqliteStore>, each: usize) -> Result<f64, Failure> {
     Ok(rate(4 * each, began.elapsed()))
 }
 
-/// The same disk, the same rows, and nothing around them.
+/// The same disk, and nothing around it.
 fn raw(folder: &std::path::Path) -> Result<Connection, Failure> {
     let raw = Connection::open(folder.join("raw.sqlite"))?;
     raw.execute_batch(
@@ -95,13 +95,14 @@ fn raw(folder: &std::path::Path) -> Result<Connection, Failure> {
     Ok(raw)
 }
 
+/// The same rows in the same order as those of the callers: one of each in a commit.
 fn commits(raw: &mut Connection, round: usize, commits: usize) -> Result<(), Failure> {
     for commit in 0..commits {
         let transaction = raw.transaction()?;
         {
             let mut insert = transaction.prepare_cached("insert into items values (?1, ?2, ?3)")?;
             for row in 0..CALLERS {
-                insert.execute((format!("/bench/{round}-{commit}-{row}"), VALUE.as_slice(), 1))?;
+                insert.execute((format!("/bench/{round}-{row}-{commit}"), VALUE.as_slice(), 1))?;
             }
         }
         transaction.commit()?;
