@@ -224,7 +224,46 @@ fn javascript_goes_from_nothing_to_a_plugin() {
     let desk = Desk::new();
     desk.label("js");
     desk.storage("js");
+
+    // With the engine that has `fetch`.
+    let write = |file: &str, text: &str| std::fs::write(desk.path("label-js").join(file), text).unwrap();
+    write("src/plugin.js", ASKING_IN_JAVASCRIPT);
+    let world = std::fs::read_to_string(desk.path("label-js/wit/plugin.wit")).unwrap();
+    let imports = "    import teleport:host/kv@1.0.0;\n    import teleport:host/secrets@1.0.0;\n}";
+    write("wit/plugin.wit", &world.replace('}', imports));
+    write("plugin.toml", &ASKING.replace("label-python", "label-js"));
+    let (cases, _) = ASKED.split_once("[[case]]\nname = \"no socket\"").unwrap();
+    write("tests/cases.toml", &cases.replace("ConnectionRefused", "no answer"));
+    let readme = std::fs::read_to_string(desk.path("label-js/README.md")).unwrap();
+    let (_, rest) = readme.split_once("StarlingMonkey (").unwrap();
+    let build = rest.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
+    assert!(build.contains("node build-fetch.mjs"), "{readme}");
+    desk.shell("label-js", build).good();
+    let said = desk.shell("label-js", "teleport plugin test").good();
+    assert!(said.ends_with("3 cases, 3 passed, 0 failed\n"), "{said}");
 }
+
+const ASKING_IN_JAVASCRIPT: &str = r#"import { get, swap } from 'teleport:host/kv@1.0.0';
+import { open } from 'teleport:host/secrets@1.0.0';
+
+export const evaluate = {
+  async evaluate(_request) {
+    let answer;
+    try {
+      const headers = { authorization: `Bearer ${open('token').standIn()}` };
+      const url = 'https://api.example.com/v1/weather?city=Oslo';
+      answer = await fetch(url, { method: 'POST', headers, body: 'now' });
+    } catch (error) {
+      throw { tag: 'unavailable', val: `no answer: ${error.message}` };
+    }
+    if (answer.status !== 200) throw { tag: 'unavailable', val: `the weather answers ${answer.status}` };
+    const before = get('count');
+    const count = Number(before ? new TextDecoder().decode(before) : '0') + 1;
+    swap('count', before, new TextEncoder().encode(String(count)));
+    return `${await answer.text()} ${count}`;
+  },
+};
+"#;
 
 #[test]
 fn python_goes_from_nothing_to_a_plugin() {

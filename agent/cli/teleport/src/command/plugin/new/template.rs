@@ -230,7 +230,8 @@ impl Words {
                  and ask for them in `plugin.toml`.\n\n\
                  To send requests, ask for `http` there, use `fetch`, and build with StarlingMonkey (12 MB, a minute to compile):\n\n\
                  ```sh\n\
-                 npm install --no-save @bytecodealliance/componentize-js@0.23.0 && node build-fetch.mjs\n\
+                 npm install --no-save @bytecodealliance/componentize-js@0.23.0 @bytecodealliance/preview2-shim@0.17.9\n\
+                 node build-fetch.mjs\n\
                  ```"
             }
             Language::Python => {
