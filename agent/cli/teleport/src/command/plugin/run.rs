@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
     let ear = Arc::new(Ear::default());
     let outside: Arc<dyn Outside> = ear.clone();
     let rehearsal = Rehearsal { time: None, kept: Some(Default::default()), outside };
-    let host = trial::host(&staged, &place, &leave, rehearsal)?;
+    let host = trial::host(&staged, &place, &leave, rehearsal, trial::Look::Fuel)?;
     let name = staged.manifest.name.clone();
     let runtime = trial::runtime()?;
     let mut told = runtime.block_on(async {

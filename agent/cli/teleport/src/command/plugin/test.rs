@@ -200,7 +200,7 @@ impl Bench<'_> {
         let outside: Arc<dyn Outside> = stand.clone();
         let kept = case.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
         let rehearsal = Rehearsal { time: case.time.map(StageTime::Still), kept: Some(kept), outside };
-        let host = trial::host(self.staged, self.place, &leave, rehearsal)?;
+        let host = trial::host(self.staged, self.place, &leave, rehearsal, trial::Look::Outcome)?;
         let request = &case.request;
         let label = trial::label(&self.staged.manifest.name, request.name.clone(), request.command.clone());
         let report = trial::runtime()?.block_on(async {

@@ -158,6 +158,15 @@ impl Place {
     }
 }
 
+/// What of a call is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// What came of it: the plugin runs as it does in the daemon.
+    Outcome,
+    /// The fuel it took too, for which it is compiled otherwise and runs slower.
+    Fuel,
+}
+
 /// A host that has nothing but this plugin.
 ///
 /// # Errors
@@ -167,6 +176,7 @@ pub(super) fn host(
     place: &Place,
     leave: &Leave,
     rehearsal: Rehearsal,
+    look: Look,
 ) -> Result<Arc<PluginHost>, Failure> {
     let mut settings = Settings::new(place.path());
     settings.directory = Some(staged.directory().to_owned());
@@ -177,7 +187,7 @@ pub(super) fn host(
         .collect();
     settings.storage = staged.kind == domain::plugin::ContractKind::StorageBackend;
     settings.concurrency = 1;
-    settings.counting = true;
+    settings.counting = look == Look::Fuel;
     settings.rehearsal = Some(rehearsal);
     Ok(PluginHost::new(settings)?)
 }

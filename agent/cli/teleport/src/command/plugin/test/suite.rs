@@ -179,7 +179,7 @@ impl Bench {
         let kept = suite.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
         let moved = (suite.expiry == Expiry::Plugin).then(|| StageClock::new(BEGIN));
         let rehearsal = Rehearsal { time: moved.clone().map(StageTime::Moved), kept: Some(kept), outside };
-        let host = trial::host(&self.staged, &self.place, &leave, rehearsal)?;
+        let host = trial::host(&self.staged, &self.place, &leave, rehearsal, trial::Look::Outcome)?;
         Ok(Stage { host, name: self.staged.manifest.name.clone(), moved })
     }
 }
