@@ -29,6 +29,9 @@ pub(crate) const PART: usize = 350 * 1024;
 
 /// How long a write may lean on what was read of the log before it, without reading on. Entries are kept for
 /// an hour, so the one that was next then is still there if it was put: it cannot be put again.
+///
+/// Both clocks must say so. The monotonic one stands still while the machine is suspended, and the others
+/// clear the log meanwhile; the wall clock may be set back.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// What the end of the log, kept in memory, may take.
@@ -44,13 +47,34 @@ pub(crate) struct Latest {
     pub(crate) applied: bool,
 }
 
+/// A moment on both clocks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    monotonic: Duration,
+    /// Microseconds since 1970.
+    wall: u64,
+}
+
+impl Moment {
+    fn now(outside: &impl Outside) -> Self {
+        Self { monotonic: outside.monotonic(), wall: outside.now() }
+    }
+
+    /// Whether less than this has passed until `now` on each of the clocks, and none was set back.
+    fn is_within(self, time: Duration, now: Self) -> bool {
+        let monotonic = now.monotonic.checked_sub(self.monotonic);
+        let wall = now.wall.checked_sub(self.wall).map(Duration::from_micros);
+        [monotonic, wall].iter().all(|age| age.is_some_and(|age| age < time))
+    }
+}
+
 /// The end of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// Whether anything has been read yet.
     known: bool,
-    /// When its end was last known to be the end, on the monotonic clock.
-    read: Duration,
+    /// When its end was last known to be the end.
+    read: Moment,
     /// Whether nobody else had written when this instance last did.
     pub(crate) alone: bool,
     /// Every entry up to this one was in the records.
@@ -209,7 +233,7 @@ impl<O: Outside> Backend<O> {
             self.begin()?;
         }
         loop {
-            let asked = self.outside.monotonic();
+            let asked = Moment::now(&self.outside);
             match self.entries(self.log.head, 1000)? {
                 Read::Gone => {
                     whole = false;
@@ -232,8 +256,7 @@ impl<O: Outside> Backend<O> {
     /// Whether the log's end was known so lately that the next entry may be tried at once, and is likely to
     /// be this instance's.
     pub(crate) fn is_fresh(&self) -> bool {
-        let age = self.outside.monotonic().saturating_sub(self.log.read);
-        self.log.known && self.log.alone && age < FRESH
+        self.log.known && self.log.alone && self.log.read.is_within(FRESH, Moment::now(&self.outside))
     }
 
     /// Makes sure that the end of the log is known from before any record is read.
@@ -293,7 +316,7 @@ impl<O: Outside> Backend<O> {
         }
         self.log.pending = Some((name.clone(), None));
         let put = json!({ "Item": item, "ConditionExpression": "attribute_not_exists(p)" });
-        let asked = self.outside.monotonic();
+        let asked = Moment::now(&self.outside);
         let answer = self.ask("PutItem", put);
         self.log.alone &= answer.is_ok();
         match answer {
@@ -307,5 +330,79 @@ impl<O: Outside> Backend<O> {
             Err(Problem::Condition) => Ok(None),
             Err(problem) => Err(plain(problem)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teleport_plugin_sdk::http::{Error, Request, Response};
+
+    use super::*;
+    use crate::call::Budget;
+    use crate::settings::Settings;
+
+    /// A table with an empty log, and clocks that are set by hand.
+    struct World {
+        asked: Vec<String>,
+        wall: u64,
+        monotonic: Duration,
+    }
+
+    impl Outside for World {
+        fn send(&mut self, request: &Request<'_>) -> Result<Response, Error> {
+            let target = request.headers.iter().find(|(name, _)| *name == "x-amz-target").unwrap().1;
+            self.asked.push(target.rsplit('.').next().unwrap().to_owned());
+            Ok(Response { status: 200, headers: vec![], body: br#"{"Items":[]}"#.to_vec() })
+        }
+
+        fn now(&self) -> u64 {
+            self.wall
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.monotonic
+        }
+
+        fn sleep(&mut self, duration: Duration) {
+            self.monotonic += duration;
+        }
+
+        fn random(&mut self) -> u64 {
+            4
+        }
+    }
+
+    const MINUTE: u64 = 60_000_000;
+
+    /// What a second write asks after both clocks have moved.
+    fn asked_after(wall: i64, monotonic: Duration) -> Vec<String> {
+        let settings = Settings::read(|key| match key {
+            "endpoint" => Some("https://a".to_owned()),
+            "table_name" => Some("teleport".to_owned()),
+            _ => None,
+        });
+        let world = World { asked: vec![], wall: 1_000 * MINUTE, monotonic: Duration::from_secs(50) };
+        let mut backend = Backend::new(world, &settings.unwrap());
+        let write = |backend: &mut Backend<World>| {
+            backend.budget = Budget { end: Duration::MAX, requests: 60 };
+            backend.commit(&[], &[], |_, _| Ok(Some(vec![]))).unwrap();
+            std::mem::take(&mut backend.outside.asked)
+        };
+        assert_eq!(write(&mut backend), ["GetItem", "Query", "PutItem"]);
+        backend.outside.wall = backend.outside.wall.saturating_add_signed(wall);
+        backend.outside.monotonic += monotonic;
+        write(&mut backend)
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_fresh_on_both_clocks_or_read_again() {
+        let minutes = |minutes: i64| minutes * i64::try_from(MINUTE).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(asked_after(1_000_000, second), ["PutItem"]);
+        let anew = ["Query", "PutItem"];
+        assert_eq!(asked_after(minutes(70), Duration::ZERO), anew, "the machine was suspended");
+        assert_eq!(asked_after(-1, Duration::ZERO), anew, "the clock was set back");
+        assert_eq!(asked_after(0, 2 * second), anew);
+        assert_eq!(asked_after(2_000_000, second), anew);
     }
 }
