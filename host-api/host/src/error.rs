@@ -303,7 +303,7 @@ pub enum LoadError {
     },
     /// A new version of the plugin that keeps the records, which nobody can reach at the moment.
     #[error(
-        "plugin {name} {version} loads, but its records cannot be reached ({step}: {reason}); it is tried again in half a minute"
+        "plugin {name} {version} loads, but its records cannot be reached ({step}: {reason}); it is tried again soon"
     )]
     Unready {
         /// The plugin.

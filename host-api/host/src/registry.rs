@@ -57,6 +57,21 @@ pub(crate) struct Refused {
     pub(crate) reason: Arc<str>,
     /// When they are tried again though they are still the same.
     pub(crate) again: Instant,
+    /// How long that is from when they were tried last.
+    pub(crate) wait: Duration,
+}
+
+impl Refused {
+    /// Files that were refused now, and `before` for the same reason. What may pass is tried again soon, and
+    /// ever less often: a trial holds up the loading of others.
+    pub(crate) fn after(before: Option<&Self>, reason: Arc<str>, error: &LoadError) -> Self {
+        let wait = match (error, before) {
+            (LoadError::Unready { .. }, None) => LEAVE_ALONE,
+            (LoadError::Unready { .. }, Some(before)) => (before.wait * 2).min(TRY_AGAIN),
+            _ => TRY_AGAIN,
+        };
+        Self { reason, again: Instant::now() + wait, wait }
+    }
 }
 
 /// Every plugin that was called for.
@@ -133,6 +148,26 @@ mod tests {
         assert_eq!(error.to_string(), "broken (not tried again for 30 s)");
         tokio::time::advance(LEAVE_ALONE).await;
         assert!(registry.find(&name).unwrap().is_none(), "it may be tried again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_ever_less_often() {
+        let unready = LoadError::Unready {
+            name: PluginName::new("storage-x").unwrap(),
+            version: "1".into(),
+            step: "open",
+            reason: "nobody is there".into(),
+        };
+        let (mut waits, mut before) = (Vec::new(), None);
+        for _ in 0..6 {
+            let refused = Refused::after(before.as_ref(), "r".into(), &unready);
+            assert_eq!(refused.again, Instant::now() + refused.wait);
+            waits.push(refused.wait.as_secs());
+            before = Some(refused);
+        }
+        assert_eq!(waits, [30, 60, 120, 240, 300, 300]);
+        let wrong = LoadError::Stopped(PluginName::new("storage-x").unwrap());
+        assert_eq!(Refused::after(None, "r".into(), &wrong).wait, TRY_AGAIN);
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::carried;
 use crate::change::{ChangeKind, Facts};
 use crate::error::{LoadError, chain};
 use crate::load::{Plugin, Source};
-use crate::registry::{Entry, LEAVE_ALONE, Refused, State, TRY_AGAIN};
+use crate::registry::{Entry, LEAVE_ALONE, Refused, State};
 use crate::seen::Seen;
 use crate::watch::Watch;
 
@@ -164,14 +164,14 @@ impl Core {
         other: Option<Facts>,
     ) -> State {
         let reason: Arc<str> = chain(error).into();
-        if before.is_none_or(|before| before.reason != reason) {
+        let before = before.filter(|before| before.reason == reason);
+        if before.is_none() {
             warn!(plugin = %name, serving = %plugin.facts, %reason, "what is in the plugin's folder is not served, the loaded version goes on");
             if let Some(facts) = other {
                 self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
             }
         }
-        let wait = if matches!(error, LoadError::Unready { .. }) { LEAVE_ALONE } else { TRY_AGAIN };
-        let refused = Some(Refused { reason, again: Instant::now() + wait });
+        let refused = Some(Refused::after(before.as_ref(), reason, error));
         State::Ready { plugin: Arc::clone(plugin), refused }
     }
 

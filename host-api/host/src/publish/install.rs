@@ -127,10 +127,15 @@ pub(super) fn put(
 /// # Errors
 /// [`InstallError`].
 pub fn settle(directory: &Path, name: &PluginName) -> Result<(), InstallError> {
-    match installed(directory, name) {
-        Some(_) => clear(&directory.join(name.as_str()), leftovers(directory, name)?),
-        None => Ok(()),
+    if installed(directory, name).is_none() {
+        return Ok(());
     }
+    let folder = directory.join(name.as_str());
+    // Where others may write, what lies there is not moved by whoever may write everywhere.
+    for place in [directory, folder.as_path()] {
+        place::folder(place, Owner::ThisOrRoot).map_err(InstallError::Directory)?;
+    }
+    clear(&folder, leftovers(directory, name)?)
 }
 
 fn clear(folder: &Path, olds: Vec<PathBuf>) -> Result<(), InstallError> {

@@ -75,12 +75,12 @@ async fn a_version_that_does_not_find_the_records_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_version_that_reaches_nobody_at_the_moment_is_tried_again_soon() {
+async fn a_version_that_reaches_nobody_at_the_moment_is_told_from_one_that_does_not_work() {
     let (bed, host, changes) = serving().await;
     let change = comes(&bed, ("0.0.2", "open away"), &changes, "reject").await;
     let ChangeKind::Rejected(reason) = &change.kind else { panic!("{:?}", change.kind) };
     assert!(reason.contains("cannot be reached (open: ") && reason.contains("nobody is there"), "{reason}");
-    assert!(reason.ends_with("it is tried again in half a minute"), "{reason}");
+    assert!(reason.ends_with("it is tried again soon"), "{reason}");
     assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
 }
 

@@ -83,22 +83,26 @@ pub(super) fn code(error: &reqwest::Error) -> Error {
             return Error::ConnectionTerminated;
         }
     }
+    // What is told of connecting says that nothing was sent, and may be sent again. The same at another time
+    // (a connection that is kept may find at any time that the other side is gone) says nothing of the kind.
+    let connecting = error.is_connect();
     if error.is_timeout() {
-        return Error::ConnectionTimeout;
+        return if connecting { Error::ConnectionTimeout } else { Error::ConnectionReadTimeout };
     }
     let io = find::<io::Error>(error);
     if let Some(alert) = io.and_then(alert) {
         return alert;
     }
     match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => Error::ConnectionRefused,
-        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+        Some(io::ErrorKind::ConnectionRefused) if connecting => Error::ConnectionRefused,
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) if connecting => {
             Error::DestinationIpUnroutable
         }
-        Some(io::ErrorKind::TimedOut) => Error::ConnectionTimeout,
+        Some(io::ErrorKind::TimedOut) if connecting => Error::ConnectionTimeout,
+        Some(io::ErrorKind::TimedOut) => Error::ConnectionReadTimeout,
         Some(_) => Error::ConnectionTerminated,
         None if error.is_body() || error.is_decode() => Error::HttpResponseIncomplete,
-        None if error.is_connect() => Error::DestinationUnavailable,
+        None if connecting => Error::DestinationUnavailable,
         None => Error::HttpProtocolError,
     }
 }
@@ -129,7 +133,47 @@ pub(super) fn words(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    fn builder() -> reqwest::ClientBuilder {
+        let tls = super::super::tls::unused().unwrap();
+        reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls)
+    }
+
+    #[tokio::test]
+    async fn silence_after_a_request_was_read_is_no_word_on_connecting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = builder().read_timeout(Duration::from_millis(200));
+        let client = client.build().unwrap();
+        let silent = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let read = stream.read(&mut [0; 1024]).await.unwrap();
+            assert!(read > 0);
+            std::future::pending::<()>().await;
+        };
+        let error = tokio::select! {
+            answer = client.get(url).send() => answer.unwrap_err(),
+            () = silent => unreachable!(),
+        };
+        assert!(error.is_timeout());
+        assert!(matches!(code(&error), Error::ConnectionReadTimeout), "{:?}", code(&error));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_a_word_on_connecting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = builder().build().unwrap();
+        let error = client.get(url).send().await.unwrap_err();
+        assert!(matches!(code(&error), Error::ConnectionRefused), "{:?}", code(&error));
+    }
 
     #[test]
     fn a_refused_certificate_is_known_by_what_is_left_of_the_alert() {
