@@ -9,13 +9,23 @@
 //! - pages: of any number, with whatever lies in between;
 //! - a value above [`GLANCE_MAX`]: its pages are not touched by the look that finds it;
 //! - a lock: the look waits for none. Readers of a log meet one only while another process recovers
-//!   or removes it; SQLite then says busy and the read moves over. (When the log's index changes
-//!   under its hands SQLite tries again by itself, five times at once and then after microseconds.)
+//!   or removes it; SQLite then says busy and the read moves over;
 //! - waiting for a connection when all are in use;
 //! - a cold disk. Nothing tells beforehand whether the system holds a page, so the first look that
 //!   takes longer than [`SLOW`] is the last for a while: the next [`REST`] reads go to blocking
 //!   threads, by which time the pages of a store of records are in memory. A look touches four or five
-//!   pages of the tree and at most four of a value, which bounds that one.
+//!   pages of the tree and at most four of a value: that one waits for as long as the disk takes for
+//!   those;
+//! - whatever comes while looks stand: when some are under way and none has ended for [`STILL`], reads
+//!   go to blocking threads until one does. So a disk that does not answer does not take one thread
+//!   after the other. It may take more than the first: looks that begin within [`STILL`] of another's
+//!   end may meet it too, as long as there are connections.
+//!
+//! One wait is SQLite's own and cannot be turned off: when the log's index changes while a look begins,
+//! it tries again, five times at once and then after pauses that grow from a microsecond. The index is
+//! changed within nanoseconds, so a few tries do. But if it stays so, as when whoever changes it is
+//! stopped half-way, the pauses add up to almost ten seconds before the read moves over. Such a look
+//! stands like one that waits for the disk.
 //!
 //! A snapshot is held for one look or page and no longer, so that the log can be folded. Every look
 //! uses up some of its task's turn: a caller that reads in a loop lets others run.
@@ -25,7 +35,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +62,9 @@ const SLOW: Duration = Duration::from_millis(2);
 /// How many reads go to blocking threads after that.
 const REST: u32 = 128;
 
+/// Looks of which none has ended for longer stand: many times what one takes.
+const STILL: Duration = Duration::from_micros(100);
+
 /// The connections for reading.
 #[derive(Clone)]
 pub(super) struct Readers(Arc<Shared>);
@@ -62,6 +75,17 @@ struct Shared {
     permits: Arc<Semaphore>,
     /// How many reads are still to go to blocking threads.
     rest: AtomicU32,
+    /// How many looks are under way.
+    looks: AtomicU32,
+    /// When one last ended, or began while there was no other: nanoseconds since `origin`.
+    moved: AtomicU64,
+    origin: Instant,
+}
+
+/// A look under way. It is over when this is dropped.
+struct Look<'a> {
+    shared: &'a Shared,
+    began: Instant,
 }
 
 /// What a look on the caller's thread found.
@@ -77,7 +101,15 @@ impl Readers {
     /// Connections to this file; none is opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
         let permits = Arc::new(Semaphore::new(CONNECTIONS as usize));
-        Self(Arc::new(Shared { path, idle: Mutex::default(), permits, rest: AtomicU32::new(0) }))
+        Self(Arc::new(Shared {
+            path,
+            idle: Mutex::default(),
+            permits,
+            rest: AtomicU32::new(0),
+            looks: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
+            origin: Instant::now(),
+        }))
     }
 
     /// One item, unless it has expired.
@@ -127,24 +159,46 @@ impl Shared {
         Ok(result)
     }
 
-    /// Looks on this thread, if that can be expected to be quick. Never waits.
+    /// Looks on this thread, if that can be expected to be quick: for no lock of the database and for no
+    /// connection does it wait.
     fn glance(&self, key: &Key, now: Micros) -> Result<Glance, StoreError> {
-        if self.rests() {
+        let began = Instant::now();
+        if self.stands(began) || self.rests() {
             return Ok(Glance::Missed);
         }
         // Held until the connection is back. None when closed, too: the longer way says so.
         let Ok(_permit) = self.permits.try_acquire() else { return Ok(Glance::Missed) };
         let Some(connection) = self.idle.lock().pop() else { return Ok(Glance::Missed) };
-        let began = Instant::now();
+        let look = self.look(began);
         let looked =
             open::wait_as_reader(&connection, Patience::None).and_then(|()| glance(&connection, key, now));
-        self.note(began.elapsed());
+        drop(look);
         let seen = match looked {
             Err(error) if is_busy(&error) => Glance::Missed,
             looked => looked.map_err(|error| failure::explain(&self.path, &error))?,
         };
         self.idle.lock().push(connection);
         Ok(seen)
+    }
+
+    /// Whether looks are under way and none has got on for a while.
+    fn stands(&self, now: Instant) -> bool {
+        // Pairs with the addition in `look`: whoever sees the only look sees when it began, too.
+        self.looks.load(Ordering::Acquire) > 0
+            && self.moment(now).saturating_sub(self.moved.load(Ordering::Relaxed)) > nanoseconds(STILL)
+    }
+
+    /// Counts a look until it is over.
+    fn look(&self, began: Instant) -> Look<'_> {
+        if self.looks.load(Ordering::Relaxed) == 0 {
+            self.moved.store(self.moment(began), Ordering::Relaxed);
+        }
+        self.looks.fetch_add(1, Ordering::Release);
+        Look { shared: self, began }
+    }
+
+    fn moment(&self, at: Instant) -> u64 {
+        nanoseconds(at.saturating_duration_since(self.origin))
     }
 
     /// Notes how long a look took.
@@ -160,6 +214,19 @@ impl Shared {
         self.rest.load(Ordering::Relaxed) > 0
             && self.rest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
     }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        let (shared, now) = (self.shared, Instant::now());
+        shared.note(now.saturating_duration_since(self.began));
+        shared.moved.store(shared.moment(now), Ordering::Relaxed);
+        shared.looks.fetch_sub(1, Ordering::Release);
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
@@ -221,6 +288,10 @@ pub(super) fn range(
 
 #[cfg(test)]
 mod tests {
+    // Where a test says what a look finds, the clock is paused: no look is slow because the machine is busy.
+
+    use tokio::time::advance;
+
     use super::*;
     use crate::sqlite::schema;
 
@@ -245,7 +316,7 @@ mod tests {
         found.unwrap().value.len()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_is_small_is_read_at_once_and_what_is_large_on_another_thread() {
         let folder = tempfile::tempdir().unwrap();
         let (_writer, readers) = readers(&folder);
@@ -259,7 +330,7 @@ mod tests {
         assert_eq!(size(readers.get(&key("large"), 0).await.unwrap()), GLANCE_MAX + 1);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_look_waits_for_no_lock_and_for_no_connection() {
         let folder = tempfile::tempdir().unwrap();
         let (writer, readers) = readers(&folder);
@@ -277,7 +348,7 @@ mod tests {
         assert_eq!(size(readers.get(&key("small"), 0).await.unwrap()), GLANCE_MAX);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn after_a_slow_look_reads_keep_to_other_threads_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
         let (_writer, readers) = readers(&folder);
@@ -289,6 +360,29 @@ mod tests {
             assert_eq!(readers.0.glance(&key("small"), 0), Ok(Glance::Missed));
         }
         assert!(matches!(readers.0.glance(&key("small"), 0), Ok(Glance::Seen(Some(_)))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_looks_stand_still_reads_keep_to_other_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, readers) = readers(&folder);
+        readers.get(&key("small"), 0).await.unwrap();
+        let glance = || readers.0.glance(&key("none"), 0);
+        advance(STILL * 2).await;
+        let standing = readers.0.look(Instant::now());
+        for _ in 0..3 {
+            advance(STILL).await;
+            assert_eq!(glance(), Ok(Glance::Seen(None)), "the one before has ended just now");
+        }
+        advance(STILL + Duration::from_nanos(1)).await;
+        assert_eq!(glance(), Ok(Glance::Missed));
+        assert_eq!(glance(), Ok(Glance::Missed), "who did not look has not got on");
+        assert_eq!(size(readers.get(&key("small"), 0).await.unwrap()), GLANCE_MAX);
+        assert_eq!(glance(), Ok(Glance::Missed), "what other threads read tells nothing of the look");
+        drop(standing);
+        assert_eq!(glance(), Ok(Glance::Seen(None)));
+        advance(STILL * 2).await;
+        assert_eq!(glance(), Ok(Glance::Seen(None)), "none is under way");
     }
 
     #[tokio::test]
