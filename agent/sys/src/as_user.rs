@@ -216,7 +216,7 @@ impl Launcher {
         }
     }
 
-    /// Asks for a process that keeps the turn for as long as it is there. Not to be given up half-way, when
+    /// Asks for a process that keeps the turn, the user's part for as long as it is there. Not to be given up half-way, when
     /// it is asked for and has no number yet.
     async fn begin_in_turn(
         self,

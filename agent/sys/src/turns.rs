@@ -2,17 +2,18 @@
 //!
 //! An operation is over in milliseconds unless a file system of the user's does not answer. One user who
 //! has such a file system waits for themselves, not everybody for them. A process that nobody waits for any
-//! more, and that the system cannot end as long as the file system is silent, still has its turn. Sessions
-//! are not counted here: they have limits of their own.
+//! more, and that the system cannot end as long as the file system is silent, still has its turn among those
+//! of the user, but no longer among those of all: else a few users whose homes are silent would hold up
+//! everybody for as long as they are. Sessions are not counted here: they have limits of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Operations at once, of all users.
+/// Operations at once that are waited for, of all users.
 const ALL_MAX: usize = 128;
-/// Operations at once as one user.
+/// Operations at once as one user, and processes left of such.
 pub(crate) const USER_MAX: usize = 16;
 
 /// The turns.
@@ -22,12 +23,26 @@ pub(crate) struct Turns {
     users: Mutex<HashMap<u32, Arc<Semaphore>>>,
 }
 
-/// A turn, for as long as this is kept: until the operation's process is no more
-/// ([`crate::session::Process::hold`]).
+/// A turn, for as long as this is kept: until the operation's process is no more, or nobody waits for it
+/// any more ([`crate::session::Process::hold`]).
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _user: OwnedSemaphorePermit,
+    user: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
+}
+
+/// What is left of a turn that was given up: until the process is no more it counts against its user.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Remnant {
+    _user: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Gives the turn back to all others, and not yet to the user.
+    pub(crate) fn give_up(self) -> Remnant {
+        Remnant { _user: self.user }
+    }
 }
 
 impl Default for Turns {
@@ -48,7 +63,7 @@ impl Turns {
         // The user's own first: who waits for themselves takes nothing from others. Neither is ever closed.
         let user = mine.acquire_owned().await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Turn { _user: user, _all: all })
+        Some(Turn { user, _all: all })
     }
 }
 
@@ -74,5 +89,20 @@ mod tests {
         drop(held);
         turns.take(3).await.unwrap();
         assert_eq!(turns.users.lock().unwrap().len(), 1, "who wants nothing is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_users_gave_up_they_wait_for_themselves_and_others_do_not() {
+        let turns = Turns::default();
+        let mut held = Vec::new();
+        for turn in 0..ALL_MAX {
+            held.push(turns.take(u32::try_from(turn / USER_MAX).unwrap()).await.unwrap());
+        }
+        assert!(timeout(Duration::from_secs(60), turns.take(1000)).await.is_err(), "all turns are taken");
+        let mut left: Vec<_> = held.into_iter().map(Turn::give_up).collect();
+        assert!(turns.take(1000).await.is_some());
+        assert!(timeout(Duration::from_secs(60), turns.take(0)).await.is_err(), "its processes are there");
+        drop(left.remove(0));
+        assert!(timeout(Duration::from_secs(60), turns.take(0)).await.is_ok());
     }
 }

@@ -60,7 +60,8 @@ impl Exchange {
         }
     }
 
-    /// Has the child keep its turn until it has been reaped, which may be long after this was dropped.
+    /// Has the child keep its turn, and the user's part of it until it has been reaped, which may be long
+    /// after this was dropped.
     pub(crate) fn hold(&mut self, turn: Turn) {
         self.process.hold(turn);
     }

@@ -28,7 +28,7 @@ use super::signal::Signal;
 pub struct Process {
     child: Option<Child>,
     runtime: Handle,
-    /// What is given back when it has been reaped.
+    /// What is given back when it has been reaped, and in part as soon as this is dropped.
     turn: Option<Turn>,
 }
 
@@ -55,7 +55,8 @@ impl Process {
         Ok(Self { child, runtime: Handle::current(), turn: None })
     }
 
-    /// Keeps this until the process has been reaped, whoever waits for that.
+    /// Keeps this until the process has been reaped. Of a process that is dropped before, only what
+    /// counts against its user is kept.
     pub(crate) fn hold(&mut self, turn: Turn) {
         self.turn = Some(turn);
     }
@@ -100,10 +101,10 @@ impl Drop for Process {
             // Nobody is left to hear of an error. A stopped program must go on to see the signal.
             _ = child.signal(Number::HUP);
             _ = child.signal(Number::CONT);
-            let turn = self.turn.take();
+            let remnant = self.turn.take().map(Turn::give_up);
             self.runtime.spawn(async move {
                 _ = child.wait().await;
-                drop(turn);
+                drop(remnant);
             });
         }
     }
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_does_not_end_has_its_turn_although_nobody_waits_for_it() {
+    async fn a_process_that_does_not_end_has_its_users_turn_although_nobody_waits_for_it() {
         let turns = Turns::default();
         let mut others = Vec::new();
         for _ in 1..USER_MAX {
@@ -256,7 +257,14 @@ mod tests {
         BufReader::new(said).read_line(&mut line).unwrap();
         let mut process = Process::adopt(pid).unwrap();
         process.hold(turns.take(1).await.unwrap());
+        // All the others there are, of other users.
+        let mut rest = Vec::new();
+        for uid in 2.. {
+            let Ok(turn) = timeout(Duration::ZERO, turns.take(uid)).await else { break };
+            rest.push(turn.unwrap());
+        }
         drop(process);
+        assert!(timeout(Duration::ZERO, turns.take(0)).await.is_ok(), "it is in nobody else's way");
         for _ in 0..100 {
             tokio::task::yield_now().await;
             assert!(timeout(Duration::ZERO, turns.take(1)).await.is_err(), "it is still there");
