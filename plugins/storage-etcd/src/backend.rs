@@ -1,5 +1,7 @@
 //! One instance of the plugin: its members, leases and watch, over whatever world is outside.
 
+use std::time::Duration;
+
 use teleport_plugin_sdk::storage_backend::{About, Failure, Microseconds, Revision, VALUE_MAX};
 
 use crate::envelope;
@@ -11,7 +13,7 @@ use crate::records::Pace;
 use crate::refusal::Problem;
 use crate::settings::Settings;
 use crate::tail::Tail;
-use crate::time::Time;
+use crate::time::{Off, Time};
 use crate::wire::{self, Range, Status};
 
 /// Bytes of an answer in which no value is.
@@ -19,6 +21,13 @@ pub(crate) const SMALL: usize = 256 * 1024;
 
 /// The oldest etcd that has everything used here, `/v3/` and fragmented watches included.
 const OLDEST: (u64, u64) = (3, 4);
+
+/// Where a member says how it is.
+const STATUS: &str = "/v3/maintenance/status";
+
+/// How many other members are asked for the time, and how long each may take: the call that asks waits for them.
+const OTHERS: usize = 4;
+const OTHER_MAX: Duration = Duration::from_secs(1);
 
 /// An instance.
 #[derive(Debug)]
@@ -53,7 +62,7 @@ impl<O: Outside> Backend<O> {
     /// [`Failure::Invalid`] when it cannot be used as it is, [`Failure::Unavailable`] when it cannot be
     /// reached.
     pub fn open(&mut self) -> Result<About, Failure> {
-        let body = self.call("/v3/maintenance/status", "{}", Repeat::Freely, SMALL).map_err(plain)?;
+        let body = self.call(STATUS, "{}", Repeat::Freely, SMALL).map_err(plain)?;
         let Status { version } = wire::read(&body)?;
         let member = self.members.good().to_owned();
         if !is_new_enough(&version) {
@@ -98,9 +107,9 @@ impl<O: Outside> Backend<O> {
     ) -> Result<Vec<u8>, Problem> {
         let answer = self.members.call(&mut self.outside, Call { path, body, repeat, answer_max })?;
         if let Some(date) = answer.header("date")
-            && self.time.is_news(date)
+            && self.time.is_news(self.members.place(), date)
         {
-            self.hear(date.to_owned());
+            self.hear(date);
         }
         Ok(answer.body)
     }
@@ -110,24 +119,46 @@ impl<O: Outside> Backend<O> {
         self.time.now(self.outside.now())
     }
 
-    /// Takes what the member that answered says of the time.
-    fn hear(&mut self, date: String) {
-        let was_off = self.time.is_off();
-        let off = self.time.hear(date, self.outside.now());
-        if was_off == self.time.is_off() {
-            return;
+    /// Takes what the member that answered says of the time. Where it does not agree with this machine, others
+    /// are asked before anything is made of it.
+    fn hear(&mut self, date: &str) {
+        let (member, count) = (self.members.place(), self.members.count());
+        let monotonic = self.outside.monotonic();
+        if self.time.hear(member, date, self.outside.now(), monotonic, count) {
+            self.time.ask_others(member, monotonic);
+            for other in (member + 1..member + count).map(|other| other % count).take(OTHERS) {
+                let answer = self.members.ask(&mut self.outside, other, STATUS, OTHER_MAX);
+                if let Some(date) = answer.as_ref().and_then(|answer| answer.header("date")) {
+                    self.time.hear(other, date, self.outside.now(), monotonic, count);
+                }
+            }
         }
-        // They were measured on a clock that is not gone by any more.
-        self.leases.forget();
-        let member = self.members.good();
-        let text = match off {
-            Some(off) => format!(
-                "this machine's clock is {off} that of etcd at {member}, which is gone by for what expires; set the wrong \
-                 one right, with NTP on both"
-            ),
-            None => format!("this machine's clock agrees with that of etcd at {member} again"),
-        };
-        self.outside.warn(&text);
+        if self.time.judge(count) {
+            // They were measured on a clock that is not gone by any more.
+            self.leases.forget();
+            let off = self.time.off();
+            let names: Vec<_> =
+                self.time.agreeing().into_iter().map(|member| self.members.name(member)).collect();
+            let text = if off == Off::default() {
+                "this machine's clock is gone by again for what expires: no two members of etcd agree on another time"
+                    .to_owned()
+            } else {
+                format!(
+                    "this machine's clock is {off} that of etcd at {}, which is gone by for what expires; set the wrong \
+                     one right, with NTP on all",
+                    names.join(", ")
+                )
+            };
+            self.outside.warn(&text);
+        }
+        for (member, off) in self.time.strangers() {
+            let text = format!(
+                "what expires goes by a clock that is {off} that of etcd at {}, with which too few others agree; set the \
+                 wrong one right, with NTP on this machine and on every member",
+                self.members.name(member)
+            );
+            self.outside.warn(&text);
+        }
     }
 
     /// How large a value may be: etcd refuses requests by their size before it looks at them, so one is

@@ -9,6 +9,7 @@ use std::time::Duration;
 use teleport_plugin_sdk::http::{Error, Method, Request, Response};
 use teleport_plugin_sdk::storage_backend::Failure;
 
+use crate::backend::SMALL;
 use crate::outside::{Outside, Stream};
 use crate::refusal::{self, Next, Problem};
 use crate::settings::Settings;
@@ -68,7 +69,17 @@ impl Members {
 
     /// The member that answered last.
     pub fn good(&self) -> &str {
-        self.peers.get(self.good).map_or("", String::as_str)
+        self.name(self.good)
+    }
+
+    /// The number of the member that answered last.
+    pub fn place(&self) -> usize {
+        self.good
+    }
+
+    /// The member of this number.
+    pub fn name(&self, member: usize) -> &str {
+        self.peers.get(member).map_or("", String::as_str)
     }
 
     /// How many there are.
@@ -91,6 +102,28 @@ impl Members {
             Ok(answer) => Attempt::Next(refusal::read(answer.status, &answer.body)),
             Err(error) => Attempt::Next(after(error)),
         })
+    }
+
+    /// Asks one member alone, for as long as a connection may take: what it answers, whatever it is.
+    pub fn ask<O: Outside>(
+        &self,
+        outside: &mut O,
+        member: usize,
+        path: &str,
+        most: Duration,
+    ) -> Option<Response> {
+        let url = format!("{}{path}", self.name(member));
+        let timeout = self.dial.min(most);
+        let request = Request {
+            method: Method::Post,
+            url: &url,
+            headers: &HEADERS,
+            body: b"{}",
+            connect: timeout,
+            timeout,
+            answer_max: SMALL,
+        };
+        outside.send(&request).ok()
     }
 
     /// Opens a watch.

@@ -213,15 +213,15 @@ impl<O: Outside> Backend<O> {
     fn lease_of(&mut self, expires: Microseconds) -> Result<u64, Failure> {
         let mut again = true;
         loop {
-            let (asked, was_off) = (self.outside.monotonic(), self.time.is_off());
+            let (asked, was) = (self.outside.monotonic(), self.time.off());
             let wanted = match self.leases.of(expires, self.now(), asked) {
                 Ok(lease) => return Ok(lease),
                 Err(wanted) => wanted,
             };
             let lease = self.grant(wanted)?;
-            // Only its first answer tells a new instance what time it is. A lease that was measured before that
-            // is left to end by itself.
-            if self.time.is_off() == was_off || !again {
+            // Only its answer tells a new instance what time it is, and any that a clock was set. A lease that was
+            // measured before that is left to end by itself.
+            if !self.time.off().is_apart(was) || !again {
                 self.leases.keep(wanted, lease, asked);
                 return Ok(lease);
             }
