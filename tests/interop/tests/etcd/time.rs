@@ -87,14 +87,22 @@ fn a_wrong_clock_neither_drops_what_lives_nor_sees_what_is_over() {
     fast.write(&[], &[put("/fast", live)]).unwrap();
     machine(&etcd, HOUR).write(&[], &[put("/faster", live)]).unwrap();
     machine(&etcd, -HOUR).write(&[], &[put("/slow", live)]).unwrap();
-    let leases = etcd.call("/v3/lease/leases", &json!({}))["leases"].clone();
-    let left = |lease: &serde_json::Value| -> i64 {
+    // All end two minutes from the beginning, whoever put them: in seconds from now, those each key is left.
+    let left = || live.saturating_sub(right.now()) / SECOND;
+    let (most, mut keys) = (left() + 14, Vec::new());
+    for lease in etcd.call("/v3/lease/leases", &json!({}))["leases"].as_array().unwrap() {
         let answer = etcd.call("/v3/lease/timetolive", &json!({ "ID": lease["ID"], "keys": true }));
-        let is_used = answer["keys"].as_array().is_some_and(|keys| !keys.is_empty());
-        if is_used { answer["TTL"].as_str().unwrap().parse().unwrap() } else { 60 }
-    };
-    let left: Vec<_> = leases.as_array().unwrap().iter().map(left).collect();
-    assert!(left.iter().all(|left| (1..=140).contains(left)), "{left:?}");
+        for key in answer["keys"].as_array().into_iter().flatten() {
+            keys.push((key.as_str().unwrap().to_owned(), answer["TTL"].as_str().unwrap().parse().unwrap()));
+        }
+    }
+    // Two seconds for what is told of the time in whole ones.
+    let least = left().saturating_sub(2);
+    for key in ["/live", "/fast", "/faster", "/slow"] {
+        let full = storage_etcd::key::text(format!("/t{key}").as_bytes());
+        let lasts: Vec<u64> = keys.iter().filter(|(name, _)| *name == full).map(|(_, ttl)| *ttl).collect();
+        assert!(lasts.len() == 1 && (least..=most).contains(&lasts[0]), "{key}: {lasts:?}, {least}..={most}");
+    }
 
     let (end, mut seen) = (right.monotonic() + PATIENCE, 0);
     while good.get("/over").unwrap().is_some() {
