@@ -100,8 +100,7 @@ impl AuthClient {
     }
 
     pub(crate) fn failed(&self, status: Status) -> ClientError {
-        // A status that came over the wire has no cause in this process.
-        if status.code() == Code::Unavailable && std::error::Error::source(&status).is_some() {
+        if is_lost(&status) {
             let text = source_text(&status);
             return ClientError::Connect { address: self.shown(), source: text.into() };
         }
@@ -303,6 +302,13 @@ pub(crate) fn host_certificates(wire: api::auth::HostCertificates) -> Result<Hos
     Ok(HostCertificates { ssh: wire.ssh, tls: wire.tls, authorities })
 }
 
+/// Whether it is the connection that failed, before an answer or in the middle of one. A status that came
+/// over the wire has no cause in this process.
+fn is_lost(status: &Status) -> bool {
+    let may_be = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal);
+    may_be && std::error::Error::source(status).is_some()
+}
+
 /// What a connection failed of: the innermost causes, which tonic hides behind "transport error".
 fn source_text(status: &Status) -> String {
     let mut texts: Vec<String> = Vec::new();
@@ -315,4 +321,20 @@ fn source_text(status: &Status) -> String {
         source = cause.source();
     }
     if texts.is_empty() { status.message().to_owned() } else { texts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_off_is_told_from_what_the_server_says() {
+        let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(is_lost(&Status::from_error(Box::new(reset()))), "in the middle of an answer");
+        let mut refused = Status::unavailable("transport error");
+        refused.set_source(std::sync::Arc::new(reset()));
+        assert!(is_lost(&refused));
+        assert!(!is_lost(&Status::unavailable("the store is away")));
+        assert!(!is_lost(&Status::internal("it could not be written")));
+    }
 }
