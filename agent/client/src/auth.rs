@@ -332,7 +332,7 @@ mod tests {
         let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(is_lost(&Status::from_error(Box::new(reset()))), "in the middle of an answer");
         let mut refused = Status::unavailable("transport error");
-        refused.set_source(std::sync::Arc::new(reset()));
+        refused.set_source(Arc::new(reset()));
         assert!(is_lost(&refused));
         assert!(!is_lost(&Status::unavailable("the store is away")));
         assert!(!is_lost(&Status::internal("it could not be written")));
