@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+use auth_service::ProxyAddresses;
 use config::{Advertise, HostPort, ProxySettings, Settings};
 
 /// Where the services of a process are reached; absent ones do not run.
@@ -110,13 +111,28 @@ pub(crate) fn host_names(settings: &Settings) -> Vec<String> {
     names(&listen, settings.advertise.as_ref(), &public)
 }
 
-/// Where `tctl` tells new hosts and users that the proxy of this process is.
-pub(crate) fn told_to_hosts(settings: &Settings, proxy: &ProxySettings, web: SocketAddr) -> Vec<String> {
-    if !proxy.public_addrs.is_empty() {
-        return proxy.public_addrs.iter().map(ToString::to_string).collect();
-    }
-    let host = if web.ip().is_unspecified() { settings.nodename.clone() } else { web.ip().to_string() };
-    vec![format!("{host}:{}", web.port())]
+/// Where `tctl` tells new hosts and users that the proxy of this process is. Users look for its SSH port
+/// where hosts find its web port, unless the operator wrote another place.
+pub(crate) fn proxies_told(settings: &Settings, proxy: &ProxySettings, bound: &Addresses) -> ProxyAddresses {
+    let shown = |addresses: &[HostPort]| addresses.iter().map(ToString::to_string).collect();
+    let here = |bound: SocketAddr| match bound.ip().is_unspecified() {
+        true => HostPort { host: settings.nodename.clone(), port: bound.port() },
+        false => HostPort { host: bound.ip().to_string(), port: bound.port() },
+    };
+    let web = match (&proxy.public_addrs[..], bound.web) {
+        ([], web) => web.map(here).into_iter().collect(),
+        (public, _) => public.to_vec(),
+    };
+    let ssh = match (&proxy.ssh_public_addrs[..], bound.ssh_proxy) {
+        ([], Some(ssh)) if proxy.public_addrs.is_empty() => vec![here(ssh)],
+        ([], Some(ssh)) => {
+            let hosts = proxy.public_addrs.iter();
+            hosts.map(|address| HostPort { host: address.host.clone(), port: ssh.port() }).collect()
+        }
+        (public, Some(_)) => public.to_vec(),
+        (_, None) => Vec::new(),
+    };
+    ProxyAddresses { web: shown(&web), ssh: shown(&ssh) }
 }
 
 #[cfg(test)]
@@ -146,5 +162,30 @@ mod tests {
         assert_eq!(dialable(listen("0.0.0.0:3025")), listen("127.0.0.1:3025"));
         assert_eq!(dialable(listen("[::]:3025")), listen("[::1]:3025"));
         assert_eq!(dialable(listen("10.0.0.1:3025")), listen("10.0.0.1:3025"));
+    }
+
+    fn told(yaml: &str) -> ProxyAddresses {
+        let yaml = format!("version: v1\nteleport:\n  nodename: here\n{yaml}");
+        let settings = config::check(&yaml, "teleport.yaml").unwrap();
+        let [web, ssh_proxy] = ["0.0.0.0:3080", "127.0.0.2:2023"].map(|text| Some(listen(text)));
+        let bound = Addresses { web, ssh_proxy, ..Addresses::default() };
+        proxies_told(&settings, settings.proxy.as_ref().unwrap(), &bound)
+    }
+
+    #[test]
+    fn users_find_the_ssh_port_where_the_operator_says_or_where_the_web_port_is() {
+        let unstated = told("");
+        assert_eq!(
+            (&unstated.web[..], &unstated.ssh[..]),
+            (&["here:3080".into()][..], &["127.0.0.2:2023".into()][..])
+        );
+        let web = told("proxy_service:\n  public_addr: p.example.com:443\n");
+        assert_eq!(
+            (&web.web[..], &web.ssh[..]),
+            (&["p.example.com:443".into()][..], &["p.example.com:2023".into()][..])
+        );
+        let both =
+            told("proxy_service:\n  public_addr: p.example.com:443\n  ssh_public_addr: ssh.example.com:22\n");
+        assert_eq!(both.ssh, ["ssh.example.com:22"]);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_service::{LogPorts, LogService, LogSettings};
-use auth_service::{AuthService, Deps, Metrics, Settings};
+use auth_service::{AuthService, Deps, Metrics, ProxyAddresses, Settings};
 use config::{Etcd, Storage};
 use domain::identity::SystemRole;
 use domain::name::HostId;
@@ -33,7 +33,7 @@ pub(crate) struct Starting<'a> {
     pub(crate) host_id: HostId,
     pub(crate) settings: &'a config::Settings,
     pub(crate) tokens: Vec<StaticToken>,
-    pub(crate) proxy_addresses: Vec<String>,
+    pub(crate) proxies: ProxyAddresses,
     pub(crate) watchdog: &'a Watchdog,
     /// The plugins of this process, where a plugin keeps the records.
     pub(crate) plugins: Option<&'a Arc<PluginHost>>,
@@ -180,7 +180,7 @@ impl Starting<'_> {
             host_id: self.host_id,
             hostname: self.settings.nodename.clone(),
             names,
-            proxy_addresses: self.proxy_addresses.clone(),
+            proxies: self.proxies.clone(),
             max_connections: usize::try_from(self.settings.limits.max_connections).unwrap_or(usize::MAX),
             host_ttl: domain::certificate::HOST_TTL,
             user_ttl: auth.authentication.default_session_ttl,

@@ -20,7 +20,7 @@ use telemetry::diagnostics::Sources;
 use telemetry::health::HealthHandle;
 use telemetry::metrics::Metrics;
 
-use crate::address::{Addresses, announced, dialable, host_names, told_to_hosts};
+use crate::address::{Addresses, announced, dialable, host_names, proxies_told};
 use crate::agent::{Entering, deliver, open_spool};
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
@@ -127,15 +127,15 @@ impl Running {
         };
         let mut plugins = self.start_plugins(settings, &data)?;
         if let Some(auth) = &settings.auth {
-            let web = settings.proxy.as_ref().zip(self.addresses.web);
-            let told = web.map(|(proxy, web)| told_to_hosts(settings, proxy, web)).unwrap_or_default();
+            let proxy = settings.proxy.as_ref();
+            let proxies = proxy.map(|proxy| proxies_told(settings, proxy, &self.addresses));
             let starting = auth::Starting {
                 host: &self.host,
                 data: &data,
                 host_id,
                 settings,
                 tokens: secrets.static_tokens,
-                proxy_addresses: told,
+                proxies: proxies.unwrap_or_default(),
                 watchdog: &self.watchdog,
                 plugins: self.plugins.as_ref(),
             };

@@ -162,7 +162,7 @@ impl AuthService {
         matches!(identity.role, SystemRole::Proxy | SystemRole::Auth)
             || identity.host_id == self.settings.host_id
             || is_own
-            || !self.settings.proxy_addresses.iter().any(of_proxy)
+            || !self.settings.proxies.all().any(of_proxy)
     }
 }
 

@@ -33,4 +33,4 @@ mod watch;
 pub use error::AuthError;
 pub use metrics::Metrics;
 pub use service::{AuthService, Deps};
-pub use settings::Settings;
+pub use settings::{ProxyAddresses, Settings};

@@ -6,6 +6,23 @@ use std::time::Duration;
 use domain::name::{ClusterName, HostId};
 use domain::token::StaticToken;
 
+/// Where the proxies of this cluster are reached, each as `host:port`: for what `tctl` prints, and so that no
+/// node takes a proxy's name.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyAddresses {
+    /// Their web ports.
+    pub web: Vec<String>,
+    /// Their SSH ports.
+    pub ssh: Vec<String>,
+}
+
+impl ProxyAddresses {
+    /// Every address.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.web.iter().chain(&self.ssh)
+    }
+}
+
 /// Settings of the auth service, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,8 +38,8 @@ pub struct Settings {
     pub hostname: String,
     /// Addresses and names under which this auth server is reached, without port.
     pub names: Vec<String>,
-    /// `host:port` under which proxies of this cluster are reached, for what `tctl` prints.
-    pub proxy_addresses: Vec<String>,
+    /// Where proxies of this cluster are reached.
+    pub proxies: ProxyAddresses,
     /// Connections per client address.
     pub max_connections: usize,
     /// The life of host certificates.

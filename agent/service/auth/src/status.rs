@@ -14,8 +14,9 @@ impl AuthService {
             version: self.settings.version.clone(),
             ca_pins: self.authorities.pins()?.iter().map(ToString::to_string).collect(),
             authorities: api::authorities_to_wire(self.authorities.public()),
-            proxy_addresses: self.settings.proxy_addresses.clone(),
+            proxy_addresses: self.settings.proxies.web.clone(),
             auth_addresses: self.settings.names.iter().map(|name| with_port(name, port)).collect(),
+            proxy_ssh_addresses: self.settings.proxies.ssh.clone(),
         })
     }
 }

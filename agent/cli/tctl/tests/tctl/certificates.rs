@@ -58,7 +58,7 @@ async fn a_users_certificate_is_written_for_openssh() {
     let text = cluster.tctl(&sign).await.ok();
     assert!(text.starts_with("Written: joe, joe.pub, joe-cert.pub\nValid until "), "{text}");
     assert!(text.contains("(59m") || text.contains("(1h0m0s)"), "{text}");
-    assert!(text.contains("ssh -J joe@proxy.example.com:3023 joe@NODE.main"), "{text}");
+    assert!(text.contains("ssh -J joe@proxy.example.com:2023 joe@NODE.main"), "{text}");
     for file in ["joe", "joe.pub", "joe-cert.pub"] {
         assert_eq!(mode(&cluster.path(file)), 0o600, "{file}");
     }

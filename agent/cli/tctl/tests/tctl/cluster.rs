@@ -172,7 +172,10 @@ fn settings(proxies: &[&str], tokens: &[&str]) -> Settings {
         host_id: HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap(),
         hostname: "auth".into(),
         names: vec!["127.0.0.1".into()],
-        proxy_addresses: proxies.iter().map(|proxy| (*proxy).to_owned()).collect(),
+        proxies: auth_service::ProxyAddresses {
+            web: proxies.iter().map(|proxy| (*proxy).to_owned()).collect(),
+            ssh: proxies.iter().map(|proxy| proxy.replace(":3080", ":2023")).collect(),
+        },
         max_connections: 1000,
         host_ttl: Duration::from_secs(86_400),
         user_ttl: domain::certificate::USER_TTL,

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::metrics::Metrics;
 use crate::service::Deps;
-use crate::settings::Settings;
+use crate::settings::{ProxyAddresses, Settings};
 
 const UUID: &str = "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f";
 const GOOD: &str = "a-token-of-the-configuration";
@@ -24,7 +24,7 @@ async fn service() -> (Arc<AuthService>, Arc<FakeAudit>) {
         host_id: HostId::parse(UUID).unwrap(),
         hostname: "auth-1".into(),
         names: Vec::new(),
-        proxy_addresses: Vec::new(),
+        proxies: ProxyAddresses::default(),
         max_connections: 10,
         host_ttl: domain::certificate::HOST_TTL,
         user_ttl: domain::certificate::USER_TTL,

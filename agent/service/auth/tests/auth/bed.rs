@@ -17,7 +17,7 @@ use port::random::{Random, SystemRandom};
 use port::store::Store;
 use ssh_key::Certificate;
 use storage::MemoryStore;
-use teleport_service_auth::{AuthError, AuthService, Deps, Metrics, Settings};
+use teleport_service_auth::{AuthError, AuthService, Deps, Metrics, ProxyAddresses, Settings};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) struct Bed {
@@ -116,7 +116,7 @@ fn settings(cluster: Option<&str>) -> Settings {
         host_id: HostId(SystemRandom.uuid()),
         hostname: "auth-1".into(),
         names: vec!["127.0.0.1".into()],
-        proxy_addresses: vec!["proxy.example.com:3080".into()],
+        proxies: ProxyAddresses { web: vec!["proxy.example.com:3080".into()], ..ProxyAddresses::default() },
         max_connections: 1000,
         host_ttl: domain::certificate::HOST_TTL,
         user_ttl: domain::certificate::USER_TTL,

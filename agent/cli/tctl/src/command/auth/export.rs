@@ -72,7 +72,7 @@ pub(super) fn authority_lines(
 /// so the name alone fits every port of it.
 pub(super) fn proxy_hosts(status: &StatusResponse) -> Vec<String> {
     let mut hosts = Vec::new();
-    for address in &status.proxy_addresses {
+    for address in status.proxy_addresses.iter().chain(&status.proxy_ssh_addresses) {
         let Ok(config::HostPort { host, .. }) = config::HostPort::parse(address, 3080) else { continue };
         // What is no principal could be read as a pattern or as two.
         if check_principal(&host).is_ok() && !hosts.contains(&host) {
@@ -91,8 +91,9 @@ mod tests {
         let addresses = ["p.example.com:3080", "p.example.com:443", "[::1]:3080", "*:3080", "10.0.0.1:3080"];
         let status = StatusResponse {
             proxy_addresses: addresses.map(str::to_owned).to_vec(),
+            proxy_ssh_addresses: ["p.example.com:3023", "ssh.example.com:22"].map(str::to_owned).to_vec(),
             ..StatusResponse::default()
         };
-        assert_eq!(proxy_hosts(&status), ["p.example.com", "::1", "10.0.0.1"]);
+        assert_eq!(proxy_hosts(&status), ["p.example.com", "::1", "10.0.0.1", "ssh.example.com"]);
     }
 }

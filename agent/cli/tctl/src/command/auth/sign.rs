@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::auth::{SignHostRequest, SignUserRequest};
+use api::auth::{SignHostRequest, SignUserRequest, StatusResponse};
 use certs::bundle::HostKeys;
 use clap::{Args, ValueEnum};
 use domain::authority::{AuthoritySpec, AuthorityType};
@@ -109,8 +109,7 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         domain::Timestamp::from_second(i64::try_from(certificate.valid_before()).unwrap_or(i64::MAX))?;
     context.printer.line(format_args!("Written: {}", escape(&names.join(", "))))?;
     context.printer.line(format_args!("Valid until {}", terminal::expiry(Some(until), context.now())))?;
-    let cluster = &session.status.cluster_name;
-    Ok(context.printer.line(arguments.advice(&target, &certificate, cluster, proxies.first()))?)
+    Ok(context.printer.line(arguments.advice(&target, &certificate, &session.status))?)
 }
 
 impl Arguments {
@@ -171,13 +170,7 @@ impl Arguments {
     }
 
     /// How to use what was written.
-    fn advice(
-        &self,
-        target: &Target,
-        certificate: &Certificate,
-        cluster: &str,
-        proxy: Option<&String>,
-    ) -> String {
+    fn advice(&self, target: &Target, certificate: &Certificate, status: &StatusResponse) -> String {
         // sshd does not look for a file in the folder somebody happened to be in.
         let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
         let path = path.display();
@@ -190,10 +183,10 @@ impl Arguments {
             );
         }
         let login = certificate.valid_principals().first().map_or("LOGIN", String::as_str);
-        let proxy = proxy.map_or("<proxyhost>", String::as_str);
-        let (login, cluster) = (escape(login), escape(cluster));
+        let proxy = status.proxy_ssh_addresses.first().map_or("<proxyhost>:3023", String::as_str);
+        let [login, cluster, proxy] = [login, &status.cluster_name, proxy].map(escape);
         format!(
-            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  ssh -J {login}@{proxy}:3023 {login}@NODE.{cluster}",
+            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  ssh -J {login}@{proxy} {login}@NODE.{cluster}",
             quoted(&path.to_string())
         )
     }
