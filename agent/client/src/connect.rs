@@ -27,6 +27,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often an idle connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
+/// What is looked for, in what is said of something else.
+const AUTH: &str = "the auth server of this cluster, nor a proxy that leads there";
+
 /// Where the auth server is, and how it is trusted.
 pub struct AuthEndpoint {
     addresses: Vec<String>,
@@ -113,7 +116,7 @@ impl AuthEndpoint {
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
-                let advice = tls_advice(&error, self.is_member);
+                let advice = net::tls::why(&error, AUTH, self.is_member);
                 Err(std::io::Error::other(format!("TLS with {address}: {advice}")))
             }
             Err(_) => Err(std::io::Error::other(format!(
@@ -133,34 +136,4 @@ fn chained(error: impl std::error::Error) -> std::io::Error {
         source = cause.source();
     }
     std::io::Error::other(text)
-}
-
-/// What a TLS error means here.
-fn tls_advice(error: &std::io::Error, is_member: bool) -> String {
-    use rustls::{AlertDescription, CertificateError, Error};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match inner {
-        // A bad signature: an authority of the same name with another key.
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature))
-            if is_member =>
-        {
-            "its certificate was not signed by the expected authority: it is of another cluster than this \
-             host's identity; to join that one, use an empty data_dir"
-                .to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            "its certificate was not signed by the expected authority; check --ca-pin against `tctl status`"
-                .to_owned()
-        }
-        Some(Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "it is not the auth server of this cluster, nor a proxy that leads there".to_owned(),
-        Some(Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => "its certificate has expired; check the clocks of both hosts".to_owned(),
-        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            "it speaks TLS, but is neither a Teleport auth server nor a proxy".to_owned()
-        }
-        _ => error.to_string(),
-    }
 }

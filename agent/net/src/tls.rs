@@ -17,10 +17,12 @@ use crate::NetError;
 
 mod trust;
 mod web;
+mod why;
 
 pub use trust::{ServerTrust, peer_identity};
 pub use web::PemPair;
 use web::WebCertificates;
+pub use why::why;
 
 /// Wraps an error of a library.
 fn config_error(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NetError {

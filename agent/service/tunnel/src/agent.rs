@@ -26,6 +26,8 @@ use handler::AgentHandler;
 
 /// How long connecting, TLS and signing in may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// What is looked for, in what is said of something else.
+const WANTED: &str = "a proxy of this cluster; is that its web port?";
 /// The first wait after a link was lost.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// A link that lived this long was a success: the next wait is a short one again.
@@ -119,10 +121,9 @@ impl Agent {
         let local = stream.local_addr().unwrap_or_else(|_| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
         let trust = ServerTrust::Cluster(bundle.authorities.clone());
         let tls = TlsConnector::from(net::tls::client(&trust, Some(&bundle), net::alpn::TUNNEL)?);
-        let stream = tls
-            .connect(net::tls::role_name(SystemRole::Proxy)?, stream)
-            .await
-            .map_err(|source| TunnelError::Tls { proxy: proxy.to_owned(), source })?;
+        let stream = tls.connect(net::tls::role_name(SystemRole::Proxy)?, stream).await.map_err(|error| {
+            TunnelError::Tls { proxy: proxy.to_owned(), reason: net::tls::why(&error, WANTED, true) }
+        })?;
         let link = &self.settings.link;
         let settings = ServerSettings { algorithms: link.algorithms.clone(), keep_alive: link.keep_alive };
         let handler = AgentHandler::new(self.deps.check.clone(), Arc::clone(&self.deps.service), local);

@@ -7,13 +7,12 @@ pub enum TunnelError {
     #[error(transparent)]
     Net(#[from] net::NetError),
     /// TLS with the proxy failed.
-    #[error("TLS with the proxy at {proxy} failed; is that its web port?")]
+    #[error("TLS with the proxy at {proxy} failed: {reason}")]
     Tls {
         /// The proxy.
         proxy: String,
-        /// What happened.
-        #[source]
-        source: std::io::Error,
+        /// What happened, and what to do.
+        reason: String,
     },
     /// The SSH protocol failed.
     #[error("the SSH link to the proxy at {proxy} failed")]

@@ -1,0 +1,56 @@
+//! What a failed handshake means to whoever started it, with the next step.
+
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// What a TLS error means to a client that looks for `wanted`, such as "a proxy of this cluster". `is_member`:
+/// the client has an identity, and so a cluster of its own.
+pub fn why(error: &std::io::Error, wanted: &str, is_member: bool) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        // A bad signature: an authority of the same name with another key.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            let advice = match is_member {
+                true => {
+                    ": it is of another cluster than this host's identity; to join that one, use an empty data_dir"
+                }
+                false => "; check --ca-pin against `tctl status`",
+            };
+            format!("its certificate was not signed by the expected authority{advice}")
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => format!("it is not {wanted}"),
+        Some(Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => "its certificate has expired; check the clocks of both hosts".to_owned(),
+        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            "it speaks TLS, but is neither a Teleport auth server nor a proxy".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(error: Error, is_member: bool) -> String {
+        why(&std::io::Error::other(error), "a proxy of this cluster", is_member)
+    }
+
+    #[test]
+    fn another_cluster_is_told_by_who_asks() {
+        for error in [CertificateError::UnknownIssuer, CertificateError::BadSignature] {
+            assert!(of(Error::InvalidCertificate(error.clone()), true).ends_with("use an empty data_dir"));
+            assert!(of(Error::InvalidCertificate(error), false).ends_with("against `tctl status`"));
+        }
+    }
+
+    #[test]
+    fn another_role_is_told_by_what_was_wanted_and_the_rest_in_its_own_words() {
+        let error = Error::InvalidCertificate(CertificateError::NotValidForName);
+        assert_eq!(of(error, true), "it is not a proxy of this cluster");
+        assert_eq!(of(Error::DecryptError, true), Error::DecryptError.to_string());
+        assert_eq!(why(&std::io::Error::other("reset"), "a proxy", true), "reset");
+    }
+}
