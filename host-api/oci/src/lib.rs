@@ -7,6 +7,7 @@
 //! It refuses indexes, other media types, further layers and layers that are too large, and speaks plain
 //! HTTP only with this machine, or where that was asked for.
 
+mod advice;
 mod artifact;
 mod credential;
 mod error;

@@ -6,7 +6,7 @@ use clap::Args;
 use plugin_host::Compiler;
 use plugin_host::publish::Delivery;
 use plugin_oci::{Credentials, Place, SCHEME};
-use terminal::{Explain, Failure};
+use terminal::Failure;
 
 use crate::context::Context;
 
@@ -45,9 +45,10 @@ impl SourceArgs {
             Some(path) => Credentials::read(&path, place.registry())?,
             None => Credentials::anonymous(),
         };
-        let artifact = plugin_oci::pull(&place, &credentials)
-            .await
-            .hint("a registry without TLS is spoken to with --plain-http, other than on this machine")?;
+        let artifact = plugin_oci::pull(&place, &credentials).await.map_err(|error| {
+            let advice = error.advice(&place);
+            advice.into_iter().fold(Failure::from(error), Failure::hint)
+        })?;
         let from = place.pinned(&artifact.digest);
         if place.digest().is_none() {
             context.note(format_args!("{place} is {from}"));

@@ -8,7 +8,7 @@ use domain::plugin::Manifest;
 use plugin_host::Compiler;
 use plugin_host::publish::Delivery;
 use plugin_oci::{Credentials, Place, Upload};
-use terminal::{Explain, Failure, Printer, Screen};
+use terminal::{Failure, Printer, Screen};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,9 +49,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         annotations: annotations(manifest),
     };
     let signed = upload.signature.is_some();
-    let digest = runtime
-        .block_on(plugin_oci::push(&place, &credentials, upload))
-        .hint("a registry without TLS is spoken to with --plain-http, other than on this machine")?;
+    let digest = runtime.block_on(plugin_oci::push(&place, &credentials, upload)).map_err(|error| {
+        let advice = error.advice(&place);
+        advice.into_iter().fold(Failure::from(error), Failure::hint)
+    })?;
     let mut printer = Printer::new(out, Screen::pipe());
     let how = if signed { "with its signature" } else { "without a signature" };
     printer.line(format!("pushed {} {} {how} to {place}", manifest.name, manifest.version))?;
