@@ -207,6 +207,12 @@ fn rust_goes_from_nothing_to_a_plugin() {
         said.contains("it runs [\"uname\", \"-r\"], of which the case does not say how it ends"),
         "{said}"
     );
+    write("[[case]]\nname = \"unasked\"\nsecrets = { token = \"x\" }\nexpect = \"1\"\n");
+    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    assert!(
+        said.contains("\"unasked\" cannot be run: the plugin does not ask for the secret token"),
+        "{said}"
+    );
     std::fs::remove_file(&cases).unwrap();
     let said = desk.shell("label-rust", "teleport plugin test").bad();
     assert!(said.contains("has no cases to run") && said.contains("tests/cases.toml"), "{said}");

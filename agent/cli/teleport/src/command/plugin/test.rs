@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::plugin::{Capability, ContractKind, SecretLabel};
-use domain::secret::Secret;
+use domain::plugin::ContractKind;
+use plugin_host::CallReport;
 use plugin_host::rehearsal::{Outside, Rehearsal, StageTime};
-use plugin_host::{CallReport, SecretFrom};
 use terminal::{Explain as _, Failure, Printer, Screen};
 
 use super::project::{Project, Staged};
@@ -24,6 +23,7 @@ use super::trial::{self, Leave, Place};
 mod case;
 mod recording;
 mod redaction;
+mod secret;
 mod stand;
 mod suite;
 
@@ -186,8 +186,12 @@ fn files(folder: &Path, what: &str, usual: &str) -> Result<Vec<PathBuf>, Failure
 
 impl Bench<'_> {
     fn run(&self, case: &Case, recording: Recording) -> Result<Done, Failure> {
-        let mut secrets = secrets(self.staged, &case.secrets)?;
-        secrets.extend(self.arguments.secret.iter().cloned());
+        let secrets = secret::gather(
+            &self.staged.manifest,
+            &case.name,
+            &case.secrets,
+            self.arguments.secret.iter().map(|(label, from)| (label, from)),
+        )?;
         let redaction = Redaction::new(&secrets)?;
         let leave = Leave {
             all: true,
@@ -213,31 +217,6 @@ impl Bench<'_> {
         wrong.extend(judge(&case.expected, &report));
         Ok(Done { wall: report.wall, wrong, lines, heard })
     }
-}
-
-/// The secrets the plugin asks for: those a file gives, or ones made up.
-fn secrets(
-    staged: &Staged,
-    given: &BTreeMap<String, String>,
-) -> Result<BTreeMap<SecretLabel, SecretFrom>, Failure> {
-    let made = |label: &str, value: String| {
-        let label = SecretLabel::new(label)?;
-        let from =
-            SecretFrom::Environment { name: "of the case".to_owned(), value: Some(Secret::new(value)) };
-        Ok::<_, Failure>((label, from))
-    };
-    let needs = staged.manifest.needs.iter();
-    let labels = needs.filter(|need| need.capability == Capability::Secret.key());
-    let mut secrets = BTreeMap::new();
-    for label in labels.filter_map(|need| need.label.as_ref()) {
-        let (label, from) = made(label.as_str(), format!("the-{label}-of-the-tests"))?;
-        secrets.insert(label, from);
-    }
-    for (label, value) in given {
-        let (label, from) = made(label, value.clone())?;
-        secrets.insert(label, from);
-    }
-    Ok(secrets)
 }
 
 /// What is wrong with what came of a call.

@@ -23,6 +23,7 @@ use super::super::project::Staged;
 use super::super::run::Ear;
 use super::super::trial::{self, Leave, Place};
 use super::Tally;
+use super::secret;
 
 mod file;
 
@@ -166,8 +167,8 @@ impl Bench {
         let mut fresh = [0; 8];
         SystemRandom.fill(&mut fresh);
         let fresh = format!("{:016x}", u64::from_be_bytes(fresh));
-        let mut secrets = super::secrets(&self.staged, &suite.secrets)?;
-        secrets.extend(self.secrets.clone());
+        let manifest = &self.staged.manifest;
+        let secrets = secret::gather(manifest, &suite.name, &suite.secrets, self.secrets.iter())?;
         let leave = Leave {
             all: true,
             private: suite.private || self.private,
