@@ -55,7 +55,7 @@ pub fn sample(options: &SampleOptions) -> Result<String, ConfigError> {
     );
     text.push_str(&general(options, roles.auth));
     text.push_str(&auth(options, roles.auth));
-    text.push_str(&node(roles.node));
+    text.push_str(&node(options, roles.node));
     text.push_str(&proxy(options, roles.proxy));
     check(&text, "sample")?;
     Ok(text)
@@ -155,15 +155,22 @@ fn auth(options: &SampleOptions, runs: bool) -> String {
     text
 }
 
-fn node(runs: bool) -> String {
+fn node(options: &SampleOptions, runs: bool) -> String {
     let text = String::from("\n# The SSH server of this host.\n");
     if !runs {
         return text + "ssh_service:\n  enabled: \"no\"\n";
     }
-    text + "ssh_service:\n  enabled: \"yes\"\n  listen_addr: 0.0.0.0:3022\n  \
-            # Roles choose hosts by their labels.\n  labels:\n    env: example\n  \
-            # Labels computed now and then; no shell is involved.\n  commands:\n    \
-            - name: kernel\n      command: [uname, -r]\n      period: 1h0m0s\n"
+    let listen = match options.proxy {
+        // Its link to the proxy is the way in.
+        Some(_) => "  # Opens no port: it is reached through the proxy.\n",
+        None => "  listen_addr: 0.0.0.0:3022\n",
+    };
+    format!(
+        "{text}ssh_service:\n  enabled: \"yes\"\n{listen}  \
+         # Roles choose hosts by their labels.\n  labels:\n    env: example\n  \
+         # Labels computed now and then; no shell is involved.\n  commands:\n    \
+         - name: kernel\n      command: [uname, -r]\n      period: 1h0m0s\n"
+    )
 }
 
 fn proxy(options: &SampleOptions, runs: bool) -> String {

@@ -100,7 +100,10 @@ impl Place {
         // The name of this host plays no part here, but settings have one.
         config::load(&flags, &Environment::from_process(), "localhost", &config::read_file)
             .while_doing("cannot tell where the auth server keeps its state")
-            .hint("name its configuration with --config FILE")
+            .hint(match self.config {
+                Some(_) => "name another with --config FILE, or its folder with --data-dir DIR",
+                None => "name its configuration with --config FILE",
+            })
     }
 
     /// Finds the auth server and the identity it made for this tool.

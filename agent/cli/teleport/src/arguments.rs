@@ -18,7 +18,7 @@ pub(crate) enum Command {
     Start(Box<start::Arguments>),
     /// Print a sample configuration, or check one with --test.
     Configure(Box<configure::Arguments>),
-    /// Make keys for plugins, sign and check them.
+    /// Make, try, test, sign and publish plugins.
     Plugin(plugin::Arguments),
     /// Print the version.
     Version(version::Arguments),

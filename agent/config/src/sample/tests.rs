@@ -56,6 +56,11 @@ fn an_agent_joins_through_the_proxy() {
         ..SampleOptions::default()
     });
     assert_eq!(settings.roles(), [SystemRole::Node]);
+    assert!(
+        !sample(&SampleOptions { proxy: Some("p.example.com:443".into()), ..SampleOptions::default() })
+            .unwrap()
+            .contains("listen_addr")
+    );
     assert_eq!((settings.nodename.as_str(), settings.data_dir.to_str()), ("web-1", Some("/srv/teleport")));
     let join = settings.join.unwrap();
     assert_eq!((join.kind, join.servers.first().unwrap().port), (ServerKind::Proxy, 443));

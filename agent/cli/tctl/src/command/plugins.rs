@@ -75,6 +75,9 @@ async fn ask(context: &Context<'_>, question: &Question) -> Result<Answer, Failu
         ControlError::NotAllowed { .. } => {
             Failure::from(error).hint("run tctl as the user that runs teleport, for example with sudo")
         }
+        ControlError::Refused(_) if !matches!(question, Question::List) => {
+            Failure::from(error).hint("the plugins of this host are shown by: tctl plugins ls")
+        }
         _ => Failure::from(error),
     })
 }

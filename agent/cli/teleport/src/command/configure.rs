@@ -42,8 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST:PORT")]
     proxy: Option<String>,
     /// The host's name in the cluster.
-    #[arg(long, value_name = "NAME")]
-    node_name: Option<String>,
+    #[arg(long, visible_alias = "node-name", value_name = "NAME")]
+    nodename: Option<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failure> {
@@ -66,7 +66,15 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
             let name = path.display().to_string();
             let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
             let written = made.and_then(|mut file| file.write_all(text.as_bytes()));
-            written.while_doing(format!("cannot write {name}"))?;
+            written.map_err(|error| {
+                let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+                let failure = Failure::from(error).while_doing(format!("cannot write {name}"));
+                if taken {
+                    failure.hint("nothing is overwritten: move it away, or choose another name")
+                } else {
+                    failure
+                }
+            })?;
             printer.line(format!(
                 "wrote {name}; check it after a change with: teleport configure --test {name}"
             ))?;
@@ -86,6 +94,6 @@ fn options(arguments: Arguments) -> SampleOptions {
         ca_pin: arguments.ca_pin,
         auth_server: arguments.auth_server,
         proxy: arguments.proxy,
-        nodename: arguments.node_name,
+        nodename: arguments.nodename,
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST:PORT")]
     auth_server: Vec<String>,
     /// The name of this host in the cluster [default: its host name].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "node-name", value_name = "NAME")]
     nodename: Option<String>,
     /// Configuration file [default: /etc/teleport.yaml, if it exists].
     #[arg(short, long, value_name = "FILE")]
