@@ -109,10 +109,11 @@ async fn files_and_forwards_are_that_users_too() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     run(Command::new("chmod").arg("600").arg(&socket)).await.good();
     let forward = format!("{}/mine.sock:{}", bed.world.folder().display(), socket.display());
+    // KILL, for ssh looks for other signals before it waits and not while it does, so that one may be lost.
     let script = format!(
         "exec 3<>/dev/null; ssh -F {c} -J proxy -N -L {forward} web-1.main & pid=$!; \
          until [ -S {mine} ]; do sleep 0.05; done; \
-         curl -s --max-time 30 --unix-socket {mine} http://localhost/; code=$?; kill $pid; exit $code",
+         curl -s --max-time 30 --unix-socket {mine} http://localhost/; code=$?; kill -9 $pid; exit $code",
         c = bed.joe.file("config").display(),
         mine = bed.world.folder().join("mine.sock").display(),
     );
