@@ -46,7 +46,7 @@ pub use operate::PluginAccount;
 
 /// Loads and runs plugins.
 pub struct PluginHost {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     runtime: OnceLock<PluginRuntime>,
     starting: Mutex<()>,
 }

@@ -1,6 +1,7 @@
 //! A storage plugin as the store room sees it: [`port::backend::Backend`].
 //!
-//! Every question runs on the plugins' own thread, in an instance that is kept ([`crate::warm`]); each
+//! What comes while other questions are under way is asked together where the plugin offers that
+//! ([`many`]). Every question runs on the plugins' own thread, in an instance that is kept ([`crate::warm`]); each
 //! tail has one of its own. A plugin that was replaced meanwhile answers the next question in its new
 //! version, and its tails end so that they are made anew. Quarantine is not for storage: a cluster without
 //! its records is worse off than one whose records fail now and then.
@@ -21,11 +22,25 @@ use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
 use crate::warm::{Answer, Ask, Tailing, Warm};
 
+mod gathering;
+mod many;
+
+use gathering::Gathering;
+pub(crate) use many::Put;
+use many::{Gets, Puts};
+
 /// How long a new version may take to show that it works.
 const TRIAL: Duration = Duration::from_secs(20);
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
+    desk: Arc<Desk>,
+    gets: Arc<Gathering<Gets>>,
+    puts: Arc<Gathering<Puts>>,
+}
+
+/// Where the plugin is asked.
+struct Desk {
     host: Arc<PluginHost>,
     name: PluginName,
 }
@@ -75,11 +90,13 @@ impl From<NoAnswer> for StoreError {
 impl PluginHost {
     /// The records that the plugin of this name keeps. Nothing is loaded yet.
     pub fn storage(self: &Arc<Self>, name: PluginName) -> StoragePlugin {
-        StoragePlugin { host: Arc::clone(self), name }
+        let desk = Arc::new(Desk { host: Arc::clone(self), name });
+        let (gets, puts) = (Gathering::new(Gets(Arc::clone(&desk))), Gathering::new(Puts(Arc::clone(&desk))));
+        StoragePlugin { desk, gets, puts }
     }
 }
 
-impl StoragePlugin {
+impl Desk {
     async fn ask<T: Answer + Send + 'static>(
         &self,
         function: &'static str,
@@ -88,6 +105,13 @@ impl StoragePlugin {
         let name = self.name.clone();
         let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
         self.host.on_thread(work).await.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))
+    }
+
+    async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let ask: Ask<_> = Box::new(move |instance, store| {
+            Box::pin(async move { instance.write(store, &transaction).await })
+        });
+        self.ask("write", ask).await
     }
 }
 
@@ -174,24 +198,25 @@ impl Core {
         Ok(warm)
     }
 
+    /// The plugin of this name that serves now, if any has been loaded.
+    fn serving(&self, name: &PluginName) -> Option<Arc<Plugin>> {
+        self.registry.find(name).ok().flatten()
+    }
+
     /// Whether the plugin is the one that serves now.
     fn serves(&self, plugin: &Arc<Plugin>) -> bool {
-        let serving = self.registry.find(&plugin.manifest.name).ok().flatten();
-        serving.is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
+        self.serving(&plugin.manifest.name).is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
     }
 }
 
 #[async_trait]
 impl Backend for StoragePlugin {
     async fn open(&self) -> Result<About, StoreError> {
-        self.ask("open", Box::new(|instance, store| Box::pin(instance.open(store)))).await
+        self.desk.ask("open", Box::new(|instance, store| Box::pin(instance.open(store)))).await
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let key = key.clone();
-        let ask: Ask<_> =
-            Box::new(move |instance, store| Box::pin(async move { instance.get(store, &key).await }));
-        self.ask("get", ask).await
+        self.gets.ask(key.clone()).await
     }
 
     async fn range(
@@ -204,27 +229,26 @@ impl Backend for StoragePlugin {
         let ask: Ask<_> = Box::new(move |instance, store| {
             Box::pin(async move { instance.range(store, &prefix, from.as_ref(), limit).await })
         });
-        self.ask("range", ask).await
+        self.desk.ask("range", ask).await
     }
 
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
-        let transaction = transaction.clone();
-        let ask: Ask<_> = Box::new(move |instance, store| {
-            Box::pin(async move { instance.write(store, &transaction).await })
-        });
-        self.ask("write", ask).await
+        match Put::alone(transaction) {
+            Some(put) => self.puts.ask(put).await,
+            None => self.desk.write(transaction.clone()).await,
+        }
     }
 
     async fn current(&self) -> Result<Revision, StoreError> {
-        self.ask("current", Box::new(|instance, store| Box::pin(instance.current(store)))).await
+        self.desk.ask("current", Box::new(|instance, store| Box::pin(instance.current(store)))).await
     }
 
     async fn tail(&self, after: Revision) -> Result<Box<dyn Tail>, StoreError> {
-        let name = self.name.clone();
+        let name = self.desk.name.clone();
         let work = move |core: Arc<Core>| async move { core.begin_tail(&name).await };
-        let begun = self.host.on_thread(work).await;
+        let begun = self.desk.host.on_thread(work).await;
         let (plugin, warm) = begun.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))?;
-        Ok(Box::new(Following { host: Arc::clone(&self.host), plugin, warm, after }))
+        Ok(Box::new(Following { host: Arc::clone(&self.desk.host), plugin, warm, after }))
     }
 }
 

@@ -72,6 +72,12 @@ impl Answer for Option<Item> {
     }
 }
 
+impl Answer for Vec<Option<Item>> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Answer::bytes).sum()
+    }
+}
+
 impl Answer for BackendPage {
     fn bytes(&self) -> usize {
         self.items.iter().map(Answer::bytes).sum()

@@ -12,6 +12,7 @@
 
 pub mod host;
 pub mod storage_backend;
+pub mod storage_many;
 
 wit_bindgen::generate!({
     path: ["../../wit/host", "../../wit/label-provider"],

@@ -10,10 +10,12 @@ use std::fmt;
 mod bound;
 mod exported;
 mod instance;
+mod many;
 
 pub use bound::{CALL_MAX, call_time, check};
 pub use exported::Exported;
 pub use instance::{Instance, Kept};
+pub use many::{ExportedMany, Many};
 
 /// A number of a write. Zero is before every write.
 pub type Revision = u64;

@@ -9,7 +9,7 @@ use crate::key::{Keyspace, text};
 use crate::lease::Leases;
 use crate::members::{Call, Members, Repeat};
 use crate::outside::Outside;
-use crate::records::Pace;
+use crate::reading::Pace;
 use crate::refusal::Problem;
 use crate::settings::Settings;
 use crate::tail::Tail;

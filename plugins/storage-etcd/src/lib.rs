@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use teleport_plugin_sdk::config;
 use teleport_plugin_sdk::storage_backend::{
-    About, Batch, Condition, Failure, Instance, Item, Operation, Page, Revision,
+    About, Batch, Condition, Failure, Instance, Item, Many, Operation, Page, Revision,
 };
 
 pub mod backend;
@@ -27,13 +27,14 @@ pub mod lease;
 pub mod members;
 pub mod outside;
 pub mod plan;
-pub mod records;
+pub mod reading;
 pub mod refusal;
 pub mod settings;
 pub mod tail;
 pub mod time;
 pub mod transaction;
 pub mod wire;
+pub mod writing;
 
 use backend::Backend;
 use outside::{Host, Outside};
@@ -65,6 +66,14 @@ impl<O: Outside> Instance for Backend<O> {
     }
 }
 
-teleport_plugin_sdk::export_storage_instance!(Backend<Host>, || {
-    Ok(Backend::new(Host, &Settings::read(config::get)?))
-});
+impl<O: Outside> Many for Backend<O> {
+    fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
+        Self::get_many(self, keys)
+    }
+}
+
+teleport_plugin_sdk::export_storage_instance!(
+    Backend<Host>,
+    || Ok(Backend::new(Host, &Settings::read(config::get)?)),
+    many
+);

@@ -132,7 +132,8 @@ impl ContractKind {
     /// The newest version of it this host serves.
     pub fn served(self) -> Contract {
         let version = match self {
-            Self::LabelProvider | Self::StorageBackend => Version { major: 1, minor: 0, patch: 0 },
+            Self::LabelProvider => Version { major: 1, minor: 0, patch: 0 },
+            Self::StorageBackend => Version { major: 1, minor: 1, patch: 0 },
         };
         Contract { package: self.package().to_owned(), version }
     }
@@ -184,7 +185,7 @@ mod tests {
         let error = ContractKind::serving(&Contract::parse("acme:thing@1.0.0").unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "contract acme:thing@1.0.0 is not known to this host, which serves teleport:label-provider@1.0.0, teleport:storage-backend@1.0.0"
+            "contract acme:thing@1.0.0 is not known to this host, which serves teleport:label-provider@1.0.0, teleport:storage-backend@1.1.0"
         );
     }
 

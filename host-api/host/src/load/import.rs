@@ -30,7 +30,8 @@ fn parse(name: &str) -> Option<Name<'_>> {
     Some(Name { package, interface, version: Version::parse(version)? })
 }
 
-/// The contract a component is built for: the package of the hook it exports.
+/// The contract a component is built for: the package of the hooks it exports, in the newest version of them, for
+/// a later minor version adds hooks beside the older ones.
 ///
 /// # Errors
 /// [`LoadError::NoContract`] when it exports none.
@@ -42,7 +43,8 @@ pub(super) fn contract(name: &PluginName, inspection: &Inspection) -> Result<Con
         .iter()
         .find(known)
         .or_else(|| exports.iter().find(|export| export.package.starts_with("teleport:")));
-    match hook {
+    let hooks = exports.iter().filter(|export| hook.is_some_and(|hook| hook.package == export.package));
+    match hooks.max_by_key(|export| export.version) {
         Some(hook) => Ok(Contract { package: hook.package.to_owned(), version: hook.version }),
         None => Err(LoadError::NoContract {
             name: name.clone(),
@@ -216,6 +218,8 @@ mod tests {
         );
         assert_eq!(of(&["teleport:label-provider/evaluate@2.0.0"]).unwrap(), "teleport:label-provider@2.0.0");
         assert_eq!(of(&["teleport:storage-backend/crud@1.0.0"]).unwrap(), "teleport:storage-backend@1.0.0");
+        let minors = ["teleport:storage-backend/many@1.1.0", "teleport:storage-backend/records@1.0.0"];
+        assert_eq!(of(&minors).unwrap(), "teleport:storage-backend@1.1.0");
         let text = of(&["wasi:http/incoming-handler@0.2.0"]).unwrap_err().to_string();
         assert!(text.contains("it exports wasi:http/incoming-handler@0.2.0"), "{text}");
         assert!(of(&[]).unwrap_err().to_string().contains("it exports nothing"));

@@ -57,7 +57,7 @@ impl<B: StorageBackend> wire::watch::Guest for Exported<B> {
     }
 }
 
-fn failure(failure: Failure) -> types::Failure {
+pub(super) fn failure(failure: Failure) -> types::Failure {
     match failure {
         Failure::Conflict(index) => types::Failure::Conflict(index),
         Failure::Compacted(oldest) => types::Failure::Compacted(oldest),
@@ -69,7 +69,7 @@ fn failure(failure: Failure) -> types::Failure {
     }
 }
 
-fn item(item: Item) -> types::Item {
+pub(super) fn item(item: Item) -> types::Item {
     let Item { key, value, revision, expires } = item;
     types::Item { key, value, revision, expires }
 }

@@ -53,7 +53,7 @@ pub trait Instance {
 }
 
 /// Makes an [`Instance`] the component's exports: its type, and how one begins. It begins at the first
-/// call, and again at the next when that failed.
+/// call, and again at the next when that failed. With a third word, `many`, [`Many`](super::Many) as well.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -88,6 +88,18 @@ pub trait Instance {
 /// ```
 #[macro_export]
 macro_rules! export_storage_instance {
+    ($instance:ty, $begin:expr, many) => {
+        $crate::export_storage_instance!($instance, $begin);
+
+        #[doc(hidden)]
+        type ExportedStorageMany = $crate::storage_backend::ExportedMany<KeptStorageInstance>;
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::storage_many::export_storage_many_component!(
+            ExportedStorageMany with_types_in $crate::bindings::storage_many
+        );
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: $crate::storage_backend::ExportedMany<KeptStorageInstance> = ExportedStorageMany::NEW;
+    };
     ($instance:ty, $begin:expr) => {
         #[doc(hidden)]
         struct KeptStorageInstance;

@@ -2,7 +2,7 @@
 //! watched over the host's HTTP and under its limits. A component's clock is the machine's, so where the
 //! suite moves time, time is waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use port::store::{Operation, Prefix, Revision, Store, StoreError, Transaction, V
 use storage::conformance::Subject;
 use teleport_tests_interop::PATIENCE;
 use teleport_tests_interop::storage::{Hosted, MovedClock, heard, key, wait};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::forgetful::{FORGETS_AFTER, Forgetful};
 use crate::server::Etcd;
@@ -99,6 +99,40 @@ async fn an_instance_that_is_kept_holds_no_more_handles_with_every_call() {
         assert!(written.is_ok(), "call {round}: {written:?}");
         let read = hosted.store.get(&key("a")).await;
         assert!(read.is_ok(), "call {round}: {read:?}");
+    }
+}
+
+/// What many ask at the same time goes to etcd together, and each is answered as if it had been alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_are_asked_together_and_answered_each() {
+    const MANY: usize = 300;
+    let (_etcd, Hosted { store, folder: _folder }) = open(1).await;
+    let store = Arc::new(store);
+    let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
+    let name = |number: usize| key(&format!("{number:03}"));
+    let mut putting = JoinSet::new();
+    for number in 0..MANY {
+        let store = Arc::clone(&store);
+        // Every tenth is as large as may be.
+        let value = vec![7; if number % 10 == 0 { VALUE_MAX } else { number }];
+        putting.spawn(async move { store.put(name(number), value.into(), None).await.unwrap() });
+    }
+    let revisions: BTreeSet<_> = putting.join_all().await.into_iter().collect();
+    assert!(revisions.len() < MANY / 2, "{} writes were {} of etcd's", MANY, revisions.len());
+    let mut told = BTreeSet::new();
+    for _ in 0..MANY {
+        assert!(told.insert(heard(&mut watch).await), "each is told once");
+    }
+    let mut getting = JoinSet::new();
+    for number in 0..=MANY {
+        let store = Arc::clone(&store);
+        getting.spawn(async move { (number, store.get(&name(number)).await.unwrap()) });
+    }
+    for (number, item) in getting.join_all().await {
+        let size = item.as_ref().map(|item| item.value.len());
+        let expected = if number % 10 == 0 { VALUE_MAX } else { number };
+        assert_eq!(size, (number < MANY).then_some(expected), "{number}");
+        assert!(item.is_none_or(|item| item.key == name(number) && revisions.contains(&item.revision)));
     }
 }
 

@@ -8,8 +8,10 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::call::CallState;
+use crate::storage::Put;
 
 mod convert;
+mod many;
 
 #[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
 #[allow(clippy::all, reason = "generated")]
@@ -22,16 +24,24 @@ mod bindings {
     });
 }
 
-use bindings::{StorageBackend, StorageBackendPre};
+use bindings::{StorageBackend, StorageBackendIndices};
 
 /// What a call came to: wasmtime's error when the plugin trapped or was stopped, its own otherwise.
 type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
 
 /// A linked backend.
-pub(crate) struct Linked(StorageBackendPre<CallState>);
+pub(crate) struct Linked {
+    pre: InstancePre<CallState>,
+    hooks: StorageBackendIndices,
+    /// Where it offers several questions in one.
+    many: Option<many::Offer>,
+}
 
 /// An instance of it.
-pub(crate) struct Instance(StorageBackend);
+pub(crate) struct Instance {
+    hooks: StorageBackend,
+    many: Option<many::Many>,
+}
 
 impl Linked {
     /// Looks up the contract's exports once.
@@ -39,7 +49,13 @@ impl Linked {
     /// # Errors
     /// wasmtime's, when an export is missing or of another type.
     pub(crate) fn new(pre: InstancePre<CallState>) -> wasmtime::Result<Self> {
-        StorageBackendPre::new(pre).map(Self)
+        let (hooks, many) = (StorageBackendIndices::new(&pre)?, many::Offer::find(&pre)?);
+        Ok(Self { pre, hooks, many })
+    }
+
+    /// Whether it answers several questions in one call, as of version 1.1.
+    pub(crate) fn offers_many(&self) -> bool {
+        self.many.is_some()
     }
 
     /// A new instance in this store.
@@ -47,7 +63,10 @@ impl Linked {
     /// # Errors
     /// wasmtime's, when there is no room or its start trapped.
     pub(crate) async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
-        self.0.instantiate_async(store).await.map(Instance)
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let hooks = self.hooks.load(&mut *store, &instance)?;
+        let many = self.many.as_ref().map(|offer| offer.load(store, &instance)).transpose()?;
+        Ok(Instance { hooks, many })
     }
 }
 
@@ -57,7 +76,7 @@ impl Instance {
     /// # Errors
     /// wasmtime's, when the plugin trapped or was stopped.
     pub(crate) async fn open(&self, store: &mut Store<CallState>) -> Answer<About> {
-        let answer = self.0.teleport_storage_backend_open().call_open(store).await?;
+        let answer = self.hooks.teleport_storage_backend_open().call_open(store).await?;
         Ok(answer.map(convert::about).map_err(convert::failure))
     }
 
@@ -66,7 +85,7 @@ impl Instance {
     /// # Errors
     /// wasmtime's, when the plugin trapped or was stopped.
     pub(crate) async fn get(&self, store: &mut Store<CallState>, key: &Key) -> Answer<Option<Item>> {
-        let answer = self.0.teleport_storage_backend_records().call_get(store, key.as_str()).await?;
+        let answer = self.hooks.teleport_storage_backend_records().call_get(store, key.as_str()).await?;
         Ok(answer.map_err(convert::failure).and_then(|item| item.map(convert::item).transpose()))
     }
 
@@ -81,7 +100,7 @@ impl Instance {
         from: Option<&Key>,
         limit: u32,
     ) -> Answer<BackendPage> {
-        let records = self.0.teleport_storage_backend_records();
+        let records = self.hooks.teleport_storage_backend_records();
         let answer = records.call_range(store, prefix.as_str(), from.map(Key::as_str), limit).await?;
         Ok(answer.map_err(convert::failure).and_then(|page| {
             let items = page.items.into_iter().map(convert::item).collect::<Result<_, _>>()?;
@@ -99,9 +118,36 @@ impl Instance {
         transaction: &Transaction,
     ) -> Answer<Revision> {
         let (conditions, operations) = convert::transaction(transaction);
-        let records = self.0.teleport_storage_backend_records();
+        let records = self.hooks.teleport_storage_backend_records();
         let answer = records.call_write(store, &conditions, &operations).await?;
         Ok(answer.map(Revision).map_err(|failure| convert::write_failure(failure, transaction)))
+    }
+
+    /// The items of the first of these keys, of one at least. A backend without `many` is asked for one.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn get_many(
+        &self,
+        store: &mut Store<CallState>,
+        keys: &[Key],
+    ) -> Answer<Vec<Option<Item>>> {
+        match (&self.many, keys) {
+            (Some(many), _) => many.get(store, keys).await,
+            (None, []) => Ok(Ok(Vec::new())),
+            (None, [first, ..]) => Ok(self.get(store, first).await?.map(|item| vec![item])),
+        }
+    }
+
+    /// Puts that happen together, with one revision.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn put_many(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Revision> {
+        match &self.many {
+            Some(many) => many.put(store, puts).await,
+            None => self.write(store, &Put::transaction(puts)).await,
+        }
     }
 
     /// The store's revision now.
@@ -109,7 +155,7 @@ impl Instance {
     /// # Errors
     /// wasmtime's, when the plugin trapped or was stopped.
     pub(crate) async fn current(&self, store: &mut Store<CallState>) -> Answer<Revision> {
-        let answer = self.0.teleport_storage_backend_watch().call_current(store).await?;
+        let answer = self.hooks.teleport_storage_backend_watch().call_current(store).await?;
         Ok(answer.map(Revision).map_err(convert::failure))
     }
 
@@ -125,7 +171,8 @@ impl Instance {
         wait: Duration,
     ) -> Answer<Batch> {
         let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-        let answer = self.0.teleport_storage_backend_watch().call_next(store, after.0, limit, wait).await?;
+        let answer =
+            self.hooks.teleport_storage_backend_watch().call_next(store, after.0, limit, wait).await?;
         let failed = |failure| convert::watch_failure(failure, after);
         Ok(answer.map_err(failed).and_then(|batch| {
             let events = batch.events.into_iter().map(convert::event).collect::<Result<_, _>>()?;

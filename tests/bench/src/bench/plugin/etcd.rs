@@ -1,5 +1,6 @@
 //! Records in etcd through the plugin, beside the same etcd reached natively: through `etcd-client`, which
-//! the goal is about, and through its JSON gateway for comparison. One put or range a request in each.
+//! the goal is about, and through its JSON gateway for comparison. One put or range a request in both; the plugin
+//! host asks what gathers while other calls are under way in one request.
 //!
 //! `etcd-client` is there when the benchmarks were built with the feature of that name, as
 //! `cargo xtask bench` does. Without it the rows say so and reach no goal.
@@ -31,8 +32,8 @@ mod native;
 
 use gateway::Gateway;
 
-/// Callers at one time: as many as the host keeps instances for.
-const CALLERS: usize = 8;
+/// Callers at one time: as many as the host keeps instances for, and as many as a busy auth server has.
+const CALLERS: [usize; 2] = [8, 64];
 const VALUE: [u8; 200] = [b'v'; 200];
 const READY: Duration = Duration::from_secs(30);
 
@@ -100,6 +101,14 @@ enum Work {
     Get,
 }
 
+/// What one pass does: so many callers, each so often, one after the other.
+#[derive(Clone, Copy)]
+struct Load {
+    work: Work,
+    callers: usize,
+    each: usize,
+}
+
 /// Rates of one kind of work, a pass of each after the other.
 #[derive(Default)]
 struct Rates {
@@ -139,43 +148,39 @@ pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure
     std::fs::create_dir(&data)?;
     let plugin = Arc::new(etcd.plugin(&data)?);
     plugin.open().await?;
-    for (work, what, each) in [
-        (Work::Put, "etcd through the plugin: puts, 8 callers", scale.rounds(400)),
-        (Work::Get, "etcd through the plugin: gets, 8 callers", scale.rounds(800)),
-    ] {
-        let mut rates = Rates::default();
-        ours_once(&plugin, work, each / 4).await?;
-        for _ in 0..scale.rounds(8) {
-            rates.ours.push(ours_once(&plugin, work, each).await?);
-            #[cfg(feature = "etcd-client")]
-            rates.client.push(native::once(etcd.address, work, each).await?);
-            rates.gateway.push(gateway_once(etcd.address, work, each).await?);
+    for (work, what, all) in [(Work::Put, "puts", 3_200), (Work::Get, "gets", 6_400)] {
+        for callers in CALLERS {
+            let load = Load { work, callers, each: scale.rounds(all / callers) };
+            let mut rates = Rates::default();
+            ours_once(&plugin, load).await?;
+            for _ in 0..scale.rounds(8) {
+                rates.ours.push(ours_once(&plugin, load).await?);
+                #[cfg(feature = "etcd-client")]
+                rates.client.push(native::once(etcd.address, load).await?);
+                rates.gateway.push(gateway_once(etcd.address, load).await?);
+            }
+            report.add(rates.row(&format!("etcd through the plugin: {what}, {callers} callers")));
         }
-        report.add(rates.row(what));
     }
     Ok(())
 }
 
 #[allow(clippy::cast_precision_loss, reason = "thousands")]
-async fn rate(
-    mut callers: JoinSet<Result<(), Failure>>,
-    each: usize,
-    began: Instant,
-) -> Result<f64, Failure> {
+async fn rate(mut callers: JoinSet<Result<(), Failure>>, load: Load, began: Instant) -> Result<f64, Failure> {
     while let Some(caller) = callers.join_next().await {
         caller??;
     }
-    Ok((CALLERS * each) as f64 / began.elapsed().as_secs_f64())
+    Ok((load.callers * load.each) as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn ours_once(plugin: &Arc<StoragePlugin>, work: Work, each: usize) -> Result<f64, Failure> {
+async fn ours_once(plugin: &Arc<StoragePlugin>, load: Load) -> Result<f64, Failure> {
     let (began, mut callers) = (Instant::now(), JoinSet::new());
-    for caller in 0..CALLERS {
+    for caller in 0..load.callers {
         let plugin = Arc::clone(plugin);
         callers.spawn(async move {
-            for number in 0..each {
+            for number in 0..load.each {
                 let key = Key::of(&["bench", &format!("{caller}-{number}")]);
-                match work {
+                match load.work {
                     Work::Put => {
                         let put = Transaction::default().put(key, Bytes::from_static(&VALUE), None);
                         plugin.write(&put).await?;
@@ -186,17 +191,17 @@ async fn ours_once(plugin: &Arc<StoragePlugin>, work: Work, each: usize) -> Resu
             Ok(())
         });
     }
-    rate(callers, each, began).await
+    rate(callers, load, began).await
 }
 
-async fn gateway_once(address: SocketAddr, work: Work, each: usize) -> Result<f64, Failure> {
+async fn gateway_once(address: SocketAddr, load: Load) -> Result<f64, Failure> {
     let (began, mut callers) = (Instant::now(), JoinSet::new());
-    for caller in 0..CALLERS {
+    for caller in 0..load.callers {
         callers.spawn(async move {
             let mut gateway = Gateway::connect(address).await?;
-            for number in 0..each {
+            for number in 0..load.each {
                 let key = format!("/gateway/{caller}-{number}");
-                match work {
+                match load.work {
                     Work::Put => gateway.put(&key).await?,
                     Work::Get => gateway.get(&key).await?,
                 }
@@ -204,5 +209,5 @@ async fn gateway_once(address: SocketAddr, work: Work, each: usize) -> Result<f6
             Ok(())
         });
     }
-    rate(callers, each, began).await
+    rate(callers, load, began).await
 }

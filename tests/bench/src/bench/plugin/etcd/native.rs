@@ -7,17 +7,17 @@ use terminal::Failure;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{CALLERS, VALUE, Work, rate};
+use super::{Load, VALUE, Work, rate};
 
-pub(super) async fn once(address: SocketAddr, work: Work, each: usize) -> Result<f64, Failure> {
+pub(super) async fn once(address: SocketAddr, load: Load) -> Result<f64, Failure> {
     let client = Client::connect([format!("http://{address}")], None).await?;
     let (began, mut callers) = (Instant::now(), JoinSet::new());
-    for caller in 0..CALLERS {
+    for caller in 0..load.callers {
         let mut kv = client.kv_client();
         callers.spawn(async move {
-            for number in 0..each {
+            for number in 0..load.each {
                 let key = format!("/client/{caller}-{number}");
-                match work {
+                match load.work {
                     Work::Put => drop(kv.put(key, VALUE, None).await?),
                     Work::Get => drop(kv.get(key, None).await?),
                 }
@@ -25,5 +25,5 @@ pub(super) async fn once(address: SocketAddr, work: Work, each: usize) -> Result
             Ok(())
         });
     }
-    rate(callers, each, began).await
+    rate(callers, load, began).await
 }

@@ -103,7 +103,8 @@ pub(super) fn files(world: World, language: Language) -> Vec<(String, &'static s
                 add("wit/deps/wasi-http/http.wit", carry!("wasi/http.wit"));
                 add("wit/deps/wasi-io/io.wit", carry!("wasi/io.wit"));
             }
-            let needed = |path: &str| path.starts_with("host/") || path.starts_with(key(world));
+            let needed =
+                |path: &str| ["host", key(world)].contains(&path.split('/').next().unwrap_or_default());
             let needed = carried::WIT.iter().filter(|(path, _)| needed(path));
             files.extend(needed.map(|(path, text)| (format!("wit/deps/{path}"), *text)));
         }

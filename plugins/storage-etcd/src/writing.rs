@@ -1,10 +1,8 @@
-//! Reading and writing.
+//! Writing.
 
 use std::collections::BTreeMap;
 
-use teleport_plugin_sdk::storage_backend::{
-    Condition, Failure, Item, Microseconds, Operation, Page, Revision, check,
-};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Microseconds, Operation, Revision, check};
 
 use crate::backend::{Backend, SMALL, plain};
 use crate::condition::{self, State, States};
@@ -17,14 +15,8 @@ use crate::refusal::Problem;
 use crate::transaction;
 use crate::wire::{self, Grant, Outcome, Range};
 
-/// Bytes of an answer with one value in it: a mebibyte in base64, a key, and room.
-const ONE: usize = 4 * 1024 * 1024;
-
 /// Bytes of an answer with a page in it.
-const PAGE: usize = 8 * 1024 * 1024;
-
-/// The most items asked for at once.
-const ITEMS_MAX: u32 = 1000;
+pub(crate) const PAGE: usize = 8 * 1024 * 1024;
 
 /// How often a write is tried whose records change meanwhile.
 const TRIES: usize = 16;
@@ -32,18 +24,8 @@ const TRIES: usize = 16;
 /// How many records a condition is about are read with their values, beside each other.
 const VALUES_MAX: usize = 4;
 
-/// How many items to ask for at once, learned from the answers: etcd bounds their number, not their size.
-#[derive(Debug)]
-pub struct Pace(u32);
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self(ITEMS_MAX)
-    }
-}
-
 /// Where transactions go.
-const TRANSACTION: &str = "/v3/kv/txn";
+pub(crate) const TRANSACTION: &str = "/v3/kv/txn";
 
 /// What became of one try of a write.
 enum Attempt {
@@ -56,75 +38,6 @@ enum Attempt {
 }
 
 impl<O: Outside> Backend<O> {
-    /// One item, as of now.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] and others.
-    pub fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
-        let body = format!(r#"{{"key":"{}"}}"#, self.space.json(key));
-        let body = self.call("/v3/kv/range", &body, Repeat::Freely, ONE).map_err(plain)?;
-        let range: Range<'_> = wire::read(&body)?;
-        let item = range.kvs.first().map(|pair| pair.item(&self.space)).transpose()?;
-        let now = self.now();
-        Ok(item.filter(|item| is_there(item, now)))
-    }
-
-    /// Items whose keys start with `prefix`, not before `start`, all of one moment.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] and others.
-    pub fn range(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        for _ in 0..TRIES {
-            match self.page(prefix, start, limit.max(1)) {
-                Ok(page) => return Ok(page),
-                // The moment of the first part is gone: once more, from its beginning.
-                Err(Problem::Compacted) => {}
-                Err(problem) => return Err(plain(problem)),
-            }
-        }
-        Err(Failure::Unavailable("etcd is compacted faster than a page can be read; try again".to_owned()))
-    }
-
-    /// One page: usually one answer, more only where all of it had expired.
-    fn page(&mut self, prefix: &str, start: Option<&str>, limit: u32) -> Result<Page, Problem> {
-        let mut span = self.space.below(prefix);
-        if let Some(start) = start {
-            span.start = span.start.max(self.space.full(start));
-        }
-        let mut revision = 0;
-        loop {
-            let ask = limit.min(self.pace.0);
-            let body = format!(r#"{{{},"limit":"{ask}","revision":"{revision}"}}"#, span.json());
-            let body = match self.call("/v3/kv/range", &body, Repeat::Freely, PAGE) {
-                Err(Problem::TooMuch) if ask > 1 => {
-                    self.pace.0 = (ask / 8).max(1);
-                    continue;
-                }
-                other => other?,
-            };
-            if body.len() < PAGE / 8 {
-                self.pace.0 = (self.pace.0.saturating_mul(2)).min(ITEMS_MAX);
-            }
-            let range: Range<'_> = wire::read(&body)?;
-            if revision == 0 {
-                revision = wire::revision(range.header)?;
-            }
-            let (now, mut items) = (self.now(), Vec::with_capacity(range.kvs.len()));
-            for pair in &range.kvs {
-                let item = pair.item(&self.space)?;
-                if is_there(&item, now) {
-                    items.push(item);
-                }
-            }
-            match range.kvs.last() {
-                Some(last) if items.is_empty() && range.more => {
-                    span.start = [last.key()?.as_slice(), b"\0"].concat()
-                }
-                _ => return Ok(Page { more: range.more && !items.is_empty(), items, revision }),
-            }
-        }
-    }
-
     /// All operations in their order, if all conditions hold.
     ///
     /// # Errors
@@ -240,7 +153,7 @@ impl<O: Outside> Backend<O> {
         Ok(grant.id.0)
     }
 
-    fn read_of(&self, key: &str, keys_only: bool) -> String {
+    pub(crate) fn read_of(&self, key: &str, keys_only: bool) -> String {
         format!(r#"{{"request_range":{{"key":"{}","keys_only":{keys_only}}}}}"#, self.space.json(key))
     }
 
@@ -271,8 +184,4 @@ impl<O: Outside> Backend<O> {
         }
         Ok(states)
     }
-}
-
-fn is_there(item: &Item, now: u64) -> bool {
-    item.expires.is_none_or(|end| end > now)
 }

@@ -1,0 +1,267 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// Answers a number with itself, once it is let; keeps what it was asked in each call.
+struct Echo {
+    gathers: AtomicBool,
+    /// One for each call that may answer.
+    let_go: Semaphore,
+    calls: Mutex<Vec<Vec<u64>>>,
+    /// What several are answered with instead, once.
+    failure: Mutex<Option<StoreError>>,
+    /// How many of several are answered.
+    room: Mutex<usize>,
+}
+
+#[derive(Clone)]
+struct Asked {
+    key: Key,
+    number: u64,
+    bytes: usize,
+}
+
+impl Question for Asked {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Kind for Arc<Echo> {
+    type Question = Asked;
+    type Answer = u64;
+
+    fn gathers(&self) -> bool {
+        self.gathers.load(Ordering::SeqCst)
+    }
+
+    async fn alone(&self, question: Asked) -> Result<u64, StoreError> {
+        self.calls.lock().push(vec![question.number]);
+        self.let_go.acquire().await.unwrap().forget();
+        Ok(question.number)
+    }
+
+    async fn together(&self, questions: Vec<Asked>) -> Result<Vec<u64>, StoreError> {
+        self.calls.lock().push(questions.iter().map(|question| question.number).collect());
+        self.let_go.acquire().await.unwrap().forget();
+        if let Some(failure) = self.failure.lock().take() {
+            return Err(failure);
+        }
+        let room = *self.room.lock();
+        Ok(questions.iter().map(|question| question.number).take(room).collect())
+    }
+}
+
+struct Bed {
+    echo: Arc<Echo>,
+    gathering: Arc<Gathering<Arc<Echo>>>,
+}
+
+type Asking = JoinHandle<Result<u64, StoreError>>;
+
+impl Bed {
+    fn new() -> Self {
+        let echo = Arc::new(Echo {
+            gathers: AtomicBool::new(true),
+            let_go: Semaphore::new(0),
+            calls: Mutex::default(),
+            failure: Mutex::default(),
+            room: Mutex::new(usize::MAX),
+        });
+        Self { gathering: Gathering::new(Arc::clone(&echo)), echo }
+    }
+
+    /// Asks, and comes back once the question has gone or waits.
+    async fn ask(&self, key: &str, number: u64, bytes: usize) -> Asking {
+        let gathering = Arc::clone(&self.gathering);
+        let question = Asked { key: Key::of(&[key]), number, bytes };
+        let asking = tokio::spawn(async move { gathering.ask(question).await });
+        settle().await;
+        asking
+    }
+
+    /// As many questions as there are places, which keep them.
+    async fn fill(&self) -> Vec<Asking> {
+        let mut first = Vec::new();
+        for number in 0..AT_ONCE as u64 {
+            first.push(self.ask("same", number, 0).await);
+        }
+        first
+    }
+
+    /// Lets so many calls answer.
+    async fn let_go(&self, calls: usize) {
+        self.echo.let_go.add_permits(calls);
+        settle().await;
+    }
+
+    fn calls(&self) -> Vec<Vec<u64>> {
+        self.echo.calls.lock().clone()
+    }
+
+    fn later(&self) -> Vec<Vec<u64>> {
+        self.calls().split_off(AT_ONCE)
+    }
+}
+
+/// Everything that can go on has gone on.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+async fn numbers(asking: Vec<Asking>) -> Vec<u64> {
+    let mut answers = Vec::new();
+    for asking in asking {
+        answers.push(asking.await.unwrap().unwrap());
+    }
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_while_a_place_is_free_and_those_who_must_go_together() {
+    let bed = Bed::new();
+    let first = bed.fill().await;
+    assert_eq!(bed.calls(), [[0], [1], [2], [3]], "each at once, even about the same key");
+    let mut waiting = Vec::new();
+    for number in 10..15 {
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
+    }
+    assert_eq!(bed.later().len(), 0);
+    bed.let_go(1).await;
+    assert_eq!(bed.later(), [[10, 11, 12, 13, 14]], "the place that was left is theirs");
+    bed.let_go(AT_ONCE).await;
+    assert_eq!(numbers(first).await, [0, 1, 2, 3]);
+    assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
+    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    bed.ask("free", 20, 0).await;
+    assert_eq!(bed.later().last(), Some(&vec![20]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_has_no_key_twice_and_is_bounded_in_number_and_bytes() {
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    let mut waiting = vec![bed.ask("a", 1, 0).await, bed.ask("a", 2, 0).await];
+    waiting.push(bed.ask("large", 3, BYTES_MAX).await);
+    waiting.push(bed.ask("not with it", 4, 1).await);
+    waiting.push(bed.ask("b", 5, 0).await);
+    bed.let_go(1).await;
+    assert_eq!(bed.later(), [[1, 3, 5]]);
+    bed.let_go(1 + AT_ONCE).await;
+    assert_eq!(bed.later(), [vec![1, 3, 5], vec![2, 4]]);
+    assert_eq!(numbers(waiting).await, [1, 2, 3, 4, 5]);
+
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    for number in 0..GROUP_MAX as u64 + 2 {
+        bed.ask(&number.to_string(), number, 0).await;
+    }
+    bed.let_go(2).await;
+    assert_eq!(bed.later().iter().map(Vec::len).collect::<Vec<_>>(), [GROUP_MAX, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_no_room_in_an_answer_is_asked_again_first() {
+    let bed = Bed::new();
+    *bed.echo.room.lock() = 2;
+    let _first = bed.fill().await;
+    let mut waiting = Vec::new();
+    for number in 10..15 {
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
+    }
+    bed.let_go(AT_ONCE + 3).await;
+    assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
+    assert_eq!(bed.later(), [vec![10, 11, 12, 13, 14], vec![12, 13, 14], vec![14]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_everybodys_but_what_is_too_large_together_goes_alone() {
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    let gone = StoreError::Unavailable("gone".to_owned());
+    *bed.echo.failure.lock() = Some(gone.clone());
+    let waiting = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
+    bed.let_go(AT_ONCE + 1).await;
+    for asking in waiting {
+        assert_eq!(asking.await.unwrap(), Err(gone.clone()));
+    }
+
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    *bed.echo.failure.lock() = Some(StoreError::TooLarge { what: "a value or a transaction", max: 1 });
+    let waiting = vec![bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
+    bed.let_go(AT_ONCE + 3).await;
+    assert_eq!(numbers(waiting).await, [10, 11]);
+    assert_eq!(bed.later(), [vec![10, 11], vec![10], vec![11]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_takes_nobody_along_and_is_not_asked_for() {
+    let bed = Bed::new();
+    let first = bed.fill().await;
+    let (left, stays) = (bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await);
+    left.abort();
+    settle().await;
+    // Giving up a call that is under way leaves its place.
+    first[0].abort();
+    settle().await;
+    assert_eq!(bed.later(), [[11]]);
+    bed.let_go(AT_ONCE).await;
+    assert_eq!(stays.await.unwrap(), Ok(11));
+    assert_eq!(bed.gathering.state.lock().under_way, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_are_bounded_and_those_that_left_are_not_counted() {
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    let (answer, kept) = oneshot::channel();
+    let question = || Asked { key: Key::of(&["a"]), number: 1, bytes: 0 };
+    bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
+    for _ in 1..WAITING_MAX {
+        let (answer, _) = oneshot::channel();
+        bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
+    }
+    let enough = bed.ask("b", 2, 0).await;
+    assert!(!enough.is_finished());
+    assert_eq!(bed.gathering.state.lock().waiting.len(), 2);
+    let mut all = Vec::new();
+    for _ in 2..WAITING_MAX {
+        let (answer, receiver) = oneshot::channel();
+        bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
+        all.push(receiver);
+    }
+    let refused = bed.ask("c", 3, 0).await.await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Unavailable(text)) if text.contains("16384 questions wait")));
+    drop(kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_gained_each_is_asked_as_it_comes() {
+    let bed = Bed::new();
+    bed.echo.gathers.store(false, Ordering::SeqCst);
+    for number in 0..10 {
+        bed.ask("a", number, 0).await;
+    }
+    assert_eq!(bed.calls().len(), 10);
+}
+
+#[test]
+fn a_runtime_that_ends_takes_those_that_wait_along() {
+    let bed = Bed::new();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (first, waiting) = runtime.block_on(async { (bed.fill().await, bed.ask("a", 10, 0).await) });
+    drop(runtime);
+    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    assert!(bed.gathering.state.lock().waiting.is_empty());
+    assert!(first.iter().all(Asking::is_finished) && waiting.is_finished());
+}
