@@ -12,8 +12,9 @@ use port::store::{Key, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// How many calls of one kind are under way before questions gather.
-pub(super) const AT_ONCE: usize = 4;
+/// How many calls of one kind are under way before questions gather. With two, one is on its way while the other is
+/// worked on; more of them only make smaller groups, which cost etcd and this host more and were slower under any load.
+pub(super) const AT_ONCE: usize = 2;
 /// The most questions of one call, and the most bytes they hold together, as the contract has it.
 pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
