@@ -2,9 +2,11 @@
 //!
 //! Called by `process` at start-up and by the metrics. Changes nothing about other processes.
 
+mod code;
 mod pid_file;
 mod usage;
 
+pub use self::code::free_code;
 pub use self::pid_file::{PidFile, PidFileError};
 pub use self::usage::{Usage, usage};
 

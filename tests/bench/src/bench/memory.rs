@@ -10,7 +10,8 @@ use crate::table::{Report, below};
 use crate::world::{LOGIN, NODE, World};
 
 pub(crate) async fn run(world: &World, scale: Scale, report: &mut Report) -> Result<(), Failure> {
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Long enough for what an idle agent does now and then: a start lets go of code that comes back when it is used.
+    tokio::time::sleep(Duration::from_secs(scale.rounds(40) as u64)).await;
     let agent = resident_kib(world.node.pid());
     report.add(below(
         "agent: node role, tunnel up, idle, resident",

@@ -175,8 +175,9 @@ fn announce_ready(running: &Running) {
     let addresses = running.addresses.clone();
     tokio::spawn(async move {
         health.ready().await;
-        // Starting needs more memory than running does.
+        // Starting needs more memory than running does, and other code.
         sys::process::free_heap();
+        sys::process::free_code();
         for (service, address) in addresses.shown() {
             tracing::info!(%service, %address, "listening");
         }
