@@ -33,7 +33,7 @@ pub struct SampleOptions {
     pub auth_server: Option<String>,
     /// `--proxy`: join through this proxy.
     pub proxy: Option<String>,
-    /// `--node-name`.
+    /// `--nodename`.
     pub nodename: Option<String>,
 }
 

@@ -111,8 +111,8 @@ pub(crate) fn host_names(settings: &Settings) -> Vec<String> {
     names(&listen, settings.advertise.as_ref(), &public)
 }
 
-/// Where `tctl` tells new hosts and users that the proxy of this process is. Users look for its SSH port
-/// where hosts find its web port, unless the operator wrote another place.
+/// Where `tctl` tells new hosts and users that the proxy of this process is: the public addresses; for the SSH
+/// port, where it has none of its own, the hosts of the others; else the address each port is bound to.
 pub(crate) fn proxies_told(settings: &Settings, proxy: &ProxySettings, bound: &Addresses) -> ProxyAddresses {
     let shown = |addresses: &[HostPort]| addresses.iter().map(ToString::to_string).collect();
     let here = |bound: SocketAddr| match bound.ip().is_unspecified() {

@@ -13,10 +13,9 @@ use async_trait::async_trait;
 use domain::plugin::PluginName;
 use port::backend::{About, Backend, BackendPage, Batch, Tail};
 use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::call::CallError;
-use crate::contract::Linked;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
@@ -24,13 +23,11 @@ use crate::warm::{Answer, Ask, Tailing, Warm};
 
 mod gathering;
 mod many;
+mod trial;
 
 use gathering::Gathering;
 pub(crate) use many::Put;
 use many::{Gets, Puts};
-
-/// How long a new version may take to show that it works.
-const TRIAL: Duration = Duration::from_secs(20);
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
@@ -43,27 +40,6 @@ pub struct StoragePlugin {
 struct Desk {
     host: Arc<PluginHost>,
     name: PluginName,
-}
-
-/// What a new version did not show.
-enum Trial {
-    /// That it works.
-    Fails(String),
-    /// That its records can be reached at the moment.
-    Unready(String),
-}
-
-impl From<CallError> for Trial {
-    fn from(error: CallError) -> Self {
-        Self::Fails(chain(&error))
-    }
-}
-
-impl From<StoreError> for Trial {
-    fn from(error: StoreError) -> Self {
-        let reason = chain(&error);
-        if matches!(error, StoreError::Unavailable(_)) { Self::Unready(reason) } else { Self::Fails(reason) }
-    }
 }
 
 /// Why there was no answer.
@@ -102,9 +78,18 @@ impl Desk {
         function: &'static str,
         ask: Ask<T>,
     ) -> Result<T, StoreError> {
+        self.try_ask(function, ask).await?
+    }
+
+    /// What it answered, apart from why there was no answer.
+    async fn try_ask<T: Answer + Send + 'static>(
+        &self,
+        function: &'static str,
+        ask: Ask<T>,
+    ) -> Result<Result<T, StoreError>, NoAnswer> {
         let name = self.name.clone();
         let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
-        self.host.on_thread(work).await.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))
+        self.host.on_thread(work).await.unwrap_or(Err(NoAnswer::Stopped))
     }
 
     async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {
@@ -122,12 +107,12 @@ impl Core {
         name: &PluginName,
         function: &'static str,
         ask: Ask<T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Result<T, StoreError>, NoAnswer> {
         let began = Instant::now();
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
         let answer = self.ask_plugin(&plugin, began, ask).await;
         self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
-        answer.map_err(NoAnswer::Call)?
+        answer.map_err(NoAnswer::Call)
     }
 
     async fn ask_plugin<T: Answer>(
@@ -161,43 +146,6 @@ impl Core {
         Ok((plugin, tail))
     }
 
-    /// A new version of a storage backend that has shown that it finds its records: the one before it is
-    /// given up for it. Other plugins are not tried, for nothing depends on their next call.
-    ///
-    /// # Errors
-    /// [`LoadError::Fails`] when it does not open, or does not say how far the records have come;
-    /// [`LoadError::Unready`] when nobody can reach them at the moment.
-    pub(crate) async fn tried(&self, plugin: Arc<Plugin>) -> Result<Arc<Plugin>, LoadError> {
-        if !matches!(&*plugin.callable.linked, Linked::StorageBackendV1(_)) {
-            return Ok(plugin);
-        }
-        let mut step = "start";
-        let tried = timeout(TRIAL, self.trial(&plugin, &mut step)).await;
-        let (name, version) = (plugin.manifest.name.clone(), plugin.manifest.version.clone());
-        match tried.unwrap_or_else(|_| Err(Trial::Fails(format!("it took more than {TRIAL:?}")))) {
-            Ok(warm) => {
-                plugin.warm.put(warm);
-                Ok(plugin)
-            }
-            Err(Trial::Fails(reason)) => Err(LoadError::Fails { name, version, step, reason }),
-            Err(Trial::Unready(reason)) => Err(LoadError::Unready { name, version, step, reason }),
-        }
-    }
-
-    async fn trial(&self, plugin: &Plugin, step: &mut &'static str) -> Result<Warm, Trial> {
-        let engine = self.engine(&plugin.manifest.name)?;
-        let warm = Warm::start(&plugin.callable, engine).await?;
-        *step = "open";
-        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
-        let (warm, about) = warm.ask(engine, Duration::ZERO, open).await?;
-        about?;
-        *step = "current";
-        let current: Ask<Revision> = Box::new(|instance, store| Box::pin(instance.current(store)));
-        let (warm, revision) = warm.ask(engine, Duration::ZERO, current).await?;
-        revision?;
-        Ok(warm)
-    }
-
     /// The plugin of this name that serves now, if any has been loaded.
     fn serving(&self, name: &PluginName) -> Option<Arc<Plugin>> {
         self.registry.find(name).ok().flatten()
@@ -212,7 +160,10 @@ impl Core {
 #[async_trait]
 impl Backend for StoragePlugin {
     async fn open(&self) -> Result<About, StoreError> {
-        self.desk.ask("open", Box::new(|instance, store| Box::pin(instance.open(store)))).await
+        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
+        let about = self.desk.ask("open", open).await?;
+        self.puts.bound(about.value_max);
+        Ok(about)
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {

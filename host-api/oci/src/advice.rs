@@ -3,13 +3,14 @@
 use std::error::Error;
 
 use oci_client::errors::{OciDistributionError, OciErrorCode};
+use rustls::CertificateError;
 
 use crate::error::OciError;
 use crate::place::Place;
 
 /// For what a registry does not have.
-const NOT_THERE: &str =
-    "check repository and tag: a plugin that was pushed without a tag has its version for one";
+const NOT_THERE: &str = "check repository and tag: a plugin that was pushed without a tag has its version for one, \
+                         and some registries want the repository made before anything is pushed";
 
 impl OciError {
     /// What to try next with this place, where the text does not say so already.
@@ -29,7 +30,9 @@ impl OciError {
                 }
                 _ => return None,
             },
-            OciDistributionError::RequestError(error) if error.is_connect() => unreached(error, registry),
+            OciDistributionError::RequestError(error) if error.is_connect() => {
+                return unreached(error, registry);
+            }
             _ => return None,
         })
     }
@@ -39,17 +42,19 @@ fn sign_in(registry: &str) -> String {
     format!("sign in with `docker login {registry}`: the credentials it writes are the ones used here")
 }
 
-/// TLS that fails on anything but a certificate means that the other side speaks none.
-fn unreached(error: &reqwest::Error, registry: &str) -> String {
-    match tls(error) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
+/// What is no TLS at all is told from TLS that does not agree.
+fn unreached(error: &reqwest::Error, registry: &str) -> Option<String> {
+    Some(match tls(error) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             format!("where an authority of your own vouches for {registry}, name its file in SSL_CERT_FILE")
         }
-        Some(_) => {
-            "a registry without TLS is spoken to with --plain-http, other than on this machine".to_owned()
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "it speaks no TLS: leave out --tls, or name --plain-http where it is on another machine"
+                .to_owned()
         }
+        Some(_) => return None,
         None => format!("check that a registry listens at {registry}, and that this host reaches it"),
-    }
+    })
 }
 
 /// The TLS error among the causes. An I/O error keeps it inside instead of having it as its source.
@@ -103,7 +108,7 @@ mod tests {
             (advised(Some(of("401 Unauthorized")), false).await, "docker login 127.0.0.1:"),
             (advised(Some(of("403 Forbidden")), false).await, "docker login 127.0.0.1:"),
             (advised(Some(of("404 Not Found")), false).await, "check repository and tag"),
-            (advised(Some(of("400 Bad Request")), true).await, "--plain-http"),
+            (advised(Some(of("400 Bad Request")), true).await, "leave out --tls"),
             (advised(None, false).await, "check that a registry listens at 127.0.0.1:"),
         ];
         for (advice, expected) in steps {

@@ -37,7 +37,9 @@ pub struct Backend<O: Outside> {
     pub(crate) space: Keyspace,
     pub(crate) leases: Leases,
     pub(crate) time: Time,
+    /// Of pages, and of several gets in one.
     pub(crate) pace: Pace,
+    pub(crate) several: Pace,
     pub(crate) tail: Option<Tail<O::Stream>>,
 }
 
@@ -51,6 +53,7 @@ impl<O: Outside> Backend<O> {
             leases: Leases::default(),
             time: Time::default(),
             pace: Pace::default(),
+            several: Pace::default(),
             tail: None,
         }
     }

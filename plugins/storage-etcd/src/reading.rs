@@ -29,6 +29,25 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// How many of so many.
+    fn of(&self, items: usize) -> usize {
+        items.min(usize::try_from(self.0).unwrap_or(usize::MAX))
+    }
+
+    /// The answer to so many had no room.
+    fn was_too_much(&mut self, items: usize) {
+        self.0 = u32::try_from(items / 8).unwrap_or(ITEMS_MAX).max(1);
+    }
+
+    /// The bytes of an answer.
+    fn was(&mut self, bytes: usize) {
+        if bytes < PAGE / 8 {
+            self.0 = self.0.saturating_mul(2).min(ITEMS_MAX);
+        }
+    }
+}
+
 impl<O: Outside> Backend<O> {
     /// One item, as of now.
     ///
@@ -48,14 +67,18 @@ impl<O: Outside> Backend<O> {
     /// # Errors
     /// [`Failure::Unavailable`] and others.
     pub fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
-        let mut asked = keys;
         loop {
+            let count = self.several.of(keys.len());
+            let (asked, _) = keys.split_at(count);
             let reads: Vec<_> = asked.iter().map(|key| self.read_of(key, false)).collect();
-            let size = if asked.len() > 1 { PAGE } else { ONE };
+            let size = if count > 1 { PAGE } else { ONE };
             match self.call(TRANSACTION, &transaction::reading(&reads), Repeat::Freely, size) {
-                Err(Problem::TooMuch) if asked.len() > 1 => asked = asked.split_at(asked.len() / 2).0,
+                Err(Problem::TooMuch) if count > 1 => self.several.was_too_much(count),
                 Err(problem) => return Err(plain(problem)),
-                Ok(body) => return self.found(asked, &body),
+                Ok(body) => {
+                    self.several.was(body.len());
+                    return self.found(asked, &body);
+                }
             }
         }
     }
@@ -101,18 +124,16 @@ impl<O: Outside> Backend<O> {
         }
         let mut revision = 0;
         loop {
-            let ask = limit.min(self.pace.0);
+            let ask = self.pace.of(usize::try_from(limit).unwrap_or(usize::MAX));
             let body = format!(r#"{{{},"limit":"{ask}","revision":"{revision}"}}"#, span.json());
             let body = match self.call("/v3/kv/range", &body, Repeat::Freely, PAGE) {
                 Err(Problem::TooMuch) if ask > 1 => {
-                    self.pace.0 = (ask / 8).max(1);
+                    self.pace.was_too_much(ask);
                     continue;
                 }
                 other => other?,
             };
-            if body.len() < PAGE / 8 {
-                self.pace.0 = (self.pace.0.saturating_mul(2)).min(ITEMS_MAX);
-            }
+            self.pace.was(body.len());
             let range: Range<'_> = wire::read(&body)?;
             if revision == 0 {
                 revision = wire::revision(range.header)?;

@@ -24,7 +24,7 @@ pub fn why(error: &std::io::Error, wanted: &str, is_member: bool) -> String {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => "its certificate has expired; check the clocks of both hosts".to_owned(),
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            "it speaks TLS, but is neither a Teleport auth server nor a proxy".to_owned()
+            format!("it speaks TLS, but is not {wanted}")
         }
         _ => error.to_string(),
     }
@@ -50,6 +50,9 @@ mod tests {
     fn another_role_is_told_by_what_was_wanted_and_the_rest_in_its_own_words() {
         let error = Error::InvalidCertificate(CertificateError::NotValidForName);
         assert_eq!(of(error, true), "it is not a proxy of this cluster");
+        let error = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+        assert_eq!(of(error, true), "it speaks TLS, but is not a proxy of this cluster");
+        assert!(of(Error::InvalidCertificate(CertificateError::Expired), true).contains("check the clocks"));
         assert_eq!(of(Error::DecryptError, true), Error::DecryptError.to_string());
         assert_eq!(why(&std::io::Error::other("reset"), "a proxy", true), "reset");
     }

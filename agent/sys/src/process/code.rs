@@ -12,7 +12,10 @@ pub fn free_code() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    #![allow(unsafe_code, reason = "where the program lies is known to the C library, and what is let go to the kernel")]
+    #![allow(
+        unsafe_code,
+        reason = "where the program lies is known to the C library, and what is let go to the kernel"
+    )]
 
     use std::ffi::{c_int, c_void};
 
@@ -23,7 +26,11 @@ mod linux {
 
     /// Lets go of all that nobody can have written to. The first object is the program itself; it returns non-zero, so
     /// that there is no other.
-    unsafe extern "C" fn of_program(info: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {
+    unsafe extern "C" fn of_program(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        _data: *mut c_void,
+    ) -> c_int {
         // SAFETY: the C library gives a whole record, whose headers are those of a loaded object.
         let (base, headers) = unsafe {
             let info = &*info;

@@ -44,7 +44,9 @@ pub(super) fn contract(name: &PluginName, inspection: &Inspection) -> Result<Con
         .find(known)
         .or_else(|| exports.iter().find(|export| export.package.starts_with("teleport:")));
     let hooks = exports.iter().filter(|export| hook.is_some_and(|hook| hook.package == export.package));
-    match hooks.max_by_key(|export| export.version) {
+    let served =
+        |version: Version| ContractKind::ALL.iter().any(|kind| kind.served().version.major == version.major);
+    match hooks.max_by_key(|export| (served(export.version), export.version)) {
         Some(hook) => Ok(Contract { package: hook.package.to_owned(), version: hook.version }),
         None => Err(LoadError::NoContract {
             name: name.clone(),
@@ -220,6 +222,8 @@ mod tests {
         assert_eq!(of(&["teleport:storage-backend/crud@1.0.0"]).unwrap(), "teleport:storage-backend@1.0.0");
         let minors = ["teleport:storage-backend/many@1.1.0", "teleport:storage-backend/records@1.0.0"];
         assert_eq!(of(&minors).unwrap(), "teleport:storage-backend@1.1.0");
+        let majors = ["teleport:storage-backend/records@2.0.0", "teleport:storage-backend/records@1.0.0"];
+        assert_eq!(of(&majors).unwrap(), "teleport:storage-backend@1.0.0", "what is served beside the next");
         let text = of(&["wasi:http/incoming-handler@0.2.0"]).unwrap_err().to_string();
         assert!(text.contains("it exports wasi:http/incoming-handler@0.2.0"), "{text}");
         assert!(of(&[]).unwrap_err().to_string().contains("it exports nothing"));

@@ -2,15 +2,20 @@
 //!
 //! As long as a place is free a question is asked at once, by whoever has it: nobody waits for others to come.
 //! Whoever leaves a place hands it to all that have gathered meanwhile. They are asked by a task of its own, so
-//! that a question somebody gives up takes no other with it.
+//! that a question somebody gives up takes no other with it; when all have given up, so does the task.
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use port::store::{Key, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use queue::{Asked, Queue};
+
+mod queue;
 
 /// How many calls of one kind are under way before questions gather. With two, one is on its way while the other is
 /// worked on; more of them only make smaller groups, which cost etcd and this host more and were slower under any load.
@@ -18,16 +23,26 @@ pub(super) const AT_ONCE: usize = 2;
 /// The most questions of one call, and the most bytes they hold together, as the contract has it.
 pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
-/// The most questions that wait.
-const WAITING_MAX: usize = 16_384;
-
+/// How many of a group that must be asked one by one are asked at a time.
+const EACH_AT_ONCE: usize = 4;
 /// One thing to be asked.
 pub(super) trait Question: Clone + Send + 'static {
-    /// What it is about: no group has two about the same.
+    /// Whether several about the same key may have one answer; otherwise no group has two.
+    const SHARED: bool;
+
+    /// What it is about.
     fn key(&self) -> &Key;
 
     /// What it adds to its group, in bytes.
     fn bytes(&self) -> usize;
+}
+
+/// Why several were not answered together.
+pub(super) enum Apart {
+    /// All of them have failed.
+    Failed(StoreError),
+    /// Nothing has happened, or nothing that may not happen again: each is to be asked by itself.
+    AskEach,
 }
 
 /// How one kind of question is asked.
@@ -35,7 +50,7 @@ pub(super) trait Kind: Send + Sync + 'static {
     /// The question.
     type Question: Question;
     /// Its answer.
-    type Answer: Send + 'static;
+    type Answer: Clone + Send + 'static;
 
     /// Whether questions may gather at all.
     fn gathers(&self) -> bool;
@@ -46,52 +61,57 @@ pub(super) trait Kind: Send + Sync + 'static {
         question: Self::Question,
     ) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 
-    /// Asks several. Answers the first of them, one at least. After [`StoreError::TooLarge`] nothing has happened.
+    /// Asks several. Answers the first of them, one at least.
     fn together(
         &self,
         questions: Vec<Self::Question>,
-    ) -> impl Future<Output = Result<Vec<Self::Answer>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, Apart>> + Send;
 }
 
 /// The questions of one kind.
 pub(super) struct Gathering<K: Kind> {
     kind: K,
     state: Mutex<State<K>>,
+    bytes_max: AtomicUsize,
 }
+
+type Outcome<K> = Result<<K as Kind>::Answer, StoreError>;
 
 struct State<K: Kind> {
     under_way: usize,
-    waiting: VecDeque<Waiting<K>>,
-}
-
-struct Waiting<K: Kind> {
-    question: K::Question,
-    answer: oneshot::Sender<Result<K::Answer, StoreError>>,
+    waiting: Queue<K>,
 }
 
 /// A place among those under way.
 struct Place<K: Kind> {
     of: Arc<Gathering<K>>,
+    /// Where those that gather are asked.
+    runtime: Handle,
     /// Not yet, when it was handed to a task that has not begun.
     is_taken: bool,
 }
 
 enum Entered<K: Kind> {
     Now(Place<K>, K::Question),
-    Later(oneshot::Receiver<Result<K::Answer, StoreError>>),
+    Later(oneshot::Receiver<Outcome<K>>),
 }
 
 impl<K: Kind> Gathering<K> {
     pub(super) fn new(kind: K) -> Arc<Self> {
-        let state = State { under_way: 0, waiting: VecDeque::new() };
-        Arc::new(Self { kind, state: Mutex::new(state) })
+        let state = State { under_way: 0, waiting: Queue::default() };
+        Arc::new(Self { kind, state: Mutex::new(state), bytes_max: AtomicUsize::new(BYTES_MAX) })
     }
 
-    /// Asks, alone or with others.
+    /// A group holds no more bytes than this from now on, and never more than [`BYTES_MAX`].
+    pub(super) fn bound(&self, bytes: usize) {
+        self.bytes_max.store(bytes.min(BYTES_MAX), Ordering::Relaxed);
+    }
+
+    /// Asks, alone or with others. Must be called inside tokio.
     ///
     /// # Errors
     /// Those of the kind; [`StoreError::Unavailable`] when too many wait already.
-    pub(super) async fn ask(self: &Arc<Self>, question: K::Question) -> Result<K::Answer, StoreError> {
+    pub(super) async fn ask(self: &Arc<Self>, question: K::Question) -> Outcome<K> {
         if !self.kind.gathers() {
             return self.kind.alone(question).await;
         }
@@ -105,115 +125,81 @@ impl<K: Kind> Gathering<K> {
         let mut state = self.state.lock();
         if state.under_way < AT_ONCE {
             state.under_way += 1;
-            return Ok(Entered::Now(Place { of: Arc::clone(self), is_taken: true }, question));
+            let place = Place { of: Arc::clone(self), runtime: Handle::current(), is_taken: true };
+            return Ok(Entered::Now(place, question));
         }
-        if state.waiting.len() >= WAITING_MAX {
-            state.waiting.retain(|waiting| !waiting.answer.is_closed());
-        }
-        if state.waiting.len() >= WAITING_MAX {
-            let text = format!("{WAITING_MAX} questions wait for the storage backend already; try again");
-            return Err(StoreError::Unavailable(text));
-        }
-        let (answer, receiver) = oneshot::channel();
-        state.waiting.push_back(Waiting { question, answer });
-        Ok(Entered::Later(receiver))
+        state.waiting.push(question).map(Entered::Later)
     }
 
-    /// Those that go together next.
-    fn group(&self) -> Vec<Waiting<K>> {
-        let mut state = self.state.lock();
-        let (mut group, mut left) = (Vec::new(), VecDeque::new());
-        let (mut keys, mut bytes) = (HashSet::new(), 0);
-        while group.len() < GROUP_MAX
-            && let Some(waiting) = state.waiting.pop_front()
-        {
-            // Whoever asked has left.
-            if waiting.answer.is_closed() {
-                continue;
-            }
-            let size = waiting.question.bytes();
-            let fits = group.is_empty() || bytes + size <= BYTES_MAX;
-            if fits && keys.insert(waiting.question.key().clone()) {
-                bytes += size;
-                group.push(waiting);
-            } else {
-                left.push_back(waiting);
-            }
-        }
-        left.append(&mut state.waiting);
-        state.waiting = left;
-        group
-    }
-
-    async fn answer(&self, group: Vec<Waiting<K>>) {
+    async fn answer(&self, mut group: Vec<Asked<K>>) {
         if group.len() == 1 {
-            return self.each_alone(group).await;
+            return self.ask_each(group).await;
         }
-        let questions = group.iter().map(|waiting| waiting.question.clone()).collect();
-        match self.kind.together(questions).await {
-            Ok(answers) => {
+        let questions = group.iter().map(|asked| asked.question.clone()).collect();
+        let outcome = tokio::select! {
+            outcome = self.kind.together(questions) => outcome,
+            () = all_left(&mut group) => return,
+        };
+        match outcome {
+            Ok(answers) if !answers.is_empty() => {
                 let mut group = group.into_iter();
-                for answer in answers {
-                    tell(group.next(), Ok(answer));
+                for (answer, asked) in answers.into_iter().zip(group.by_ref()) {
+                    asked.tell(&Ok(answer));
                 }
-                self.ask_again(group);
+                // Those that had no room in the answer are the next.
+                self.state.lock().waiting.put_back(group);
             }
-            Err(StoreError::TooLarge { .. }) => self.each_alone(group).await,
-            Err(error) => group.into_iter().for_each(|waiting| tell(Some(waiting), Err(error.clone()))),
+            Ok(_) | Err(Apart::AskEach) => self.ask_each(group).await,
+            Err(Apart::Failed(error)) => group.into_iter().for_each(|asked| asked.tell(&Err(error.clone()))),
         }
     }
 
-    async fn each_alone(&self, group: Vec<Waiting<K>>) {
-        for waiting in group {
-            let answer = self.kind.alone(waiting.question.clone()).await;
-            tell(Some(waiting), answer);
-        }
+    async fn ask_each(&self, group: Vec<Asked<K>>) {
+        let asking = |mut asked: Asked<K>| async move {
+            let question = asked.question.clone();
+            let answer = tokio::select! {
+                biased;
+                () = asked.left() => return,
+                answer = self.kind.alone(question) => answer,
+            };
+            asked.tell(&answer);
+        };
+        futures::stream::iter(group).for_each_concurrent(EACH_AT_ONCE, asking).await;
     }
+}
 
-    /// Those that had no room in an answer are the next.
-    fn ask_again(&self, rest: impl DoubleEndedIterator<Item = Waiting<K>>) {
-        let mut state = self.state.lock();
-        rest.rev().for_each(|waiting| state.waiting.push_front(waiting));
+async fn all_left<K: Kind>(group: &mut [Asked<K>]) {
+    for asked in group {
+        asked.left().await;
     }
 }
 
 impl<K: Kind> Drop for Place<K> {
     fn drop(&mut self) {
         let mut state = self.of.state.lock();
-        match Handle::try_current() {
-            Ok(handle) if self.is_taken && !state.waiting.is_empty() => {
-                // A runtime that ends drops what it is given at once, and with it the place.
-                drop(state);
-                // It is theirs now.
-                let mut place = Self { of: Arc::clone(&self.of), is_taken: false };
-                handle.spawn(async move {
-                    place.is_taken = true;
-                    let group = place.of.group();
-                    if !group.is_empty() {
-                        place.of.answer(group).await;
-                    }
-                });
-            }
-            // Nobody waits, or nobody is there to ask for them.
-            _ => {
-                state.under_way -= 1;
-                state.waiting.clear();
-            }
+        if !self.is_taken || state.waiting.is_empty() {
+            state.under_way -= 1;
+            // Where a task never began its runtime has ended: nobody is there to ask for those who wait.
+            state.waiting.clear();
+            return;
         }
-    }
-}
-
-fn tell<K: Kind>(waiting: Option<Waiting<K>>, answer: Result<K::Answer, StoreError>) {
-    if let Some(waiting) = waiting {
-        // Whoever asked may have left.
-        let _ = waiting.answer.send(answer);
+        // A runtime that ends drops what it is given at once, and with it the place.
+        drop(state);
+        let mut place = Self { of: Arc::clone(&self.of), runtime: self.runtime.clone(), is_taken: false };
+        self.runtime.spawn(async move {
+            place.is_taken = true;
+            let bytes_max = place.of.bytes_max.load(Ordering::Relaxed);
+            let group = place.of.state.lock().waiting.group(bytes_max);
+            if !group.is_empty() {
+                place.of.answer(group).await;
+            }
+        });
     }
 }
 
 fn broken_off() -> StoreError {
-    StoreError::Unavailable(
-        "the plugin host has stopped, and with it the plugin that keeps the records".to_owned(),
-    )
+    let text = "the storage backend was not asked, for the task that was to ask has ended; try again, and see the log";
+    StoreError::Unavailable(text.to_owned())
 }
 
 #[cfg(test)]

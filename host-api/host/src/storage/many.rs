@@ -10,8 +10,9 @@ use bytes::Bytes;
 use domain::Timestamp;
 use port::store::{Item, Key, Operation, Revision, StoreError, Transaction};
 
-use super::Desk;
-use super::gathering::{BYTES_MAX, Kind, Question};
+use super::gathering::{Apart, BYTES_MAX, Kind, Question};
+use super::{Desk, NoAnswer};
+use crate::call::CallError;
 use crate::contract::Linked;
 use crate::warm::Ask;
 
@@ -44,6 +45,9 @@ impl Put {
 }
 
 impl Question for Put {
+    // The later one would be lost.
+    const SHARED: bool = false;
+
     fn key(&self) -> &Key {
         &self.key
     }
@@ -54,6 +58,9 @@ impl Question for Put {
 }
 
 impl Question for Key {
+    // All have asked before the answer is looked for.
+    const SHARED: bool = true;
+
     fn key(&self) -> &Key {
         self
     }
@@ -90,10 +97,17 @@ impl Kind for Gets {
         self.0.ask("get", ask).await
     }
 
-    async fn together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, StoreError> {
+    /// Reading again harms nobody: one record that cannot be read, or is too large, fails nobody else's.
+    async fn together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Apart> {
         let ask: Ask<_> =
             Box::new(move |instance, store| Box::pin(async move { instance.get_many(store, &keys).await }));
-        self.0.ask("get-many", ask).await
+        match self.0.try_ask("get-many", ask).await {
+            Ok(Ok(items)) => Ok(items),
+            Ok(Err(error @ StoreError::Unavailable(_))) => Err(Apart::Failed(error)),
+            Ok(Err(_)) => Err(Apart::AskEach),
+            Err(NoAnswer::Call(error)) if !matches!(error, CallError::Busy { .. }) => Err(Apart::AskEach),
+            Err(no_answer) => Err(Apart::Failed(no_answer.into())),
+        }
     }
 }
 
@@ -112,12 +126,16 @@ impl Kind for Puts {
         self.0.write(Put::transaction(&[put])).await
     }
 
-    async fn together(&self, puts: Vec<Put>) -> Result<Vec<Revision>, StoreError> {
+    /// A put whose fate is unknown is not made again.
+    async fn together(&self, puts: Vec<Put>) -> Result<Vec<Revision>, Apart> {
         let count = puts.len();
         let ask: Ask<_> =
             Box::new(move |instance, store| Box::pin(async move { instance.put_many(store, &puts).await }));
-        let revision = self.0.ask("put-many", ask).await?;
-        Ok(vec![revision; count])
+        match self.0.ask("put-many", ask).await {
+            Ok(revision) => Ok(vec![revision; count]),
+            Err(StoreError::TooLarge { .. }) => Err(Apart::AskEach),
+            Err(error) => Err(Apart::Failed(error)),
+        }
     }
 }
 

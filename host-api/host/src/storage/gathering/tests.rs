@@ -7,25 +7,27 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// Answers a number with itself, once it is let; keeps what it was asked in each call.
-struct Echo {
+struct Echo<const SHARED: bool> {
     gathers: AtomicBool,
     /// One for each call that may answer.
     let_go: Semaphore,
     calls: Mutex<Vec<Vec<u64>>>,
     /// What several are answered with instead, once.
-    failure: Mutex<Option<StoreError>>,
+    failure: Mutex<Option<Apart>>,
     /// How many of several are answered.
     room: Mutex<usize>,
 }
 
 #[derive(Clone)]
-struct Asked {
+struct Number<const SHARED: bool> {
     key: Key,
     number: u64,
     bytes: usize,
 }
 
-impl Question for Asked {
+impl<const SHARED: bool> Question for Number<SHARED> {
+    const SHARED: bool = SHARED;
+
     fn key(&self) -> &Key {
         &self.key
     }
@@ -35,21 +37,21 @@ impl Question for Asked {
     }
 }
 
-impl Kind for Arc<Echo> {
-    type Question = Asked;
+impl<const SHARED: bool> Kind for Arc<Echo<SHARED>> {
+    type Question = Number<SHARED>;
     type Answer = u64;
 
     fn gathers(&self) -> bool {
         self.gathers.load(Ordering::SeqCst)
     }
 
-    async fn alone(&self, question: Asked) -> Result<u64, StoreError> {
+    async fn alone(&self, question: Number<SHARED>) -> Result<u64, StoreError> {
         self.calls.lock().push(vec![question.number]);
         self.let_go.acquire().await.unwrap().forget();
         Ok(question.number)
     }
 
-    async fn together(&self, questions: Vec<Asked>) -> Result<Vec<u64>, StoreError> {
+    async fn together(&self, questions: Vec<Number<SHARED>>) -> Result<Vec<u64>, Apart> {
         self.calls.lock().push(questions.iter().map(|question| question.number).collect());
         self.let_go.acquire().await.unwrap().forget();
         if let Some(failure) = self.failure.lock().take() {
@@ -60,15 +62,21 @@ impl Kind for Arc<Echo> {
     }
 }
 
-struct Bed {
-    echo: Arc<Echo>,
-    gathering: Arc<Gathering<Arc<Echo>>>,
+struct Bed<const SHARED: bool> {
+    echo: Arc<Echo<SHARED>>,
+    gathering: Arc<Gathering<Arc<Echo<SHARED>>>>,
 }
 
 type Asking = JoinHandle<Result<u64, StoreError>>;
 
-impl Bed {
+impl Bed<false> {
     fn new() -> Self {
+        Self::of_kind()
+    }
+}
+
+impl<const SHARED: bool> Bed<SHARED> {
+    fn of_kind() -> Self {
         let echo = Arc::new(Echo {
             gathers: AtomicBool::new(true),
             let_go: Semaphore::new(0),
@@ -82,7 +90,7 @@ impl Bed {
     /// Asks, and comes back once the question has gone or waits.
     async fn ask(&self, key: &str, number: u64, bytes: usize) -> Asking {
         let gathering = Arc::clone(&self.gathering);
-        let question = Asked { key: Key::of(&[key]), number, bytes };
+        let question = Number { key: Key::of(&[key]), number, bytes };
         let asking = tokio::spawn(async move { gathering.ask(question).await });
         settle().await;
         asking
@@ -184,11 +192,11 @@ async fn what_had_no_room_in_an_answer_is_asked_again_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_everybodys_but_what_is_too_large_together_goes_alone() {
+async fn a_failure_is_everybodys_but_what_only_fails_together_is_asked_alone() {
     let bed = Bed::new();
     let _first = bed.fill().await;
     let gone = StoreError::Unavailable("gone".to_owned());
-    *bed.echo.failure.lock() = Some(gone.clone());
+    *bed.echo.failure.lock() = Some(Apart::Failed(gone.clone()));
     let waiting = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
     bed.let_go(AT_ONCE + 1).await;
     for asking in waiting {
@@ -197,7 +205,7 @@ async fn a_failure_is_everybodys_but_what_is_too_large_together_goes_alone() {
 
     let bed = Bed::new();
     let _first = bed.fill().await;
-    *bed.echo.failure.lock() = Some(StoreError::TooLarge { what: "a value or a transaction", max: 1 });
+    *bed.echo.failure.lock() = Some(Apart::AskEach);
     let waiting = vec![bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
     bed.let_go(AT_ONCE + 3).await;
     assert_eq!(numbers(waiting).await, [10, 11]);
@@ -221,28 +229,60 @@ async fn who_gives_up_takes_nobody_along_and_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_wait_are_bounded_and_those_that_left_are_not_counted() {
-    let bed = Bed::new();
+async fn those_about_the_same_key_share_an_answer_where_that_is_sound() {
+    let bed = Bed::<true>::of_kind();
     let _first = bed.fill().await;
-    let (answer, kept) = oneshot::channel();
-    let question = || Asked { key: Key::of(&["a"]), number: 1, bytes: 0 };
-    bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
-    for _ in 1..WAITING_MAX {
-        let (answer, _) = oneshot::channel();
-        bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
+    let mut waiting = Vec::new();
+    for (key, number) in [("a", 10), ("b", 11), ("a", 12), ("a", 13)] {
+        waiting.push(bed.ask(key, number, 0).await);
     }
-    let enough = bed.ask("b", 2, 0).await;
-    assert!(!enough.is_finished());
-    assert_eq!(bed.gathering.state.lock().waiting.len(), 2);
-    let mut all = Vec::new();
-    for _ in 2..WAITING_MAX {
-        let (answer, receiver) = oneshot::channel();
-        bed.gathering.state.lock().waiting.push_back(Waiting { question: question(), answer });
-        all.push(receiver);
+    bed.let_go(2).await;
+    assert_eq!(bed.later(), [[10, 11]]);
+    bed.let_go(AT_ONCE).await;
+    assert_eq!(numbers(waiting).await, [10, 11, 10, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_everybody_has_left_is_not_asked_any_further() {
+    let bed = Bed::new();
+    let first = bed.fill().await;
+    let left = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
+    first[0].abort();
+    settle().await;
+    assert_eq!(bed.later(), [[10, 11]]);
+    left.iter().for_each(Asking::abort);
+    settle().await;
+    assert_eq!(bed.gathering.state.lock().under_way, AT_ONCE - 1, "its place is free");
+
+    // One by one, those that are left over are not asked.
+    let bed = Bed::new();
+    let first = bed.fill().await;
+    *bed.echo.failure.lock() = Some(Apart::AskEach);
+    let mut waiting = Vec::new();
+    for number in 10..10 + EACH_AT_ONCE as u64 + 2 {
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
-    let refused = bed.ask("c", 3, 0).await.await.unwrap();
-    assert!(matches!(refused, Err(StoreError::Unavailable(text)) if text.contains("16384 questions wait")));
-    drop(kept);
+    first[0].abort();
+    settle().await;
+    // The other place's, and the group.
+    bed.let_go(2).await;
+    assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE, "{:?}", bed.later());
+    waiting.iter().for_each(Asking::abort);
+    settle().await;
+    assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE);
+    assert_eq!(bed.gathering.state.lock().under_way, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_bounded_by_what_the_backend_takes() {
+    let bed = Bed::new();
+    bed.gathering.bound(100);
+    let _first = bed.fill().await;
+    for (key, number) in [("a", 10), ("b", 11), ("c", 12)] {
+        bed.ask(key, number, 50).await;
+    }
+    bed.let_go(2).await;
+    assert_eq!(bed.later(), [vec![10, 11], vec![12]]);
 }
 
 #[tokio::test(start_paused = true)]

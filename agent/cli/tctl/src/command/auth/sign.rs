@@ -183,8 +183,10 @@ impl Arguments {
             );
         }
         let login = certificate.valid_principals().first().map_or("LOGIN", String::as_str);
-        let proxy = status.proxy_ssh_addresses.first().map_or("<proxyhost>:3023", String::as_str);
-        let [login, cluster, proxy] = [login, &status.cluster_name, proxy].map(escape);
+        // An auth server of an older version tells the host alone.
+        let host = || format!("{}:3023", proxy_hosts(status).first().map_or("<proxyhost>", String::as_str));
+        let proxy = status.proxy_ssh_addresses.first().cloned().unwrap_or_else(host);
+        let [login, cluster, proxy] = [login, &status.cluster_name, &proxy].map(escape);
         format!(
             "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  ssh -J {login}@{proxy} {login}@NODE.{cluster}",
             quoted(&path.to_string())

@@ -1,6 +1,6 @@
 //! `teleport:storage-backend/many@1.1.0`: several questions in one call, where a plugin offers that.
 
-use port::store::{Item, Key, Revision, StoreError};
+use port::store::{Item, Key, Revision, StoreError, Transaction};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -64,7 +64,8 @@ impl Many {
     pub(super) async fn put(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Revision> {
         let entries: Vec<_> = puts.iter().map(entry).collect();
         let answer = self.0.teleport_storage_backend1_1_0_many().call_put(store, &entries).await?;
-        Ok(answer.map(Revision).map_err(convert::failure))
+        let nothing = Transaction::default();
+        Ok(answer.map(Revision).map_err(|failure| convert::write_failure(failure, &nothing)))
     }
 }
 
