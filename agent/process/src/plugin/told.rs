@@ -59,7 +59,11 @@ impl Numbers {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("calls", "Calls of plugins, by how they ended", self.calls.clone());
         let (questions, seconds) = (self.questions.clone(), self.seconds.clone());
-        registry.register("storage_calls", "Calls of storage plugins, by how they ended; one may answer several questions", questions);
+        registry.register(
+            "storage_calls",
+            "Calls of storage plugins, by how they ended; one may answer several questions",
+            questions,
+        );
         registry.register_with_unit("call", "Time of a call of a plugin", Unit::Seconds, seconds);
         registry.register("loads", "Plugins that were loaded", self.loads.clone());
         registry.register("reloads", "Plugins that were replaced while served", self.reloads.clone());
