@@ -11,7 +11,7 @@ const WIT: &str = "../../../wit";
 const WORKSPACE: &str = "../../../Cargo.toml";
 
 /// Contracts plugins can be written for, and the host's own.
-const PACKAGES: [&str; 3] = ["host", "label-provider", "storage-backend"];
+const PACKAGES: [&str; 4] = ["host", "label-provider", "storage-backend", "storage-backend-1.1"];
 
 #[allow(clippy::disallowed_methods, reason = "cargo hands a build script its input as variables")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

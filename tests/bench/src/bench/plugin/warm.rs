@@ -9,12 +9,15 @@ use port::backend::Backend as _;
 use port::store::{Key, Revision};
 use terminal::Failure;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::bare::Bare;
 use super::bed::{Bed, Guests};
 use crate::measure::{Scale, median, proportional_kib, quantile};
 use crate::table::{Report, below};
 
+/// Callers at one time, so that there is always another call to do.
+const CALLERS: usize = 4;
 /// Instances that are made to see what each holds; the first few fill what all share.
 const IDLE: usize = 100;
 const FIRST: usize = 10;
@@ -28,19 +31,32 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
         let _ = times.try_send(question.wall.as_secs_f64() * 1e9);
     }));
     let host = bed.host()?;
-    let backend = host.storage(PluginName::new("backend")?);
+    let backend = Arc::new(host.storage(PluginName::new("backend")?));
     let key = Key::of(&["t", "a"]);
     for _ in 0..500 {
         backend.get(&key).await?;
     }
     while taken.try_recv().is_ok() {}
-    let (mut ours, mut seen) = (Vec::new(), Vec::new());
+    let (mut roused, mut seen) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let began = tokio::time::Instant::now();
         backend.get(&key).await?;
         seen.push(began.elapsed().as_secs_f64() * 1e6);
-        ours.extend(taken.recv().await);
+        roused.extend(taken.recv().await);
     }
+    // One call after the other, as the bare one's: the plugins' thread does not sleep in between.
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (backend, key) = (Arc::clone(&backend), key.clone());
+        callers.spawn(async move {
+            for _ in 0..rounds / CALLERS {
+                backend.get(&key).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+    }
+    callers.join_all().await.into_iter().collect::<Result<Vec<()>, _>>()?;
+    let mut ours: Vec<_> = std::iter::from_fn(|| taken.try_recv().ok()).collect();
     let bare = Bare::new(&guests.backend)?;
     bare.get(1000)?;
     let mut theirs = Vec::new();
@@ -50,6 +66,8 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
     let peer = format!("bare wasmtime {:.0} ns", median(&mut theirs));
     report.add(below("storage plugin: call of a kept instance, p50", median(&mut ours), 1000.0, "ns", peer));
     report.show("  p99", format!("{:.0} ns", quantile(&mut ours, 0.99)), "");
+    let woken = median(&mut roused);
+    report.show("  of a thread that has slept before it, p50", format!("{woken:.0} ns"), "");
     report.show(
         "  as the store sees it, with the hand-over to the plugins' thread",
         format!("{:.1} us", median(&mut seen)),
