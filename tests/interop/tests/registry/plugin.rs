@@ -147,10 +147,11 @@ async fn what_is_not_there_is_named() {
         let place = registry.place(rest);
         let error = desk.refused(&place).await;
         assert!(error.contains(&format!("pulling {place} failed")), "{error}");
+        assert!(error.contains("hint: check repository and tag"), "{error}");
     }
     let closed = teleport_tests_interop::Port::free();
     let error = desk.refused(&format!("oci://{}/x:1", closed.address())).await;
-    assert!(error.contains("failed") && error.contains("hint: a registry without TLS"), "{error}");
+    assert!(error.contains("failed") && error.contains("hint: check that a registry listens at"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +161,7 @@ async fn a_closed_registry_is_entered_with_what_docker_login_wrote() {
     let place = registry.place("acme/hostile:1");
     let output = desk.push(&place).await;
     assert_eq!(output.code(), Some(1), "{}", output.text());
+    assert!(output.stderr.contains("hint: sign in with `docker login"), "{}", output.stderr);
     std::fs::create_dir(desk.path("docker")).unwrap();
     // joe:s3cret
     let login =
