@@ -2,7 +2,7 @@
 //!
 //! The plugin host implements [`Backend`] over a guest; `storage::RemoteStore` makes a
 //! [`Store`](crate::store::Store) of it: fan-out to watchers, a ring of recent changes, retries,
-//! limits. A backend has none of these, and answers without waiting for another question
+//! limits. A backend has none of these. It answers one question at a time and never waits for another
 //! to come.
 //!
 //! What an implementation promises:
@@ -11,8 +11,8 @@
 //!   later sees it, through whichever instance or member it goes. This holds for
 //!   [`Backend::current`] and for [`BackendPage::revision`] as well: no answer comes from a replica that
 //!   lags.
-//! - **Revisions rise.** Each write takes one that is higher than those of all that ended before it began, also
-//!   when it changed nothing; writes that are under way at the same time may share one. They may have gaps: other programs may write in the same place.
+//! - **Revisions rise.** Each write takes one that is higher than all before it, also when it changed
+//!   nothing. They may have gaps: other programs may write in the same place.
 //! - **Nothing expired is ever returned**, seen by a condition, or kept past its expiry for long: its
 //!   removal is a change like another and is told to tails.
 //! - **Every change is told** to tails in order, each step of a transaction in the order of its

@@ -6,8 +6,8 @@
 //! - A write is on disk before it is acknowledged, and is seen by every later read.
 //! - One [`Transaction`] happens whole or not at all, and takes one revision, even if it finds
 //!   nothing to change.
-//! - Revisions only grow; transactions made at the same time may share one. Watchers see every change
-//!   once, in the order of revisions, and may start from any revision still kept.
+//! - Revisions only grow. Watchers see every change once, in the order of revisions, and may start
+//!   from any revision still kept.
 //! - An item past its expiry is never returned, even before it is swept away.
 
 use std::fmt;

@@ -70,10 +70,6 @@ impl<O: Outside> Many for Backend<O> {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
         Self::get_many(self, keys)
     }
-
-    fn put_many(&mut self, puts: &[Operation]) -> Result<Revision, Failure> {
-        Self::put_many(self, puts)
-    }
 }
 
 teleport_plugin_sdk::export_storage_instance!(

@@ -1,6 +1,6 @@
 //! Writing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use teleport_plugin_sdk::storage_backend::{Condition, Failure, Microseconds, Operation, Revision, check};
 
@@ -23,9 +23,6 @@ const TRIES: usize = 16;
 
 /// How many records a condition is about are read with their values, beside each other.
 const VALUES_MAX: usize = 4;
-
-/// The most leases asked for in one write of several puts, one after the other.
-const LEASES_MAX: usize = 8;
 
 /// Where transactions go.
 pub(crate) const TRANSACTION: &str = "/v3/kv/txn";
@@ -76,27 +73,6 @@ impl<O: Outside> Backend<O> {
         Err(Failure::Unavailable(format!(
             "the records a write depends on changed {TRIES} times while it was tried; nothing was changed, try again"
         )))
-    }
-
-    /// Puts that have nothing to do with each other, as one write.
-    ///
-    /// # Errors
-    /// Those of [`Backend::write`]; [`Failure::TooLarge`] also where they need many leases, or etcd takes few
-    /// operations at once: nothing was changed, and each by itself may do.
-    pub fn put_many(&mut self, puts: &[Operation]) -> Result<Revision, Failure> {
-        let (now, monotonic) = (self.now(), self.outside.monotonic());
-        let wanted = puts.iter().filter_map(|put| match put {
-            Operation::Put { expires: Some(expires), .. } => self.leases.of(*expires, now, monotonic).err(),
-            _ => None,
-        });
-        if wanted.map(|wanted| wanted.seconds).collect::<BTreeSet<_>>().len() > LEASES_MAX {
-            return Err(Failure::TooLarge("they end at too many different times for one write".to_owned()));
-        }
-        match self.write(&[], puts) {
-            // It says nothing of a single one.
-            Err(Failure::Invalid(text)) => Err(Failure::TooLarge(text)),
-            outcome => outcome,
-        }
     }
 
     /// Tries a write; where it does not happen, reads what it depends on.

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::exported::{failure, item};
-use super::{Failure, Instance, Item, Kept, Operation, Revision};
+use super::{Failure, Instance, Item, Kept};
 use crate::bindings::storage_backend::teleport::storage_backend::types;
 use crate::bindings::storage_many::exports::teleport::storage_backend1_1_0::many as wire;
 
@@ -42,16 +42,6 @@ pub trait Many: Instance {
     /// # Errors
     /// Those of [`Instance::get`].
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure>;
-
-    /// Puts that came at the same time and have nothing else in common: at most 64, no key twice, their values not
-    /// more than 256 KiB together. All happen or none; usually as one write, which is what is done where
-    /// nothing else is written.
-    ///
-    /// # Errors
-    /// Those of [`Instance::write`] without a condition.
-    fn put_many(&mut self, puts: &[Operation]) -> Result<Revision, Failure> {
-        self.write(&[], puts)
-    }
 }
 
 /// Stands between the contract and the trait. Named by the export macro only.
@@ -70,11 +60,5 @@ where
     fn get(keys: Vec<String>) -> Result<Vec<Option<types::Item>>, types::Failure> {
         let items = K::with(|instance| instance.get_many(&keys)).map_err(failure)?;
         Ok(items.into_iter().map(|found| found.map(item)).collect())
-    }
-
-    fn put(entries: Vec<wire::Entry>) -> Result<u64, types::Failure> {
-        let put = |wire::Entry { key, value, expires }| Operation::Put { key, value, expires };
-        let puts: Vec<_> = entries.into_iter().map(put).collect();
-        K::with(|instance| instance.put_many(&puts)).map_err(failure)
     }
 }

@@ -1,5 +1,5 @@
 //! A storage backend that answers several questions in one, honestly, but for one deed: its configuration's
-//! `deed` is `get` or `put`, and what is done instead when several come together.
+//! `deed` is what is done instead when several gets come together.
 //!
 //! A value says how it was asked for. What is about the key `/t/slow…` takes a while.
 
@@ -12,16 +12,15 @@ use teleport_plugin_sdk::storage_backend::{
 
 struct Several;
 
-/// What is done instead of this, if anything.
-fn deed(function: &str) -> String {
+/// What is done instead, if anything.
+fn deed() -> String {
     let deed = config::get("deed").unwrap_or_default();
-    let deed = deed.strip_prefix(function).and_then(|rest| rest.strip_prefix(' ')).unwrap_or_default();
-    match deed {
+    match deed.as_str() {
         "hang" => std::thread::sleep(Duration::from_secs(3600)),
         "trap" => panic!("on purpose"),
         _ => {}
     }
-    deed.to_owned()
+    deed
 }
 
 fn failure(deed: &str) -> Option<Failure> {
@@ -38,19 +37,15 @@ fn item(key: &str, value: impl Into<Vec<u8>>) -> Option<Item> {
     Some(Item { key: key.to_owned(), value: value.into(), revision: 1, expires: None })
 }
 
-fn take_a_while(key: &str) {
-    if key.starts_with("/t/slow") {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 impl Instance for Several {
     fn open(&mut self) -> Result<About, Failure> {
         Ok(About { description: "what it is asked".to_owned(), value_max: VALUE_MAX as u64 })
     }
 
     fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
-        take_a_while(key);
+        if key.starts_with("/t/slow") {
+            std::thread::sleep(Duration::from_millis(200));
+        }
         Ok(item(key, "alone"))
     }
 
@@ -58,10 +53,7 @@ impl Instance for Several {
         Ok(Page { items: Vec::new(), more: false, revision: 1 })
     }
 
-    fn write(&mut self, _: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
-        if let [Operation::Put { key, .. }] = operations {
-            take_a_while(key);
-        }
+    fn write(&mut self, _: &[Condition], _: &[Operation]) -> Result<Revision, Failure> {
         Ok(1)
     }
 
@@ -76,7 +68,7 @@ impl Instance for Several {
 
 impl Many for Several {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
-        let deed = deed("get");
+        let deed = deed();
         let mut items: Vec<_> = keys.iter().map(|key| item(key, "together")).collect();
         match deed.as_str() {
             "none" => items.clear(),
@@ -86,10 +78,6 @@ impl Many for Several {
             _ => {}
         }
         failure(&deed).map_or(Ok(items), Err)
-    }
-
-    fn put_many(&mut self, _: &[Operation]) -> Result<Revision, Failure> {
-        failure(&deed("put")).map_or(Ok(2), Err)
     }
 }
 

@@ -8,7 +8,6 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::call::CallState;
-use crate::storage::Put;
 
 mod convert;
 mod many;
@@ -136,17 +135,6 @@ impl Instance {
             (Some(many), _) => many.get(store, keys).await,
             (None, []) => Ok(Ok(Vec::new())),
             (None, [first, ..]) => Ok(self.get(store, first).await?.map(|item| vec![item])),
-        }
-    }
-
-    /// Puts that happen together, with one revision.
-    ///
-    /// # Errors
-    /// wasmtime's, when the plugin trapped or was stopped.
-    pub(crate) async fn put_many(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Revision> {
-        match &self.many {
-            Some(many) => many.put(store, puts).await,
-            None => self.write(store, &Put::transaction(puts)).await,
         }
     }
 

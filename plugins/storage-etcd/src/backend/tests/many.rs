@@ -45,24 +45,6 @@ fn gets_too_large_for_one_answer_are_those_of_the_first_keys() {
 }
 
 #[test]
-fn puts_that_only_fail_together_are_told_so() {
-    let puts: Vec<_> = (1..=9)
-        .map(|number| {
-            let expires = Some(number * 3_600_000_000);
-            Operation::Put { key: format!("/{number}"), value: vec![1], expires }
-        })
-        .collect();
-    let many = |replies, puts: &[Operation]| fake(THREE, replies).put_many(puts);
-    assert!(matches!(many(vec![], &puts), Err(Failure::TooLarge(text)) if text.contains("different times")));
-    let few = || refuse(400, "etcdserver: too many operations in txn request");
-    let two = [put(), [Operation::Put { key: "/b".to_owned(), value: vec![1], expires: None }]].concat();
-    assert!(
-        matches!(many(vec![few()], &two), Err(Failure::TooLarge(text)) if text.contains("--max-txn-ops"))
-    );
-    assert_eq!(many(vec![done(10)], &two), Ok(10));
-}
-
-#[test]
 fn answers_to_other_questions_are_nonsense() {
     let keys = ["/a", "/b"].map(str::to_owned);
     let sealed = || Some(envelope::seal(None, b"x"));

@@ -1,12 +1,11 @@
 //! `teleport:storage-backend/many@1.1.0`: several questions in one call, where a plugin offers that.
 
-use port::store::{Item, Key, Revision, StoreError, Transaction};
+use port::store::{Item, Key, StoreError};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use super::{Answer, convert};
 use crate::call::CallState;
-use crate::storage::Put;
 
 #[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
 #[allow(clippy::all, reason = "generated")]
@@ -19,7 +18,6 @@ mod bindings {
     });
 }
 
-use bindings::exports::teleport::storage_backend1_1_0::many as wire;
 use bindings::{StorageBackendMany, StorageBackendManyIndices};
 
 /// The interface's name among a component's exports.
@@ -59,20 +57,5 @@ impl Many {
             }
             items.into_iter().map(|item| item.map(convert::item).transpose()).collect()
         }))
-    }
-
-    pub(super) async fn put(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Revision> {
-        let entries: Vec<_> = puts.iter().map(entry).collect();
-        let answer = self.0.teleport_storage_backend1_1_0_many().call_put(store, &entries).await?;
-        let nothing = Transaction::default();
-        Ok(answer.map(Revision).map_err(|failure| convert::write_failure(failure, &nothing)))
-    }
-}
-
-fn entry(put: &Put) -> wire::Entry {
-    wire::Entry {
-        key: put.key.as_str().to_owned(),
-        value: put.value.to_vec(),
-        expires: put.expires.map(convert::micros),
     }
 }
