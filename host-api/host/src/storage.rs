@@ -1,6 +1,6 @@
 //! A storage plugin as the store room sees it: [`port::backend::Backend`].
 //!
-//! Gets that come while others are under way are asked together where the plugin offers that
+//! What comes while other questions are under way is asked together where the plugin offers that
 //! ([`many`]). Every question runs on the plugins' own thread, in an instance that is kept ([`crate::warm`]); each
 //! tail has one of its own. A plugin that was replaced meanwhile answers the next question in its new
 //! version, and its tails end so that they are made anew. Quarantine is not for storage: a cluster without
@@ -26,12 +26,14 @@ mod many;
 mod trial;
 
 use gathering::Gathering;
-use many::Gets;
+pub(crate) use many::Put;
+use many::{Gets, Puts};
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
     desk: Arc<Desk>,
     gets: Arc<Gathering<Gets>>,
+    puts: Arc<Gathering<Puts>>,
 }
 
 /// Where the plugin is asked.
@@ -65,7 +67,8 @@ impl PluginHost {
     /// The records that the plugin of this name keeps. Nothing is loaded yet.
     pub fn storage(self: &Arc<Self>, name: PluginName) -> StoragePlugin {
         let desk = Arc::new(Desk { host: Arc::clone(self), name });
-        StoragePlugin { gets: Gathering::new(Gets(Arc::clone(&desk))), desk }
+        let (gets, puts) = (Gathering::new(Gets(Arc::clone(&desk))), Gathering::new(Puts(Arc::clone(&desk))));
+        StoragePlugin { desk, gets, puts }
     }
 }
 
@@ -87,6 +90,13 @@ impl Desk {
         let name = self.name.clone();
         let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
         self.host.on_thread(work).await.unwrap_or(Err(NoAnswer::Stopped))
+    }
+
+    async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let ask: Ask<_> = Box::new(move |instance, store| {
+            Box::pin(async move { instance.write(store, &transaction).await })
+        });
+        self.ask("write", ask).await
     }
 }
 
@@ -150,7 +160,10 @@ impl Core {
 #[async_trait]
 impl Backend for StoragePlugin {
     async fn open(&self) -> Result<About, StoreError> {
-        self.desk.ask("open", Box::new(|instance, store| Box::pin(instance.open(store)))).await
+        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
+        let about = self.desk.ask("open", open).await?;
+        self.puts.bound(about.value_max);
+        Ok(about)
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
@@ -171,11 +184,10 @@ impl Backend for StoragePlugin {
     }
 
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
-        let transaction = transaction.clone();
-        let ask: Ask<_> = Box::new(move |instance, store| {
-            Box::pin(async move { instance.write(store, &transaction).await })
-        });
-        self.desk.ask("write", ask).await
+        match Put::alone(transaction) {
+            Some(put) => self.puts.ask(put).await,
+            None => self.desk.write(transaction.clone()).await,
+        }
     }
 
     async fn current(&self) -> Result<Revision, StoreError> {

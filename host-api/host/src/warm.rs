@@ -56,7 +56,7 @@ impl Answer for About {
 
 impl Answer for Revision {
     fn bytes(&self) -> usize {
-        0
+        size_of::<Self>()
     }
 }
 
@@ -66,13 +66,13 @@ impl Answer for Item {
     }
 }
 
-impl Answer for Option<Item> {
+impl<T: Answer> Answer for Option<T> {
     fn bytes(&self) -> usize {
         self.as_ref().map_or(0, Answer::bytes)
     }
 }
 
-impl Answer for Vec<Option<Item>> {
+impl<T: Answer> Answer for Vec<T> {
     fn bytes(&self) -> usize {
         self.iter().map(Answer::bytes).sum()
     }

@@ -11,6 +11,7 @@ use crate::members::{Call, Members, Repeat};
 use crate::outside::Outside;
 use crate::reading::Pace;
 use crate::refusal::Problem;
+use crate::revision;
 use crate::settings::Settings;
 use crate::tail::Tail;
 use crate::time::{Off, Time};
@@ -91,14 +92,14 @@ impl<O: Outside> Backend<O> {
     /// # Errors
     /// [`Failure::Unavailable`] and others.
     pub fn current(&mut self) -> Result<Revision, Failure> {
-        self.revision_at(0).map_err(plain)
+        self.now_at(0).map(revision::last_of).map_err(plain)
     }
 
-    /// The store's revision now, if `at` is one that is still kept; zero is none in particular.
-    pub(crate) fn revision_at(&mut self, at: Revision) -> Result<Revision, Problem> {
+    /// etcd's revision now, if `at` is one of its that is still kept; zero is none in particular.
+    pub(crate) fn now_at(&mut self, at: u64) -> Result<u64, Problem> {
         let body = format!(r#"{{"key":"{}","revision":"{at}","keys_only":true}}"#, text(&self.space.own()));
         let body = self.call("/v3/kv/range", &body, Repeat::Freely, SMALL)?;
-        Ok(wire::revision(wire::read::<Range<'_>>(&body)?.header)?)
+        Ok(wire::at(wire::read::<Range<'_>>(&body)?.header)?)
     }
 
     pub(crate) fn call(
@@ -170,7 +171,7 @@ impl<O: Outside> Backend<O> {
         let own = text(&self.space.own());
         let mut size = VALUE_MAX;
         while size > 0 {
-            let value = text(&envelope::seal(Some(0), &vec![0; size]));
+            let value = text(&envelope::seal(0, Some(0), &vec![0; size]));
             let body = format!(
                 r#"{{"compare":[{{"target":"VERSION","result":"LESS","key":"{own}","version":"0"}}],"success":[{{"request_put":{{"key":"{own}","value":"{value}"}}}}]}}"#
             );

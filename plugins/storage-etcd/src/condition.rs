@@ -3,17 +3,21 @@
 //! etcd cannot compare with the time, so a comparison can promise only what no expiry can change: that
 //! a key is not there, or is there without a lease. When that does not hold, the records are read, the
 //! conditions are looked at with the clock, and the next try compares with exactly what was read.
+//!
+//! Which write of one of etcd's it is ([`crate::revision`]) is compared by the first bytes of the value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use teleport_plugin_sdk::storage_backend::{Condition, Microseconds, Revision};
 
-use crate::key::Keyspace;
+use crate::envelope::NOT_LAST;
+use crate::key::{Keyspace, text};
+use crate::revision;
 
 /// What was read of a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State {
-    /// The revision that made it as it is; zero when it is not there.
+    /// The revision that made it as it is, exact only where that matters; zero when it is not there.
     pub revision: Revision,
     /// When it ceases to exist.
     pub expires: Option<Microseconds>,
@@ -30,6 +34,12 @@ pub fn keys(conditions: &[Condition]) -> Vec<&str> {
     keys
 }
 
+/// Those of them whose revision matters.
+pub fn exact_keys(conditions: &[Condition]) -> BTreeSet<&str> {
+    let exact = conditions.iter().filter(|condition| matches!(condition, Condition::Unchanged(..)));
+    exact.map(Condition::key).collect()
+}
+
 /// What to compare at the first try: what holds only if the conditions do, whatever the time is.
 pub fn first(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
     let mut all = timeless(conditions, space);
@@ -40,7 +50,7 @@ pub fn first(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
 
 /// Comparisons that hold only if the conditions do.
 fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
-    let mut all = Vec::with_capacity(2 * conditions.len());
+    let mut all = Vec::with_capacity(3 * conditions.len());
     for condition in conditions {
         let key = space.json(condition.key());
         let stays = format!(r#"{{"target":"LEASE","result":"EQUAL","key":"{key}","lease":"0"}}"#);
@@ -48,9 +58,11 @@ fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
         match condition {
             Condition::Absent(_) => all.push(exactly(&key, 0)),
             Condition::Present(_) => all.extend([there, stays]),
-            // No write is the zeroth; a key that is not there would compare as one.
-            Condition::Unchanged(_, 0) => all.extend([there, exactly(&key, 0)]),
-            Condition::Unchanged(_, revision) => all.extend([exactly(&key, *revision), stays]),
+            Condition::Unchanged(_, revision) => {
+                all.extend([exactly(&key, revision::etcd(*revision)), stays]);
+                // Holds for no key that is not there, whose revision and lease compare as zero.
+                all.extend(followed_by(&key, revision::behind(*revision)));
+            }
         }
     }
     all
@@ -59,12 +71,25 @@ fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
 /// Comparisons that hold as long as every key is as it was read.
 pub fn exact(conditions: &[Condition], states: &States, space: &Keyspace) -> Vec<String> {
     let read = |key: &str| states.get(key).map_or(0, |state| state.revision);
-    keys(conditions).into_iter().map(|key| exactly(&space.json(key), read(key))).collect()
+    keys(conditions).into_iter().map(|key| exactly(&space.json(key), revision::etcd(read(key)))).collect()
 }
 
-/// The key was last written by this revision; by zero when it is not there.
-fn exactly(key: &str, revision: Revision) -> String {
-    format!(r#"{{"target":"MOD","result":"EQUAL","key":"{key}","mod_revision":"{revision}"}}"#)
+/// The key was last written by this revision of etcd's; by zero when it is not there.
+fn exactly(key: &str, at: u64) -> String {
+    format!(r#"{{"target":"MOD","result":"EQUAL","key":"{key}","mod_revision":"{at}"}}"#)
+}
+
+/// The key's value says that so many writes come behind its own.
+fn followed_by(key: &str, behind: u8) -> Vec<String> {
+    let value = |result, bytes: &[u8]| {
+        format!(r#"{{"target":"VALUE","result":"{result}","key":"{key}","value":"{}"}}"#, text(bytes))
+    };
+    match behind {
+        // The first byte of all others is a lower one.
+        0 => vec![value("LESS", &[NOT_LAST])],
+        // There is always something after the number.
+        _ => vec![value("GREATER", &[NOT_LAST, behind]), value("LESS", &[NOT_LAST, behind + 1])],
+    }
 }
 
 /// The first condition that does not hold.
@@ -85,9 +110,10 @@ pub fn broken(conditions: &[Condition], states: &States, now: Microseconds) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revision::last_of;
 
     fn states() -> States {
-        let state = |revision, expires| State { revision, expires };
+        let state = |revision, expires| State { revision: last_of(revision), expires };
         [("/stays", state(5, None)), ("/ends", state(6, Some(100))), ("/ended", state(7, Some(10)))]
             .into_iter()
             .map(|(key, state)| (key.to_owned(), state))
@@ -98,7 +124,7 @@ mod tests {
     fn no_condition_sees_what_has_expired() {
         let (absent, present) =
             (|key: &str| Condition::Absent(key.into()), |key: &str| Condition::Present(key.into()));
-        let unchanged = |key: &str, revision| Condition::Unchanged(key.into(), revision);
+        let unchanged = |key: &str, at| Condition::Unchanged(key.into(), last_of(at));
         let cases = [
             (absent("/none"), true),
             (absent("/stays"), false),

@@ -1,4 +1,4 @@
-//! What a watch of etcd tells, gathered to whole revisions and told as the contract wants it.
+//! What a watch of etcd tells, gathered to whole revisions of etcd's and told as the contract wants it.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,7 @@ use teleport_plugin_sdk::storage_backend::{Batch, Change, Event, Failure, Revisi
 use crate::journal::{self, Raw};
 use crate::key::Keyspace;
 use crate::refusal::{Problem, said};
+use crate::revision;
 use crate::wire::{self, Frame, Happening, Told};
 
 /// The largest revision that is put together here, in bytes. Who meets a larger one lists again.
@@ -30,7 +31,7 @@ pub enum Line {
 /// A revision in the making.
 #[derive(Debug)]
 struct Open {
-    revision: Revision,
+    at: u64,
     raw: Vec<Raw>,
     journal: Option<Vec<u8>>,
     bytes: usize,
@@ -39,7 +40,7 @@ struct Open {
 /// A whole revision.
 #[derive(Debug)]
 struct Whole {
-    revision: Revision,
+    at: u64,
     events: Vec<Event>,
     bytes: usize,
 }
@@ -47,8 +48,10 @@ struct Whole {
 /// Changes on their way.
 #[derive(Debug)]
 pub struct Gather {
-    /// Everything up to here has come.
-    came: Revision,
+    /// What is wanted comes after this.
+    after: Revision,
+    /// Everything up to this revision of etcd's has come.
+    came: u64,
     /// Everything up to here has been told.
     told: Revision,
     open: Option<Open>,
@@ -58,7 +61,10 @@ pub struct Gather {
 impl Gather {
     /// Begins after this revision; what is told of it or of earlier ones is left out.
     pub fn after(revision: Revision) -> Self {
-        Self { came: revision, told: revision, open: None, whole: VecDeque::new() }
+        let at = revision::etcd(revision);
+        // Unless it is the last, there may be more of the one it lies in.
+        let came = if revision == revision::last_of(at) { at } else { at.saturating_sub(1) };
+        Self { after: revision, came, told: revision, open: None, whole: VecDeque::new() }
     }
 
     /// Everything up to here has been told.
@@ -90,19 +96,18 @@ impl Gather {
 
     fn take(&mut self, told: &Told<'_>, space: &Keyspace) -> Result<(), Problem> {
         for happening in &told.events {
-            let revision = happening.kv.mod_revision.0;
-            if revision <= self.came {
+            let at = happening.kv.mod_revision.0;
+            if at <= self.came {
                 continue;
             }
             match &self.open {
-                Some(open) if open.revision == revision => {}
-                Some(open) if open.revision > revision => {
+                Some(open) if open.at == at => {}
+                Some(open) if open.at > at => {
                     return Err(wire::corrupt("changes in another order than they happened").into());
                 }
                 _ => self.close()?,
             }
-            let open =
-                self.open.get_or_insert_with(|| Open { revision, raw: Vec::new(), journal: None, bytes: 0 });
+            let open = self.open.get_or_insert_with(|| Open { at, raw: Vec::new(), journal: None, bytes: 0 });
             open.add(happening, space)?;
             if open.bytes > REVISION_MAX {
                 return Err(Problem::Compacted);
@@ -122,14 +127,15 @@ impl Gather {
 
     /// The open revision is whole.
     fn close(&mut self) -> Result<(), Failure> {
-        let Some(Open { revision, raw, journal, bytes }) = self.open.take() else { return Ok(()) };
+        let Some(Open { at, raw, journal, bytes }) = self.open.take() else { return Ok(()) };
         let steps = journal.as_deref().map(journal::decode).transpose()?.flatten();
-        let events = match steps {
-            Some(steps) => journal::replay(revision, steps, raw)?,
-            None => journal::plain(revision, raw),
+        let mut events = match steps {
+            Some(steps) => journal::replay(at, steps, raw)?,
+            None => journal::plain(at, raw),
         };
-        self.whole.push_back(Whole { revision, events, bytes });
-        self.came = revision;
+        events.retain(|event| event.revision > self.after);
+        self.whole.push_back(Whole { at, events, bytes });
+        self.came = at;
         Ok(())
     }
 
@@ -148,11 +154,11 @@ impl Gather {
                 break;
             }
             bytes += next.bytes;
-            self.told = next.revision;
+            self.told = revision::last_of(next.at);
             events.extend(next.events);
         }
         if self.whole.is_empty() {
-            self.told = self.told.max(self.came);
+            self.told = self.told.max(revision::last_of(self.came));
         }
         Batch { events, up_to: self.told }
     }

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use teleport_plugin_sdk::storage_backend::{Change, Event, Failure, Item, Revision};
+use teleport_plugin_sdk::storage_backend::{Change, Event, Failure, Item};
 
 use crate::envelope::Envelope;
+use crate::revision;
 
 /// A step of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,20 +109,22 @@ pub enum Raw {
     Delete(String),
 }
 
-/// The changes of one revision as etcd tells them.
-pub fn plain(revision: Revision, raw: Vec<Raw>) -> Vec<Event> {
-    let change = |raw| match raw {
-        Raw::Put { item, .. } => Change::Put(item),
-        Raw::Delete(key) => Change::Delete(key),
+/// The changes of one of etcd's revisions as it tells them: in the order of its operations, and so of our
+/// revisions.
+pub fn plain(at: u64, raw: Vec<Raw>) -> Vec<Event> {
+    let event = |raw| match raw {
+        Raw::Put { item, .. } => Event { revision: item.revision, change: Change::Put(item) },
+        Raw::Delete(key) => Event { revision: revision::last_of(at), change: Change::Delete(key) },
     };
-    raw.into_iter().map(|raw| Event { revision, change: change(raw) }).collect()
+    raw.into_iter().map(event).collect()
 }
 
-/// The changes of one revision, step by step.
+/// The changes of one of etcd's revisions, step by step: all of one write.
 ///
 /// # Errors
 /// [`Failure::Corrupt`] when the steps do not lead to what etcd says.
-pub fn replay(revision: Revision, steps: Vec<Step>, raw: Vec<Raw>) -> Result<Vec<Event>, Failure> {
+pub fn replay(at: u64, steps: Vec<Step>, raw: Vec<Raw>) -> Result<Vec<Event>, Failure> {
+    let revision = revision::last_of(at);
     let (mut there, mut stored) = (BTreeSet::new(), BTreeMap::new());
     let mut in_the_end = BTreeSet::new();
     for raw in raw {
@@ -145,7 +148,7 @@ pub fn replay(revision: Revision, steps: Vec<Step>, raw: Vec<Raw>) -> Result<Vec
                 there.insert(key);
             }
             Step::Passing(key, bytes) => {
-                let Envelope { expires, value } = Envelope::open(bytes)?;
+                let Envelope { expires, value, .. } = Envelope::open(bytes)?;
                 tell(Change::Put(Item { key: key.clone(), value, revision, expires }));
                 there.insert(key);
             }

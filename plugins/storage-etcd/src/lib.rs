@@ -1,8 +1,8 @@
 //! The cluster's records in etcd: the plugin behind `storage.type: etcd`.
 //!
-//! It speaks etcd's JSON gateway (etcd 3.4 or newer). A revision of ours is etcd's own, a write is one of
-//! etcd's transactions, and what expires ends with one of etcd's leases; what is kept beside that is
-//! said in [`envelope`] and [`journal`]. It decides nothing about the records, sees no key of TLS and no
+//! It speaks etcd's JSON gateway (etcd 3.4 or newer). A write is one of etcd's transactions, or with other puts in
+//! one that were asked for at the same time; its revision is made of etcd's own ([`revision`]), and what expires
+//! ends with one of etcd's leases. What is kept beside that is said in [`envelope`] and [`journal`]. It decides nothing about the records, sees no key of TLS and no
 //! certificate (the host makes the connections), and keeps nothing on this machine.
 //!
 //! Several auth servers on one etcd work side by side: nothing is kept from call to call but leases,
@@ -29,6 +29,7 @@ pub mod outside;
 pub mod plan;
 pub mod reading;
 pub mod refusal;
+pub mod revision;
 pub mod settings;
 pub mod tail;
 pub mod time;
@@ -69,6 +70,10 @@ impl<O: Outside> Instance for Backend<O> {
 impl<O: Outside> Many for Backend<O> {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
         Self::get_many(self, keys)
+    }
+
+    fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
+        Self::put_many(self, puts)
     }
 }
 

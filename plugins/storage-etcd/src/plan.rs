@@ -31,6 +31,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What to put under the plugin's own key, if anything.
     pub journal: Option<Vec<u8>>,
+    /// Whether each operation is a write of its own, in their order.
+    pub is_apart: bool,
 }
 
 impl Plan {
@@ -45,7 +47,18 @@ impl Plan {
             Operation::DeleteRange(prefix) => Action::DeleteSpan(space.below(prefix)),
         });
         let journal = (!surely_changes(conditions, operations)).then(Vec::new);
-        Self { actions: actions.collect(), journal }
+        Self { actions: actions.collect(), journal, is_apart: false }
+    }
+
+    /// A plan for puts that are writes of their own; no two are of the same key.
+    pub fn apart(puts: &[Operation]) -> Self {
+        Self { actions: (0..puts.len()).map(Action::Put).collect(), journal: None, is_apart: true }
+    }
+
+    /// How many writes come behind that of an operation.
+    fn behind(&self, index: usize) -> u8 {
+        let behind = if self.is_apart { self.actions.len().saturating_sub(index + 1) } else { 0 };
+        u8::try_from(behind).unwrap_or(u8::MAX)
     }
 }
 
@@ -96,7 +109,7 @@ fn reduced(operations: &[Operation], space: &Keyspace) -> Plan {
     }
     let steps: Vec<_> =
         operations.iter().enumerate().map(|(index, operation)| step(index, operation, &left)).collect();
-    Plan { actions, journal: Some(journal::encode(&steps)) }
+    Plan { actions, journal: Some(journal::encode(&steps)), is_apart: false }
 }
 
 /// The keys that are named, each with the put that is left of it, if one is.
@@ -153,7 +166,9 @@ fn step(index: usize, operation: &Operation, left: &BTreeMap<&str, Option<usize>
         Operation::Put { key, .. } if left.get(key.as_str()) == Some(&Some(index)) => {
             Step::Stored(key.clone())
         }
-        Operation::Put { key, value, expires } => Step::Passing(key.clone(), envelope::seal(*expires, value)),
+        Operation::Put { key, value, expires } => {
+            Step::Passing(key.clone(), envelope::seal(0, *expires, value))
+        }
         Operation::Delete(key) => Step::Delete(key.clone()),
         Operation::DeleteRange(prefix) => Step::DeleteRange(prefix.clone()),
     }
@@ -171,7 +186,7 @@ pub fn json(
     for action in &plan.actions {
         match action {
             Action::Put(index) => {
-                all.extend(put_of(*index, operations, leases, space).map(put));
+                all.extend(put_of(plan, *index, operations, leases, space).map(put));
             }
             Action::Delete(key) => {
                 all.push(format!(r#"{{"request_delete_range":{{"key":"{}"}}}}"#, space.json(key)));
@@ -196,12 +211,13 @@ pub fn alone(
     space: &Keyspace,
 ) -> Option<String> {
     match (plan.actions.as_slice(), &plan.journal) {
-        ([Action::Put(index)], None) => put_of(*index, operations, leases, space),
+        ([Action::Put(index)], None) => put_of(plan, *index, operations, leases, space),
         _ => None,
     }
 }
 
 fn put_of(
+    plan: &Plan,
     index: usize,
     operations: &[Operation],
     leases: &BTreeMap<usize, u64>,
@@ -209,7 +225,7 @@ fn put_of(
 ) -> Option<String> {
     let Some(Operation::Put { key, value, expires }) = operations.get(index) else { return None };
     let lease = leases.get(&index).copied().unwrap_or_default();
-    Some(put_json(&space.full(key), &envelope::seal(*expires, value), lease))
+    Some(put_json(&space.full(key), &envelope::seal(plan.behind(index), *expires, value), lease))
 }
 
 fn put_json(key: &[u8], value: &[u8], lease: u64) -> String {

@@ -6,6 +6,7 @@ use crate::backend::{Backend, plain};
 use crate::members::Repeat;
 use crate::outside::Outside;
 use crate::refusal::Problem;
+use crate::revision;
 use crate::transaction;
 use crate::wire::{self, Range};
 use crate::writing::{PAGE, TRANSACTION};
@@ -122,10 +123,10 @@ impl<O: Outside> Backend<O> {
         if let Some(start) = start {
             span.start = span.start.max(self.space.full(start));
         }
-        let mut revision = 0;
+        let mut at = 0;
         loop {
             let ask = self.pace.of(usize::try_from(limit).unwrap_or(usize::MAX));
-            let body = format!(r#"{{{},"limit":"{ask}","revision":"{revision}"}}"#, span.json());
+            let body = format!(r#"{{{},"limit":"{ask}","revision":"{at}"}}"#, span.json());
             let body = match self.call("/v3/kv/range", &body, Repeat::Freely, PAGE) {
                 Err(Problem::TooMuch) if ask > 1 => {
                     self.pace.was_too_much(ask);
@@ -135,8 +136,8 @@ impl<O: Outside> Backend<O> {
             };
             self.pace.was(body.len());
             let range: Range<'_> = wire::read(&body)?;
-            if revision == 0 {
-                revision = wire::revision(range.header)?;
+            if at == 0 {
+                at = wire::at(range.header)?;
             }
             let (now, mut items) = (self.now(), Vec::with_capacity(range.kvs.len()));
             for pair in &range.kvs {
@@ -149,7 +150,10 @@ impl<O: Outside> Backend<O> {
                 Some(last) if items.is_empty() && range.more => {
                     span.start = [last.key()?.as_slice(), b"\0"].concat()
                 }
-                _ => return Ok(Page { more: range.more && !items.is_empty(), items, revision }),
+                _ => {
+                    let more = range.more && !items.is_empty();
+                    return Ok(Page { more, items, revision: revision::last_of(at) });
+                }
             }
         }
     }

@@ -6,10 +6,11 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::from_slice;
-use teleport_plugin_sdk::storage_backend::{Failure, Item, Revision};
+use teleport_plugin_sdk::storage_backend::{Failure, Item};
 
 use crate::envelope::Envelope;
 use crate::key::{Keyspace, bytes};
+use crate::revision;
 
 /// A 64-bit number, written as a text or as a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,7 @@ pub struct Pair<'a> {
     key: Cow<'a, str>,
     #[serde(borrow)]
     value: Cow<'a, str>,
-    /// The revision that made it as it is.
+    /// The revision of etcd's that made it as it is.
     pub mod_revision: Number,
     /// How often it was written since it was made.
     pub version: Number,
@@ -84,8 +85,8 @@ impl Pair<'_> {
     /// [`Failure::Corrupt`].
     pub fn item(&self, keys: &Keyspace) -> Result<Item, Failure> {
         let key = keys.ours(&self.key()?).ok_or_else(|| corrupt("a key that was not asked for"))?;
-        let Envelope { expires, value } = Envelope::open(self.value()?)?;
-        Ok(Item { key, value, revision: self.mod_revision.0, expires })
+        let Envelope { behind, expires, value } = Envelope::open(self.value()?)?;
+        Ok(Item { key, value, revision: revision::of(self.mod_revision.0, behind), expires })
     }
 }
 
@@ -206,11 +207,11 @@ pub fn read<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure>
     from_slice(body).map_err(|error| corrupt(&format!("an answer that is not its JSON ({error})")))
 }
 
-/// The revision of an answer. etcd starts with 1; an answer without one is not etcd's.
+/// etcd's revision of an answer. It starts with 1; an answer without one is not etcd's.
 ///
 /// # Errors
 /// [`Failure::Corrupt`].
-pub fn revision(header: Header) -> Result<Revision, Failure> {
+pub fn at(header: Header) -> Result<u64, Failure> {
     if header.revision.0 == 0 { Err(corrupt("an answer without a revision")) } else { Ok(header.revision.0) }
 }
 
@@ -242,6 +243,6 @@ mod tests {
             assert!(matches!(read::<Range<'_>>(body), Err(Failure::Corrupt(_))));
         }
         let empty: Range<'_> = read(b"{}").unwrap();
-        assert!(matches!(revision(empty.header), Err(Failure::Corrupt(_))));
+        assert!(matches!(at(empty.header), Err(Failure::Corrupt(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! Writing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use teleport_plugin_sdk::storage_backend::{Condition, Failure, Microseconds, Operation, Revision, check};
 
@@ -12,8 +12,9 @@ use crate::members::Repeat;
 use crate::outside::Outside;
 use crate::plan::{self, Plan};
 use crate::refusal::Problem;
+use crate::revision::{self, PLACES};
 use crate::transaction;
-use crate::wire::{self, Grant, Outcome, Range};
+use crate::wire::{self, Grant, Outcome};
 
 /// Bytes of an answer with a page in it.
 pub(crate) const PAGE: usize = 8 * 1024 * 1024;
@@ -24,15 +25,18 @@ const TRIES: usize = 16;
 /// How many records a condition is about are read with their values, beside each other.
 const VALUES_MAX: usize = 4;
 
+/// The most leases asked for in one write of several puts, one after the other.
+const LEASES_MAX: usize = 8;
+
 /// Where transactions go.
 pub(crate) const TRANSACTION: &str = "/v3/kv/txn";
 
 /// What became of one try of a write.
 enum Attempt {
-    /// It happened.
-    Done(Revision),
-    /// It did not, and this is what its conditions are about.
-    Not(States),
+    /// It happened, in this revision of etcd's.
+    Done(u64),
+    /// It did not, and this answer has what its conditions are about.
+    Not(Vec<u8>),
     /// It did not, because etcd does not know one of its leases.
     LeaseOver,
 }
@@ -46,15 +50,55 @@ impl<O: Outside> Backend<O> {
     pub fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
         check(conditions, operations)?;
         let plan = Plan::new(conditions, operations, &self.space);
+        self.carry_out(&plan, conditions, operations).map(revision::last_of)
+    }
+
+    /// Puts that have nothing to do with each other, no key twice, in one transaction of etcd's. Each is a write of its
+    /// own.
+    ///
+    /// # Errors
+    /// Those of [`Backend::write`]; [`Failure::TooLarge`] also where they need many leases, or etcd takes few
+    /// operations at once: nothing was changed, and each by itself may do.
+    pub fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
+        check(&[], puts)?;
+        let count = u8::try_from(puts.len()).unwrap_or(u8::MAX);
+        if count > PLACES || self.leases_wanted(puts) > LEASES_MAX {
+            let text = "there are too many of them, or they end at too many different times, for one write";
+            return Err(Failure::TooLarge(text.to_owned()));
+        }
+        match self.carry_out(&Plan::apart(puts), &[], puts) {
+            // It says nothing of a single one.
+            Err(Failure::Invalid(text)) => Err(Failure::TooLarge(text)),
+            outcome => outcome.map(|at| (0..count).rev().map(|behind| revision::of(at, behind)).collect()),
+        }
+    }
+
+    /// How many leases there must be that are not there yet.
+    fn leases_wanted(&self, puts: &[Operation]) -> usize {
+        let (now, monotonic) = (self.now(), self.outside.monotonic());
+        let wanted = puts.iter().filter_map(|put| match put {
+            Operation::Put { expires: Some(expires), .. } => self.leases.of(*expires, now, monotonic).err(),
+            _ => None,
+        });
+        wanted.map(|wanted| wanted.seconds).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Does what is planned; the revision of etcd's it happened in.
+    fn carry_out(
+        &mut self,
+        plan: &Plan,
+        conditions: &[Condition],
+        operations: &[Operation],
+    ) -> Result<u64, Failure> {
         let keys = condition::keys(conditions);
         let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, keys.len() > VALUES_MAX)).collect();
         let mut comparisons = condition::first(conditions, &self.space);
         let mut lease_was_over = false;
         for _ in 0..TRIES {
             let leases = self.leases_of(operations)?;
-            let states = match self.attempt(&plan, operations, &leases, &comparisons, &reads)? {
-                Attempt::Done(revision) => return Ok(revision),
-                Attempt::Not(states) => states,
+            let states = match self.attempt(plan, operations, &leases, &comparisons, &reads)? {
+                Attempt::Done(at) => return Ok(at),
+                Attempt::Not(answer) => self.states(conditions, &answer)?,
                 Attempt::LeaseOver if !lease_was_over => {
                     self.leases.forget();
                     lease_was_over = true;
@@ -101,11 +145,11 @@ impl<O: Outside> Backend<O> {
             other => (other.map_err(plain)?, false),
         };
         let outcome: Outcome<'_> = wire::read(&answer)?;
-        let revision = wire::revision(outcome.header)?;
+        let at = wire::at(outcome.header)?;
         if is_put || (outcome.succeeded && !is_read) {
-            return Ok(Attempt::Done(revision));
+            return Ok(Attempt::Done(at));
         }
-        self.states(&transaction::ranges(outcome)).map(Attempt::Not)
+        Ok(Attempt::Not(answer))
     }
 
     fn read(&mut self, reads: &[String]) -> Result<Vec<u8>, Failure> {
@@ -157,21 +201,28 @@ impl<O: Outside> Backend<O> {
         format!(r#"{{"request_range":{{"key":"{}","keys_only":{keys_only}}}}}"#, self.space.json(key))
     }
 
-    /// What was read, with the ends of all that has one. An end is in the value; what was read without is
-    /// read again, a few at a time.
-    fn states(&mut self, ranges: &[Range<'_>]) -> Result<States, Failure> {
+    /// What was read, with the ends of all that has one, and exactly of which write where that is asked about. Both are
+    /// in the value; what was read without is read again, a few at a time.
+    fn states(&mut self, conditions: &[Condition], answer: &[u8]) -> Result<States, Failure> {
         let (mut states, mut again) = (States::new(), Vec::new());
+        let exact = condition::exact_keys(conditions);
+        let ranges = transaction::ranges(wire::read(answer)?);
         for pair in ranges.iter().flat_map(|range| &range.kvs) {
             let value = pair.value()?;
             let full = pair.key()?;
             let key = self.space.ours(&full).ok_or_else(|| wire::corrupt("a key that was not asked for"))?;
-            let revision = pair.mod_revision.0;
-            if pair.lease.0 != 0 && value.is_empty() {
+            let is_needed = pair.lease.0 != 0 || exact.contains(key.as_str());
+            if is_needed && value.is_empty() {
                 again.push(key);
                 continue;
             }
-            let expires = if pair.lease.0 == 0 { None } else { Envelope::open(value)?.expires };
-            states.insert(key, State { revision, expires });
+            let (behind, expires) = if is_needed {
+                let Envelope { behind, expires, .. } = Envelope::open(value)?;
+                (behind, expires)
+            } else {
+                (0, None)
+            };
+            states.insert(key, State { revision: revision::of(pair.mod_revision.0, behind), expires });
         }
         for keys in again.chunks(VALUES_MAX) {
             let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, false)).collect();

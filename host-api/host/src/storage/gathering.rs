@@ -5,6 +5,7 @@
 //! that a question somebody gives up takes no other with it; when all have given up, so does the task.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt as _;
 use parking_lot::Mutex;
@@ -18,99 +19,125 @@ mod queue;
 
 /// How many calls of one kind are under way before questions gather. With two, one is on its way while the other is
 /// worked on; more of them only make smaller groups, which cost etcd and this host more and were slower under any load.
-const AT_ONCE: usize = 2;
-/// The most keys of one call, as the contract has it.
-const GROUP_MAX: usize = 64;
+pub(super) const AT_ONCE: usize = 2;
+/// The most questions of one call, and the most bytes they hold together, as the contract has it.
+pub(super) const GROUP_MAX: usize = 64;
+pub(super) const BYTES_MAX: usize = 256 * 1024;
 /// How many of a group that must be asked one by one are asked at a time.
 const EACH_AT_ONCE: usize = 4;
+/// One thing to be asked.
+pub(super) trait Question: Clone + Send + 'static {
+    /// Whether several about the same key may have one answer; otherwise no group has two.
+    const SHARED: bool;
+
+    /// What it is about.
+    fn key(&self) -> &Key;
+
+    /// What it adds to its group, in bytes.
+    fn bytes(&self) -> usize;
+}
 
 /// Why several were not answered together.
 pub(super) enum Apart {
     /// All of them have failed.
     Failed(StoreError),
-    /// One of them may be to blame: each is to be asked by itself.
+    /// Nothing has happened, or nothing that may not happen again: each is to be asked by itself.
     AskEach,
 }
 
-/// How keys are asked about. Asking twice must be as good as asking once.
-pub(super) trait Asking: Send + Sync + 'static {
-    /// What there is to a key.
+/// How one kind of question is asked.
+pub(super) trait Kind: Send + Sync + 'static {
+    /// The question.
+    type Question: Question;
+    /// Its answer.
     type Answer: Clone + Send + 'static;
 
     /// Whether questions may gather at all.
     fn gathers(&self) -> bool;
 
-    /// Asks about one.
-    fn alone(&self, key: Key) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
+    /// Asks one.
+    fn alone(
+        &self,
+        question: Self::Question,
+    ) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 
-    /// Asks about several, none twice. Answers the first of them, one at least.
-    fn together(&self, keys: Vec<Key>) -> impl Future<Output = Result<Vec<Self::Answer>, Apart>> + Send;
+    /// Asks several. Answers the first of them, one at least.
+    fn together(
+        &self,
+        questions: Vec<Self::Question>,
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, Apart>> + Send;
 }
 
-/// The questions of one backend.
-pub(super) struct Gathering<A: Asking> {
-    asking: A,
-    state: Mutex<State<A>>,
+/// The questions of one kind.
+pub(super) struct Gathering<K: Kind> {
+    kind: K,
+    state: Mutex<State<K>>,
+    bytes_max: AtomicUsize,
 }
 
-type Outcome<A> = Result<<A as Asking>::Answer, StoreError>;
+type Outcome<K> = Result<<K as Kind>::Answer, StoreError>;
 
-struct State<A: Asking> {
+struct State<K: Kind> {
     under_way: usize,
-    waiting: Queue<A>,
+    waiting: Queue<K>,
 }
 
 /// A place among those under way.
-struct Place<A: Asking> {
-    of: Arc<Gathering<A>>,
+struct Place<K: Kind> {
+    of: Arc<Gathering<K>>,
     /// Where those that gather are asked.
     runtime: Handle,
     /// Not yet, when it was handed to a task that has not begun.
     is_taken: bool,
 }
 
-enum Entered<A: Asking> {
-    Now(Place<A>, Key),
-    Later(oneshot::Receiver<Outcome<A>>),
+enum Entered<K: Kind> {
+    Now(Place<K>, K::Question),
+    Later(oneshot::Receiver<Outcome<K>>),
 }
 
-impl<A: Asking> Gathering<A> {
-    pub(super) fn new(asking: A) -> Arc<Self> {
+impl<K: Kind> Gathering<K> {
+    pub(super) fn new(kind: K) -> Arc<Self> {
         let state = State { under_way: 0, waiting: Queue::default() };
-        Arc::new(Self { asking, state: Mutex::new(state) })
+        Arc::new(Self { kind, state: Mutex::new(state), bytes_max: AtomicUsize::new(BYTES_MAX) })
+    }
+
+    /// A group holds no more bytes than this from now on, and never more than [`BYTES_MAX`].
+    pub(super) fn bound(&self, bytes: usize) {
+        self.bytes_max.store(bytes.min(BYTES_MAX), Ordering::Relaxed);
     }
 
     /// Asks, alone or with others. Must be called inside tokio.
     ///
     /// # Errors
-    /// Those of asking; [`StoreError::Unavailable`] when too many wait already.
-    pub(super) async fn ask(self: &Arc<Self>, key: Key) -> Outcome<A> {
-        if !self.asking.gathers() {
-            return self.asking.alone(key).await;
+    /// Those of the kind; [`StoreError::Unavailable`] when too many wait already.
+    pub(super) async fn ask(self: &Arc<Self>, question: K::Question) -> Outcome<K> {
+        if !self.kind.gathers() {
+            return self.kind.alone(question).await;
         }
-        match self.enter(key)? {
-            Entered::Now(_place, key) => self.asking.alone(key).await,
+        match self.enter(question)? {
+            Entered::Now(_place, question) => self.kind.alone(question).await,
             Entered::Later(answer) => answer.await.unwrap_or_else(|_| Err(broken_off())),
         }
     }
 
-    fn enter(self: &Arc<Self>, key: Key) -> Result<Entered<A>, StoreError> {
+    fn enter(self: &Arc<Self>, question: K::Question) -> Result<Entered<K>, StoreError> {
         let mut state = self.state.lock();
         if state.under_way < AT_ONCE {
             state.under_way += 1;
             let place = Place { of: Arc::clone(self), runtime: Handle::current(), is_taken: true };
-            return Ok(Entered::Now(place, key));
+            return Ok(Entered::Now(place, question));
         }
-        state.waiting.push(key).map(Entered::Later)
+        state.waiting.push(question).map(Entered::Later)
     }
 
-    async fn answer(&self, mut group: Vec<Asked<A>>) {
+    async fn answer(&self, mut group: Vec<Asked<K>>) {
         if group.len() == 1 {
             return self.ask_each(group).await;
         }
-        let keys = group.iter().map(|asked| asked.key.clone()).collect();
+        let questions = group.iter().map(|asked| asked.question.clone()).collect();
         let outcome = tokio::select! {
-            outcome = self.asking.together(keys) => outcome,
+            outcome = self.kind.together(questions) => outcome,
             () = all_left(&mut group) => return,
         };
         match outcome {
@@ -127,27 +154,27 @@ impl<A: Asking> Gathering<A> {
         }
     }
 
-    async fn ask_each(&self, group: Vec<Asked<A>>) {
-        let ask = |mut asked: Asked<A>| async move {
-            let key = asked.key.clone();
+    async fn ask_each(&self, group: Vec<Asked<K>>) {
+        let asking = |mut asked: Asked<K>| async move {
+            let question = asked.question.clone();
             let answer = tokio::select! {
                 biased;
                 () = asked.left() => return,
-                answer = self.asking.alone(key) => answer,
+                answer = self.kind.alone(question) => answer,
             };
             asked.tell(&answer);
         };
-        futures::stream::iter(group).for_each_concurrent(EACH_AT_ONCE, ask).await;
+        futures::stream::iter(group).for_each_concurrent(EACH_AT_ONCE, asking).await;
     }
 }
 
-async fn all_left<A: Asking>(group: &mut [Asked<A>]) {
+async fn all_left<K: Kind>(group: &mut [Asked<K>]) {
     for asked in group {
         asked.left().await;
     }
 }
 
-impl<A: Asking> Drop for Place<A> {
+impl<K: Kind> Drop for Place<K> {
     fn drop(&mut self) {
         let mut state = self.of.state.lock();
         if !self.is_taken || state.waiting.is_empty() {
@@ -161,7 +188,8 @@ impl<A: Asking> Drop for Place<A> {
         let mut place = Self { of: Arc::clone(&self.of), runtime: self.runtime.clone(), is_taken: false };
         self.runtime.spawn(async move {
             place.is_taken = true;
-            let group = place.of.state.lock().waiting.group();
+            let bytes_max = place.of.bytes_max.load(Ordering::Relaxed);
+            let group = place.of.state.lock().waiting.group(bytes_max);
             if !group.is_empty() {
                 place.of.answer(group).await;
             }

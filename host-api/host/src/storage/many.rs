@@ -1,30 +1,92 @@
-//! Gets that go together.
+//! Questions to a storage plugin that go together: gets, and puts without a condition.
 //!
 //! A plugin that keeps the records behind a network spends on ten of them hardly more than on one: the request, its way
 //! and the instance's turn are the same. Where it exports `many` (`teleport:storage-backend@1.1.0`), what comes while
-//! calls are under way goes in one. Writes are not gathered: each takes a revision of its own.
+//! calls are under way goes in one. Anything else is asked as it comes.
 
 use std::sync::Arc;
 
-use port::store::{Item, Key, StoreError};
+use bytes::Bytes;
+use domain::Timestamp;
+use port::store::{Item, Key, Operation, Revision, StoreError, Transaction};
 
-use super::gathering::{Apart, Asking};
+use super::gathering::{Apart, BYTES_MAX, Kind, Question};
 use super::{Desk, NoAnswer};
 use crate::call::CallError;
 use crate::contract::Linked;
 use crate::warm::Ask;
 
+/// A put that depends on nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Put {
+    pub(crate) key: Key,
+    pub(crate) value: Bytes,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+impl Put {
+    /// The put a transaction is, if it is nothing else, and small enough to go with others.
+    pub(super) fn alone(transaction: &Transaction) -> Option<Self> {
+        let Transaction { conditions, operations } = transaction;
+        match (conditions.as_slice(), operations.as_slice()) {
+            ([], [Operation::Put { key, value, expires }]) if value.len() <= BYTES_MAX => {
+                Some(Self { key: key.clone(), value: value.clone(), expires: *expires })
+            }
+            _ => None,
+        }
+    }
+
+    /// The transaction it is.
+    pub(crate) fn transaction(&self) -> Transaction {
+        Transaction::default().put(self.key.clone(), self.value.clone(), self.expires)
+    }
+}
+
+impl Question for Put {
+    // The later one would be lost.
+    const SHARED: bool = false;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn bytes(&self) -> usize {
+        self.value.len()
+    }
+}
+
+impl Question for Key {
+    // All have asked before the answer is looked for.
+    const SHARED: bool = true;
+
+    fn key(&self) -> &Key {
+        self
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Desk {
+    /// Whether the plugin that serves now answers several questions in one call.
+    fn offers_many(&self) -> bool {
+        let serving = self.host.core.serving(&self.name);
+        serving.is_some_and(|plugin| {
+            matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if linked.offers_many())
+        })
+    }
+}
+
 /// Asks for items.
 pub(super) struct Gets(pub(super) Arc<Desk>);
 
-impl Asking for Gets {
+impl Kind for Gets {
+    type Question = Key;
     type Answer = Option<Item>;
 
-    /// Whether the plugin that serves now answers several questions in one call.
     fn gathers(&self) -> bool {
-        self.0.host.core.serving(&self.0.name).is_some_and(|plugin| {
-            matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if linked.offers_many())
-        })
+        self.0.offers_many()
     }
 
     async fn alone(&self, key: Key) -> Result<Option<Item>, StoreError> {
@@ -33,7 +95,7 @@ impl Asking for Gets {
         self.0.ask("get", ask).await
     }
 
-    /// One record that cannot be read, or is too large, fails nobody else's get.
+    /// Reading again harms nobody: one record that cannot be read, or is too large, fails nobody else's.
     async fn together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Apart> {
         let ask: Ask<_> =
             Box::new(move |instance, store| Box::pin(async move { instance.get_many(store, &keys).await }));
@@ -43,6 +105,58 @@ impl Asking for Gets {
             Ok(Err(_)) => Err(Apart::AskEach),
             Err(NoAnswer::Call(error)) if !matches!(error, CallError::Busy { .. }) => Err(Apart::AskEach),
             Err(no_answer) => Err(Apart::Failed(no_answer.into())),
+        }
+    }
+}
+
+/// Asks for puts.
+pub(super) struct Puts(pub(super) Arc<Desk>);
+
+impl Kind for Puts {
+    type Question = Put;
+    type Answer = Revision;
+
+    fn gathers(&self) -> bool {
+        self.0.offers_many()
+    }
+
+    async fn alone(&self, put: Put) -> Result<Revision, StoreError> {
+        self.0.write(put.transaction()).await
+    }
+
+    /// A put whose fate is unknown is not made again.
+    async fn together(&self, puts: Vec<Put>) -> Result<Vec<Revision>, Apart> {
+        let ask: Ask<_> =
+            Box::new(move |instance, store| Box::pin(async move { instance.put_many(store, &puts).await }));
+        match self.0.ask("put-many", ask).await {
+            Ok(revisions) => Ok(revisions),
+            Err(StoreError::TooLarge { .. }) => Err(Apart::AskEach),
+            Err(error) => Err(Apart::Failed(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use port::store::Condition;
+
+    use super::*;
+
+    #[test]
+    fn only_a_put_by_itself_may_go_with_others() {
+        let key = |name| Key::of(&[name]);
+        let put = Transaction::default().put(key("a"), "1", None);
+        let found = Put::alone(&put).unwrap();
+        assert_eq!(found.transaction(), put);
+        let others = [
+            Transaction::default(),
+            put.clone().put(key("b"), "2", None),
+            put.clone().when(Condition::Absent(key("a"))),
+            Transaction::default().then(Operation::Delete(key("a"))),
+            Transaction::default().put(key("a"), vec![0; BYTES_MAX + 1], None),
+        ];
+        for transaction in others {
+            assert_eq!(Put::alone(&transaction), None, "{transaction:?}");
         }
     }
 }

@@ -32,7 +32,7 @@
 //! | storage that hangs | `backend::a_function_that_hangs_is_given_up`, `backend::others_are_answered_while_one_function_hangs` |
 //! | storage that acknowledges and forgets | `backend::the_suite_catches_a_plugin_that_acknowledges_and_forgets` |
 //! | storage that lies about revisions | `backend::revisions_that_do_not_rise_are_damage`, `backend::a_backend_that_cannot_be_followed_is_no_store_and_says_why` |
-//! | storage that fails several questions at once | `several::gets_that_fail_together_are_asked_each` |
+//! | storage that fails several questions at once | `several::gets_that_fail_together_are_asked_each`, `several::puts_whose_fate_is_unknown_are_not_made_again` |
 //! | storage whose watch crashes | `backend::a_backend_that_cannot_be_followed_is_no_store_and_says_why` |
 //!
 //! That sessions are served all the while is tested with whole daemons, in `tests/interop`; that every

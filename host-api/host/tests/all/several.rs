@@ -1,11 +1,11 @@
 //! A storage backend that answers several questions in one call, and one that does its worst in it: nobody's get
-//! fails for another's.
+//! fails for another's, no put is made twice, and each is answered.
 
 use domain::plugin::PluginName;
 use domain::plugin::configuration::Written;
 use futures::future::join_all;
 use port::backend::Backend as _;
-use port::store::{Key, StoreError};
+use port::store::{Key, Revision, StoreError, Transaction};
 
 use crate::bed::{Bed, Running, guest, manifest};
 
@@ -46,11 +46,22 @@ async fn gets(deed: &str, limits: &[(&str, &str)]) -> Vec<Result<String, StoreEr
     got.await.split_off(2)
 }
 
+async fn puts(deed: &str) -> Vec<Result<Revision, StoreError>> {
+    let host = host(deed, &[]);
+    let backend = host.storage(PluginName::new(NAME).unwrap());
+    backend.open().await.unwrap();
+    let put = |key| Transaction::default().put(key, "x", None);
+    let transactions: Vec<_> = keys().map(put).collect();
+    join_all(transactions.iter().map(|put| backend.write(put))).await.split_off(2)
+}
+
 #[tokio::test]
 async fn what_gathers_is_asked_together() {
     assert_eq!(gets("", &[]).await, vec![Ok("together".to_owned()); GATHERED]);
+    let revisions: Vec<_> = (2..).take(GATHERED).map(|revision| Ok(Revision(revision))).collect();
+    assert_eq!(puts("").await, revisions, "each has its own");
     // Half of what it is asked, again and again, until one is left.
-    let mut halves = gets("half", &[]).await;
+    let mut halves = gets("get half", &[]).await;
     assert_eq!(halves.pop(), Some(Ok("alone".to_owned())));
     assert_eq!(halves, vec![Ok("together".to_owned()); GATHERED - 1]);
 }
@@ -59,9 +70,35 @@ async fn what_gathers_is_asked_together() {
 async fn gets_that_fail_together_are_asked_each() {
     let limits = [("wall", "1s"), ("host_call", "16MiB"), ("cpu", "900ms")];
     for deed in ["none", "more", "trap", "hang", "swell", "corrupt", "too large", "conflict"] {
-        let got = gets(deed, &limits).await;
+        let got = gets(&format!("get {deed}"), &limits).await;
         assert_eq!(got, vec![Ok("alone".to_owned()); GATHERED], "{deed}");
     }
     let away = StoreError::Unavailable("nobody is there".to_owned());
-    assert_eq!(gets("away", &[]).await, vec![Err(away); GATHERED], "nobody would be there for each either");
+    assert_eq!(
+        gets("get away", &[]).await,
+        vec![Err(away); GATHERED],
+        "nobody would be there for each either"
+    );
+}
+
+#[tokio::test]
+async fn puts_whose_fate_is_unknown_are_not_made_again() {
+    assert_eq!(
+        puts("put too large").await,
+        vec![Ok(Revision(1)); GATHERED],
+        "nothing was changed: each by itself"
+    );
+    let deeds = [
+        ("trap", "crashed"),
+        ("away", "nobody is there"),
+        ("conflict", "condition"),
+        ("corrupt", "no sense"),
+        ("half", "5 revisions for 10 puts"),
+        ("same", "not in their order"),
+    ];
+    for (deed, says) in deeds {
+        for put in puts(&format!("put {deed}")).await {
+            assert!(put.as_ref().is_err_and(|error| error.to_string().contains(says)), "{deed}: {put:?}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Several questions in one call, for backends that answer several hardly slower than one.
 
 use std::marker::PhantomData;
+use std::slice;
 
 use super::exported::{failure, item};
-use super::{Failure, Instance, Item, Kept};
+use super::{Failure, Instance, Item, Kept, Operation, Revision};
 use crate::bindings::storage_backend::teleport::storage_backend::types;
 use crate::bindings::storage_many::exports::teleport::storage_backend1_1_0::many as wire;
 
@@ -42,6 +43,31 @@ pub trait Many: Instance {
     /// # Errors
     /// Those of [`Instance::get`].
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure>;
+
+    /// Puts that came at the same time and have nothing else in common: at most 64, no key twice, their values not
+    /// more than 256 KiB together. The revision of each, in their order, in which they rise. Where nothing else is
+    /// written here, they are made one after the other.
+    ///
+    /// # Errors
+    /// Those of [`Instance::write`] without a condition. [`Failure::TooLarge`] only when nothing was changed: then
+    /// each is asked for by itself. After any other it is not known which of them happened.
+    fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
+        let mut revisions = Vec::with_capacity(puts.len());
+        for put in puts {
+            match self.write(&[], slice::from_ref(put)) {
+                Ok(revision) => revisions.push(revision),
+                Err(failure) if revisions.is_empty() => return Err(failure),
+                Err(failure) => {
+                    let made = revisions.len();
+                    return Err(Failure::Unavailable(format!(
+                        "only {made} of {} puts were made: {failure}",
+                        puts.len()
+                    )));
+                }
+            }
+        }
+        Ok(revisions)
+    }
 }
 
 /// Stands between the contract and the trait. Named by the export macro only.
@@ -60,5 +86,11 @@ where
     fn get(keys: Vec<String>) -> Result<Vec<Option<types::Item>>, types::Failure> {
         let items = K::with(|instance| instance.get_many(&keys)).map_err(failure)?;
         Ok(items.into_iter().map(|found| found.map(item)).collect())
+    }
+
+    fn put(entries: Vec<wire::Entry>) -> Result<Vec<u64>, types::Failure> {
+        let put = |wire::Entry { key, value, expires }| Operation::Put { key, value, expires };
+        let puts: Vec<_> = entries.into_iter().map(put).collect();
+        K::with(|instance| instance.put_many(&puts)).map_err(failure)
     }
 }

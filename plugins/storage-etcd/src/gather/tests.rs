@@ -8,13 +8,14 @@ use super::*;
 use crate::envelope;
 use crate::key::text;
 use crate::plan::Plan;
+use crate::revision::last_of;
 
 fn space() -> Keyspace {
     Keyspace::new("/p")
 }
 
 fn put(revision: u64, key: &str, value: &str, version: u64) -> Value {
-    let (key, value) = (text(&space().full(key)), text(&envelope::seal(None, value.as_bytes())));
+    let (key, value) = (text(&space().full(key)), text(&envelope::seal(0, None, value.as_bytes())));
     json!({ "kv": { "key": key, "value": value, "mod_revision": revision.to_string(), "version": version.to_string() } })
 }
 
@@ -34,12 +35,17 @@ fn line(events: Vec<Value>, more: &Value) -> Vec<u8> {
 
 fn told(gather: &mut Gather, limit: usize) -> (Vec<String>, u64) {
     let batch = gather.tell(limit);
-    (batch.events.iter().map(|event| format!("{}{}", event.revision, short(event))).collect(), batch.up_to)
+    let of = |event: &Event| match (revision::etcd(event.revision), revision::behind(event.revision)) {
+        (at, 0) => format!("{at}{}", short(event)),
+        (at, behind) => format!("{at}/{behind}{}", short(event)),
+    };
+    assert_eq!(batch.up_to, last_of(revision::etcd(batch.up_to)), "all of one of etcd's");
+    (batch.events.iter().map(of).collect(), revision::etcd(batch.up_to))
 }
 
 #[test]
 fn a_revision_is_told_whole_and_what_is_known_is_not_told_again() {
-    let mut gather = Gather::after(3);
+    let mut gather = Gather::after(last_of(3));
     let events = vec![put(3, "/old", "x", 1), put(4, "/a", "1", 1), delete(4, "/b"), put(5, "/c", "1", 1)];
     assert_eq!(gather.line(&line(events, &json!({})), &space()), Ok(Line::On));
     assert_eq!(
@@ -49,6 +55,24 @@ fn a_revision_is_told_whole_and_what_is_known_is_not_told_again() {
     );
     assert_eq!(told(&mut gather, 9), (vec!["5+/c=1".to_owned()], 5));
     assert_eq!(told(&mut gather, 9), (vec![], 5), "the header of changes is no promise");
+}
+
+#[test]
+fn of_puts_that_went_together_those_after_the_one_that_is_known_are_told() {
+    let followed = |key: &str, behind| {
+        let mut event = put(4, key, "", 1);
+        event["kv"]["value"] = text(&envelope::seal(behind, None, b"1")).into();
+        event
+    };
+    let events = || vec![followed("/a", 2), followed("/b", 1), put(4, "/c", "1", 1), put(5, "/d", "1", 1)];
+    let all = ["4/2+/a=1", "4/1+/b=1", "4+/c=1", "5+/d=1"];
+    let part =
+        [(63, 0), (3, 0), (2, 1), (1, 2), (0, 3)].map(|(behind, known)| (revision::of(4, behind), known));
+    for (after, known) in part.into_iter().chain([(0, 0), (last_of(3), 0), (last_of(5), 4)]) {
+        let mut gather = Gather::after(after);
+        gather.line(&line(events(), &json!({})), &space()).unwrap();
+        assert_eq!(told(&mut gather, 9), (all[known..].iter().map(|text| (*text).to_owned()).collect(), 5));
+    }
 }
 
 #[test]
@@ -65,7 +89,7 @@ fn a_revision_in_several_lines_waits_for_its_last() {
 
 #[test]
 fn progress_is_told_and_a_beginning_is_none() {
-    let mut gather = Gather::after(7);
+    let mut gather = Gather::after(last_of(7));
     gather.line(&line(vec![], &json!({ "created": true })), &space()).unwrap();
     assert_eq!(told(&mut gather, 9), (vec![], 7));
     gather.line(&line(vec![], &json!({})), &space()).unwrap();

@@ -1,5 +1,5 @@
 //! A storage backend that answers several questions in one, honestly, but for one deed: its configuration's
-//! `deed` is what is done instead when several gets come together.
+//! `deed` is `get` or `put`, and what is done instead when several come together.
 //!
 //! A value says how it was asked for. What is about the key `/t/slow…` takes a while.
 
@@ -12,15 +12,16 @@ use teleport_plugin_sdk::storage_backend::{
 
 struct Several;
 
-/// What is done instead, if anything.
-fn deed() -> String {
+/// What is done instead of this, if anything.
+fn deed(function: &str) -> String {
     let deed = config::get("deed").unwrap_or_default();
-    match deed.as_str() {
+    let deed = deed.strip_prefix(function).and_then(|rest| rest.strip_prefix(' ')).unwrap_or_default();
+    match deed {
         "hang" => std::thread::sleep(Duration::from_secs(3600)),
         "trap" => panic!("on purpose"),
         _ => {}
     }
-    deed
+    deed.to_owned()
 }
 
 fn failure(deed: &str) -> Option<Failure> {
@@ -37,15 +38,19 @@ fn item(key: &str, value: impl Into<Vec<u8>>) -> Option<Item> {
     Some(Item { key: key.to_owned(), value: value.into(), revision: 1, expires: None })
 }
 
+fn take_a_while(key: &str) {
+    if key.starts_with("/t/slow") {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 impl Instance for Several {
     fn open(&mut self) -> Result<About, Failure> {
         Ok(About { description: "what it is asked".to_owned(), value_max: VALUE_MAX as u64 })
     }
 
     fn get(&mut self, key: &str) -> Result<Option<Item>, Failure> {
-        if key.starts_with("/t/slow") {
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        take_a_while(key);
         Ok(item(key, "alone"))
     }
 
@@ -53,7 +58,10 @@ impl Instance for Several {
         Ok(Page { items: Vec::new(), more: false, revision: 1 })
     }
 
-    fn write(&mut self, _: &[Condition], _: &[Operation]) -> Result<Revision, Failure> {
+    fn write(&mut self, _: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
+        if let [Operation::Put { key, .. }] = operations {
+            take_a_while(key);
+        }
         Ok(1)
     }
 
@@ -68,7 +76,7 @@ impl Instance for Several {
 
 impl Many for Several {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
-        let deed = deed();
+        let deed = deed("get");
         let mut items: Vec<_> = keys.iter().map(|key| item(key, "together")).collect();
         match deed.as_str() {
             "none" => items.clear(),
@@ -78,6 +86,17 @@ impl Many for Several {
             _ => {}
         }
         failure(&deed).map_or(Ok(items), Err)
+    }
+
+    fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
+        let deed = deed("put");
+        let mut revisions: Vec<_> = (2..).take(puts.len()).collect();
+        match deed.as_str() {
+            "half" => revisions.truncate(puts.len().div_ceil(2)),
+            "same" => revisions.fill(2),
+            _ => {}
+        }
+        failure(&deed).map_or(Ok(revisions), Err)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use storage_etcd::outside::Outside;
+use storage_etcd::revision;
 use storage_etcd::settings::Settings;
 use teleport_plugin_sdk::storage_backend::{Batch, Condition, Event, Failure, Operation};
 use teleport_tests_interop::storage::MovedClock;
@@ -100,6 +101,45 @@ fn as_many_conditions_and_operations_as_the_contract_has() {
 }
 
 #[test]
+fn puts_that_went_together_are_writes_of_their_own() {
+    let etcd = Etcd::start(1);
+    let mut one = instance(&etcd, "t");
+    let keys: Vec<_> = (0..64).map(|number| format!("/k/{number:02}")).collect();
+    let now = Native::new(&MovedClock::default()).now();
+    let ends = |number: usize| (number % 3 == 0).then_some(now + 600_000_000);
+    let of = |(number, key): (usize, &String)| Operation::Put {
+        key: key.clone(),
+        value: vec![1],
+        expires: ends(number),
+    };
+    let puts: Vec<_> = keys.iter().enumerate().map(of).collect();
+    let before = one.write(&[], &puts).unwrap();
+    let revisions = one.put_many(&puts).unwrap();
+    assert!(before < revisions[0] && revisions.is_sorted_by(|one, next| one < next));
+    assert_eq!(revision::etcd(revisions[0]), revision::etcd(revisions[63]), "one transaction of etcd's");
+    let items = one.range("/k/", None, 100).unwrap().items;
+    let found: Vec<_> = items.iter().map(|item| (item.revision, item.expires)).collect();
+    let expected: Vec<_> = revisions.iter().enumerate().map(|(number, at)| (*at, ends(number))).collect();
+    assert_eq!(found, expected);
+    for known in [0, 1, 30, 62] {
+        let events = all(&mut instance(&etcd, "t"), revisions[known], 63 - known);
+        let told: Vec<_> = events.iter().map(|event| event.revision).collect();
+        assert_eq!(told, revisions[known + 1..], "after a part of them is known");
+    }
+    let unchanged = |key: usize, at: usize| Condition::Unchanged(keys[key].clone(), revisions[at]);
+    for (key, at) in [(0, 1), (1, 0), (1, 2), (2, 3), (3, 2), (63, 62)] {
+        assert_eq!(one.write(&[unchanged(key, at)], &[]), Err(Failure::Conflict(0)), "{key} as of {at}");
+        let last_wrong: Vec<_> =
+            (4..12).map(|other| unchanged(other, other)).chain([unchanged(key, at)]).collect();
+        assert_eq!(one.write(&last_wrong, &[]), Err(Failure::Conflict(8)), "beside others");
+    }
+    let all_unchanged: Vec<_> = (0..64).map(|key| unchanged(key, key)).collect();
+    let after = one.write(&all_unchanged, &puts).unwrap();
+    assert!(revisions[63] < after);
+    assert_eq!(one.get(&keys[7]).unwrap().unwrap().revision, after, "nothing is left of its place");
+}
+
+#[test]
 fn large_revisions_are_told_whole_however_etcd_cuts_them() {
     let etcd = Etcd::start_with(1, &["--max-request-bytes=9437184"]);
     let mut one = instance(&etcd, "t");
@@ -130,7 +170,8 @@ fn a_watch_that_was_away_too_long_is_told_so() {
     let last = one.write(&[], &[Operation::Delete("/a".to_owned())]).unwrap();
     etcd.compact();
     let mut watcher = instance(&etcd, "t");
-    for gone in [0, first, last - 1] {
+    let before_last = revision::last_of(revision::etcd(last) - 1);
+    for gone in [0, first, before_last] {
         let refused = watcher.next(gone, 10, Duration::ZERO);
         assert!(matches!(refused, Err(Failure::Compacted(from)) if from >= last), "{gone}: {refused:?}");
     }

@@ -106,8 +106,9 @@ async fn an_instance_that_is_kept_holds_no_more_handles_with_every_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_are_asked_together_and_answered_each() {
     const MANY: usize = 300;
-    let (_etcd, Hosted { store, folder: _folder }) = open(1).await;
+    let (etcd, Hosted { store, folder: _folder }) = open(1).await;
     let store = Arc::new(store);
+    let before = etcd.now();
     let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
     let name = |number: usize| key(&format!("{number:03}"));
     let mut putting = JoinSet::new();
@@ -119,6 +120,8 @@ async fn many_at_once_are_asked_together_and_answered_each() {
     }
     let revisions: BTreeSet<_> = putting.join_all().await.into_iter().collect();
     assert_eq!(revisions.len(), MANY, "each write takes a revision of its own");
+    let of_etcd = etcd.now() - before;
+    assert!(of_etcd < MANY as u64 / 2, "{MANY} writes were {of_etcd} of etcd's");
     let mut told = BTreeSet::new();
     for _ in 0..MANY {
         assert!(told.insert(heard(&mut watch).await), "each is told once");

@@ -150,10 +150,15 @@ impl Etcd {
         serde_json::from_slice(&answer.body).unwrap()
     }
 
+    /// Its own revision.
+    pub(crate) fn now(&self) -> u64 {
+        let answer = self.call("/v3/kv/range", &json!({ "key": "AA==" }));
+        answer["header"]["revision"].as_str().unwrap().parse().unwrap()
+    }
+
     /// Forgets everything before now.
     pub(crate) fn compact(&self) {
-        let now = self.call("/v3/kv/range", &json!({ "key": "AA==" }))["header"]["revision"].clone();
-        self.call("/v3/kv/compaction", &json!({ "revision": now }));
+        self.call("/v3/kv/compaction", &json!({ "revision": self.now().to_string() }));
     }
 
     pub(crate) fn urls(&self) -> String {

@@ -8,6 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::call::CallState;
+use crate::storage::Put;
 
 mod convert;
 mod many;
@@ -135,6 +136,21 @@ impl Instance {
             (Some(many), _) => many.get(store, keys).await,
             (None, []) => Ok(Ok(Vec::new())),
             (None, [first, ..]) => Ok(self.get(store, first).await?.map(|item| vec![item])),
+        }
+    }
+
+    /// Makes the first of these puts, one at least; their revisions, which rise. A backend without `many` is asked for
+    /// one.
+    ///
+    /// # Errors
+    /// wasmtime's, when the plugin trapped or was stopped.
+    pub(crate) async fn put_many(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Vec<Revision>> {
+        match (&self.many, puts) {
+            (Some(many), _) => many.put(store, puts).await,
+            (None, []) => Ok(Ok(Vec::new())),
+            (None, [first, ..]) => {
+                Ok(self.write(store, &first.transaction()).await?.map(|revision| vec![revision]))
+            }
         }
     }
 

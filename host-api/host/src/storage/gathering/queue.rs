@@ -5,33 +5,33 @@ use std::collections::{HashMap, VecDeque};
 use port::store::{Key, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Asking, GROUP_MAX, Outcome};
+use super::{GROUP_MAX, Kind, Outcome, Question};
 
-/// How many of those that wait are looked at for one group: others ask meanwhile, and wait for that.
+/// How many of those that wait are looked at for one group.
 const SCAN_MAX: usize = 1024;
 /// The most questions that wait, and how many there must be before those whose askers have left are looked for.
 const WAITING_MAX: usize = 16_384;
 const WAITING_FEW: usize = 256;
 
 /// Questions in the order they came.
-pub(super) struct Queue<A: Asking> {
-    waiting: VecDeque<Waiting<A>>,
+pub(super) struct Queue<K: Kind> {
+    waiting: VecDeque<Waiting<K>>,
     /// How many must wait before those whose askers have left are looked for.
     look_at: usize,
 }
 
-struct Waiting<A: Asking> {
-    key: Key,
-    answer: oneshot::Sender<Outcome<A>>,
+struct Waiting<K: Kind> {
+    question: K::Question,
+    answer: oneshot::Sender<Outcome<K>>,
 }
 
 /// A question and all who have asked it.
-pub(super) struct Asked<A: Asking> {
-    pub(super) key: Key,
-    pub(super) askers: Vec<oneshot::Sender<Outcome<A>>>,
+pub(super) struct Asked<K: Kind> {
+    pub(super) question: K::Question,
+    pub(super) askers: Vec<oneshot::Sender<Outcome<K>>>,
 }
 
-impl<A: Asking> Asked<A> {
+impl<K: Kind> Asked<K> {
     /// Returns when nobody waits for the answer any more.
     pub(super) async fn left(&mut self) {
         for asker in &mut self.askers {
@@ -39,7 +39,7 @@ impl<A: Asking> Asked<A> {
         }
     }
 
-    pub(super) fn tell(self, answer: &Outcome<A>) {
+    pub(super) fn tell(self, answer: &Outcome<K>) {
         for asker in self.askers {
             // Whoever asked may have left.
             let _ = asker.send(answer.clone());
@@ -47,13 +47,13 @@ impl<A: Asking> Asked<A> {
     }
 }
 
-impl<A: Asking> Default for Queue<A> {
+impl<K: Kind> Default for Queue<K> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), look_at: WAITING_FEW }
     }
 }
 
-impl<A: Asking> Queue<A> {
+impl<K: Kind> Queue<K> {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -67,7 +67,10 @@ impl<A: Asking> Queue<A> {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when too many wait.
-    pub(super) fn push(&mut self, key: Key) -> Result<oneshot::Receiver<Outcome<A>>, StoreError> {
+    pub(super) fn push(
+        &mut self,
+        question: K::Question,
+    ) -> Result<oneshot::Receiver<Outcome<K>>, StoreError> {
         if self.waiting.len() >= self.look_at {
             self.waiting.retain(|waiting| !waiting.answer.is_closed());
             self.look_at = (self.waiting.len() * 2).clamp(WAITING_FEW, WAITING_MAX);
@@ -77,38 +80,46 @@ impl<A: Asking> Queue<A> {
             return Err(StoreError::Unavailable(text));
         }
         let (answer, receiver) = oneshot::channel();
-        self.waiting.push_back(Waiting { key, answer });
+        self.waiting.push_back(Waiting { question, answer });
         Ok(receiver)
     }
 
-    /// Those that go together next. Who asks about the same key has the same answer: all have asked before it is
-    /// looked for.
-    pub(super) fn group(&mut self) -> Vec<Asked<A>> {
-        let mut group = Vec::<Asked<A>>::new();
-        let mut places = HashMap::new();
+    /// Those that go together next: with no more bytes than these, but for a single one.
+    pub(super) fn group(&mut self, bytes_max: usize) -> Vec<Asked<K>> {
+        let (mut group, mut left) = (Vec::<Asked<K>>::new(), Vec::new());
+        let (mut places, mut bytes) = (HashMap::<Key, usize>::new(), 0);
         for _ in 0..SCAN_MAX {
             if group.len() == GROUP_MAX {
                 break;
             }
-            let Some(Waiting { key, answer }) = self.waiting.pop_front() else { break };
+            let Some(waiting) = self.waiting.pop_front() else { break };
             // Whoever asked has left.
-            if answer.is_closed() {
+            if waiting.answer.is_closed() {
                 continue;
             }
-            let place = *places.entry(key.clone()).or_insert(group.len());
-            match group.get_mut(place) {
-                Some(asked) => asked.askers.push(answer),
-                None => group.push(Asked { key, askers: vec![answer] }),
+            let key = waiting.question.key().clone();
+            let same = places.get(&key).and_then(|place| group.get_mut(*place));
+            let size = waiting.question.bytes();
+            match same {
+                Some(asked) if K::Question::SHARED => asked.askers.push(waiting.answer),
+                // A single question has room whatever its size.
+                None if places.is_empty() || bytes + size <= bytes_max => {
+                    bytes += size;
+                    places.insert(key, group.len());
+                    group.push(Asked { question: waiting.question, askers: vec![waiting.answer] });
+                }
+                _ => left.push(waiting),
             }
         }
+        left.into_iter().rev().for_each(|waiting| self.waiting.push_front(waiting));
         group
     }
 
     /// These are the next, in this order.
-    pub(super) fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Asked<A>>) {
-        for Asked { key, askers } in rest.rev() {
+    pub(super) fn put_back(&mut self, rest: impl DoubleEndedIterator<Item = Asked<K>>) {
+        for Asked { question, askers } in rest.rev() {
             for answer in askers.into_iter().rev() {
-                self.waiting.push_front(Waiting { key: key.clone(), answer });
+                self.waiting.push_front(Waiting { question: question.clone(), answer });
             }
         }
     }
@@ -117,54 +128,61 @@ impl<A: Asking> Queue<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Put;
     use crate::storage::gathering::Apart;
 
     /// Nobody asks it.
     struct Mute;
 
-    impl Asking for Mute {
+    impl Kind for Mute {
+        type Question = Put;
         type Answer = ();
 
         fn gathers(&self) -> bool {
             true
         }
 
-        async fn alone(&self, _: Key) -> Result<(), StoreError> {
+        async fn alone(&self, _: Put) -> Result<(), StoreError> {
             Ok(())
         }
 
-        async fn together(&self, _: Vec<Key>) -> Result<Vec<()>, Apart> {
+        async fn together(&self, _: Vec<Put>) -> Result<Vec<()>, Apart> {
             Err(Apart::AskEach)
         }
     }
 
-    fn key(number: usize) -> Key {
-        Key::of(&[&number.to_string()])
+    fn put(number: usize) -> Put {
+        Put { key: Key::of(&[&number.to_string()]), value: "x".into(), expires: None }
     }
 
     #[test]
     fn those_that_wait_are_bounded_and_those_whose_askers_left_are_not_counted() {
         let mut queue = Queue::<Mute>::default();
         for number in 0..2 * WAITING_MAX {
-            drop(queue.push(key(number)).unwrap());
+            drop(queue.push(put(number)).unwrap());
             assert!(queue.waiting.len() <= WAITING_FEW);
         }
-        let mut askers: Vec<_> = (0..WAITING_MAX).map(|number| queue.push(key(number)).unwrap()).collect();
-        let refused = queue.push(key(0));
+        let mut askers: Vec<_> = (0..WAITING_MAX).map(|number| queue.push(put(number)).unwrap()).collect();
+        let refused = queue.push(put(0));
         assert!(
             matches!(refused, Err(StoreError::Unavailable(text)) if text.contains("16384 questions wait"))
         );
         askers.pop();
-        assert!(queue.push(key(0)).is_ok());
+        assert!(queue.push(put(0)).is_ok());
     }
 
     #[test]
-    fn a_group_is_bounded_in_its_keys_and_in_how_many_are_looked_at() {
+    fn a_group_is_looked_for_among_the_first_and_the_others_keep_their_order() {
         let mut queue = Queue::<Mute>::default();
-        let _askers: Vec<_> = (0..GROUP_MAX + 2).map(|number| queue.push(key(number)).unwrap()).collect();
-        assert_eq!((queue.group().len(), queue.group().len(), queue.group().len()), (GROUP_MAX, 2, 0));
-        let _askers: Vec<_> = (0..SCAN_MAX + 1).map(|_| queue.push(key(0)).unwrap()).collect();
-        let sizes = [queue.group(), queue.group()].map(|group| (group.len(), group[0].askers.len()));
-        assert_eq!(sizes, [(1, SCAN_MAX), (1, 1)]);
+        let _askers: Vec<_> =
+            (0..2 * SCAN_MAX).map(|number| queue.push(put(number.min(SCAN_MAX))).unwrap()).collect();
+        let count = queue.group(usize::MAX).len();
+        assert_eq!(count, GROUP_MAX);
+        let next: Vec<_> = queue.waiting.iter().take(2).map(|waiting| waiting.question.clone()).collect();
+        assert_eq!(next, [put(GROUP_MAX), put(GROUP_MAX + 1)]);
+        for _ in 1..SCAN_MAX / GROUP_MAX {
+            queue.group(usize::MAX);
+        }
+        assert_eq!((queue.group(usize::MAX).len(), queue.waiting.len()), (1, SCAN_MAX - 1), "all of one key");
     }
 }

@@ -6,52 +6,77 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// Answers with the key's own name, once it is let; keeps what it was asked in each call.
-struct Echo {
+/// Answers a number with itself, once it is let; keeps what it was asked in each call.
+struct Echo<const SHARED: bool> {
     gathers: AtomicBool,
     /// One for each call that may answer.
     let_go: Semaphore,
-    calls: Mutex<Vec<Vec<String>>>,
+    calls: Mutex<Vec<Vec<u64>>>,
     /// What several are answered with instead, once.
     failure: Mutex<Option<Apart>>,
     /// How many of several are answered.
     room: Mutex<usize>,
 }
 
-impl Asking for Arc<Echo> {
-    type Answer = String;
+#[derive(Clone)]
+struct Number<const SHARED: bool> {
+    key: Key,
+    number: u64,
+    bytes: usize,
+}
+
+impl<const SHARED: bool> Question for Number<SHARED> {
+    const SHARED: bool = SHARED;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl<const SHARED: bool> Kind for Arc<Echo<SHARED>> {
+    type Question = Number<SHARED>;
+    type Answer = u64;
 
     fn gathers(&self) -> bool {
         self.gathers.load(Ordering::SeqCst)
     }
 
-    async fn alone(&self, key: Key) -> Result<String, StoreError> {
-        self.calls.lock().push(vec![key.last_segment().to_owned()]);
+    async fn alone(&self, question: Number<SHARED>) -> Result<u64, StoreError> {
+        self.calls.lock().push(vec![question.number]);
         self.let_go.acquire().await.unwrap().forget();
-        Ok(key.last_segment().to_owned())
+        Ok(question.number)
     }
 
-    async fn together(&self, keys: Vec<Key>) -> Result<Vec<String>, Apart> {
-        let names: Vec<_> = keys.iter().map(|key| key.last_segment().to_owned()).collect();
-        self.calls.lock().push(names.clone());
+    async fn together(&self, questions: Vec<Number<SHARED>>) -> Result<Vec<u64>, Apart> {
+        self.calls.lock().push(questions.iter().map(|question| question.number).collect());
         self.let_go.acquire().await.unwrap().forget();
         if let Some(failure) = self.failure.lock().take() {
             return Err(failure);
         }
         let room = *self.room.lock();
-        Ok(names.into_iter().take(room).collect())
+        Ok(questions.iter().map(|question| question.number).take(room).collect())
     }
 }
 
-struct Bed {
-    echo: Arc<Echo>,
-    gathering: Arc<Gathering<Arc<Echo>>>,
+struct Bed<const SHARED: bool> {
+    echo: Arc<Echo<SHARED>>,
+    gathering: Arc<Gathering<Arc<Echo<SHARED>>>>,
 }
 
-type Task = JoinHandle<Result<String, StoreError>>;
+type Asking = JoinHandle<Result<u64, StoreError>>;
 
-impl Bed {
+impl Bed<false> {
     fn new() -> Self {
+        Self::of_kind()
+    }
+}
+
+impl<const SHARED: bool> Bed<SHARED> {
+    fn of_kind() -> Self {
         let echo = Arc::new(Echo {
             gathers: AtomicBool::new(true),
             let_go: Semaphore::new(0),
@@ -63,18 +88,19 @@ impl Bed {
     }
 
     /// Asks, and comes back once the question has gone or waits.
-    async fn ask(&self, name: impl ToString) -> Task {
-        let (gathering, key) = (Arc::clone(&self.gathering), Key::of(&[&name.to_string()]));
-        let task = tokio::spawn(async move { gathering.ask(key).await });
+    async fn ask(&self, key: &str, number: u64, bytes: usize) -> Asking {
+        let gathering = Arc::clone(&self.gathering);
+        let question = Number { key: Key::of(&[key]), number, bytes };
+        let asking = tokio::spawn(async move { gathering.ask(question).await });
         settle().await;
-        task
+        asking
     }
 
     /// As many questions as there are places, which keep them.
-    async fn fill(&self) -> Vec<Task> {
+    async fn fill(&self) -> Vec<Asking> {
         let mut first = Vec::new();
-        for _ in 0..AT_ONCE {
-            first.push(self.ask("same").await);
+        for number in 0..AT_ONCE as u64 {
+            first.push(self.ask("same", number, 0).await);
         }
         first
     }
@@ -85,11 +111,11 @@ impl Bed {
         settle().await;
     }
 
-    fn calls(&self) -> Vec<Vec<String>> {
+    fn calls(&self) -> Vec<Vec<u64>> {
         self.echo.calls.lock().clone()
     }
 
-    fn later(&self) -> Vec<Vec<String>> {
+    fn later(&self) -> Vec<Vec<u64>> {
         self.calls().split_off(AT_ONCE)
     }
 }
@@ -99,7 +125,7 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-async fn answers(asking: Vec<Task>) -> Vec<String> {
+async fn numbers(asking: Vec<Asking>) -> Vec<u64> {
     let mut answers = Vec::new();
     for asking in asking {
         answers.push(asking.await.unwrap().unwrap());
@@ -111,20 +137,44 @@ async fn answers(asking: Vec<Task>) -> Vec<String> {
 async fn nobody_waits_while_a_place_is_free_and_those_who_must_go_together() {
     let bed = Bed::new();
     let first = bed.fill().await;
-    assert_eq!(bed.calls(), vec![["same"]; AT_ONCE], "each at once, even about the same key");
+    let each: Vec<_> = (0..AT_ONCE as u64).map(|number| vec![number]).collect();
+    assert_eq!(bed.calls(), each, "each at once, even about the same key");
     let mut waiting = Vec::new();
     for number in 10..15 {
-        waiting.push(bed.ask(number).await);
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
     assert_eq!(bed.later().len(), 0);
     bed.let_go(1).await;
-    assert_eq!(bed.later(), [["10", "11", "12", "13", "14"]], "the place that was left is theirs");
+    assert_eq!(bed.later(), [[10, 11, 12, 13, 14]], "the place that was left is theirs");
     bed.let_go(AT_ONCE).await;
-    assert_eq!(answers(first).await, ["same"; AT_ONCE]);
-    assert_eq!(answers(waiting).await, ["10", "11", "12", "13", "14"]);
+    assert_eq!(numbers(first).await, each.concat());
+    assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
     assert_eq!(bed.gathering.state.lock().under_way, 0);
-    bed.ask("free").await;
-    assert_eq!(bed.later().last().unwrap(), &["free"]);
+    bed.ask("free", 20, 0).await;
+    assert_eq!(bed.later().last(), Some(&vec![20]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_has_no_key_twice_and_is_bounded_in_number_and_bytes() {
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    let mut waiting = vec![bed.ask("a", 1, 0).await, bed.ask("a", 2, 0).await];
+    waiting.push(bed.ask("large", 3, BYTES_MAX).await);
+    waiting.push(bed.ask("not with it", 4, 1).await);
+    waiting.push(bed.ask("b", 5, 0).await);
+    bed.let_go(1).await;
+    assert_eq!(bed.later(), [[1, 3, 5]]);
+    bed.let_go(1 + AT_ONCE).await;
+    assert_eq!(bed.later(), [vec![1, 3, 5], vec![2, 4]]);
+    assert_eq!(numbers(waiting).await, [1, 2, 3, 4, 5]);
+
+    let bed = Bed::new();
+    let _first = bed.fill().await;
+    for number in 0..GROUP_MAX as u64 + 2 {
+        bed.ask(&number.to_string(), number, 0).await;
+    }
+    bed.let_go(2).await;
+    assert_eq!(bed.later().iter().map(Vec::len).collect::<Vec<_>>(), [GROUP_MAX, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,11 +184,11 @@ async fn what_had_no_room_in_an_answer_is_asked_again_first() {
     let _first = bed.fill().await;
     let mut waiting = Vec::new();
     for number in 10..15 {
-        waiting.push(bed.ask(number).await);
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
     bed.let_go(AT_ONCE + 3).await;
-    assert_eq!(answers(waiting).await, ["10", "11", "12", "13", "14"]);
-    assert_eq!(bed.later(), [vec!["10", "11", "12", "13", "14"], vec!["12", "13", "14"], vec!["14"]]);
+    assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
+    assert_eq!(bed.later(), [vec![10, 11, 12, 13, 14], vec![12, 13, 14], vec![14]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,7 +197,7 @@ async fn a_failure_is_everybodys_but_what_only_fails_together_is_asked_alone() {
     let _first = bed.fill().await;
     let gone = StoreError::Unavailable("gone".to_owned());
     *bed.echo.failure.lock() = Some(Apart::Failed(gone.clone()));
-    let waiting = [bed.ask(10).await, bed.ask(11).await];
+    let waiting = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
     bed.let_go(AT_ONCE + 1).await;
     for asking in waiting {
         assert_eq!(asking.await.unwrap(), Err(gone.clone()));
@@ -156,51 +206,51 @@ async fn a_failure_is_everybodys_but_what_only_fails_together_is_asked_alone() {
     let bed = Bed::new();
     let _first = bed.fill().await;
     *bed.echo.failure.lock() = Some(Apart::AskEach);
-    let waiting = vec![bed.ask(10).await, bed.ask(11).await];
+    let waiting = vec![bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
     bed.let_go(AT_ONCE + 3).await;
-    assert_eq!(answers(waiting).await, ["10", "11"]);
-    assert_eq!(bed.later(), [vec!["10", "11"], vec!["10"], vec!["11"]]);
+    assert_eq!(numbers(waiting).await, [10, 11]);
+    assert_eq!(bed.later(), [vec![10, 11], vec![10], vec![11]]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_takes_nobody_along_and_is_not_asked_for() {
     let bed = Bed::new();
     let first = bed.fill().await;
-    let (left, stays) = (bed.ask(10).await, bed.ask(11).await);
+    let (left, stays) = (bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await);
     left.abort();
     settle().await;
     // Giving up a call that is under way leaves its place.
     first[0].abort();
     settle().await;
-    assert_eq!(bed.later(), [["11"]]);
+    assert_eq!(bed.later(), [[11]]);
     bed.let_go(AT_ONCE).await;
-    assert_eq!(stays.await.unwrap(), Ok("11".to_owned()));
+    assert_eq!(stays.await.unwrap(), Ok(11));
     assert_eq!(bed.gathering.state.lock().under_way, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_about_the_same_key_share_an_answer() {
-    let bed = Bed::new();
+async fn those_about_the_same_key_share_an_answer_where_that_is_sound() {
+    let bed = Bed::<true>::of_kind();
     let _first = bed.fill().await;
     let mut waiting = Vec::new();
-    for name in ["a", "b", "a", "a"] {
-        waiting.push(bed.ask(name).await);
+    for (key, number) in [("a", 10), ("b", 11), ("a", 12), ("a", 13)] {
+        waiting.push(bed.ask(key, number, 0).await);
     }
     bed.let_go(2).await;
-    assert_eq!(bed.later(), [["a", "b"]]);
+    assert_eq!(bed.later(), [[10, 11]]);
     bed.let_go(AT_ONCE).await;
-    assert_eq!(answers(waiting).await, ["a", "b", "a", "a"]);
+    assert_eq!(numbers(waiting).await, [10, 11, 10, 10]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_everybody_has_left_is_not_asked_any_further() {
     let bed = Bed::new();
     let first = bed.fill().await;
-    let left = [bed.ask(10).await, bed.ask(11).await];
+    let left = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
     first[0].abort();
     settle().await;
-    assert_eq!(bed.later(), [["10", "11"]]);
-    left.iter().for_each(Task::abort);
+    assert_eq!(bed.later(), [[10, 11]]);
+    left.iter().for_each(Asking::abort);
     settle().await;
     assert_eq!(bed.gathering.state.lock().under_way, AT_ONCE - 1, "its place is free");
 
@@ -209,18 +259,30 @@ async fn a_group_that_everybody_has_left_is_not_asked_any_further() {
     let first = bed.fill().await;
     *bed.echo.failure.lock() = Some(Apart::AskEach);
     let mut waiting = Vec::new();
-    for number in 10..10 + EACH_AT_ONCE + 2 {
-        waiting.push(bed.ask(number).await);
+    for number in 10..10 + EACH_AT_ONCE as u64 + 2 {
+        waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
     first[0].abort();
     settle().await;
     // The other place's, and the group.
     bed.let_go(2).await;
     assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE, "{:?}", bed.later());
-    waiting.iter().for_each(Task::abort);
+    waiting.iter().for_each(Asking::abort);
     settle().await;
     assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE);
     assert_eq!(bed.gathering.state.lock().under_way, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_bounded_by_what_the_backend_takes() {
+    let bed = Bed::new();
+    bed.gathering.bound(100);
+    let _first = bed.fill().await;
+    for (key, number) in [("a", 10), ("b", 11), ("c", 12)] {
+        bed.ask(key, number, 50).await;
+    }
+    bed.let_go(2).await;
+    assert_eq!(bed.later(), [vec![10, 11], vec![12]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +290,7 @@ async fn where_nothing_is_gained_each_is_asked_as_it_comes() {
     let bed = Bed::new();
     bed.echo.gathers.store(false, Ordering::SeqCst);
     for number in 0..10 {
-        bed.ask(number).await;
+        bed.ask("a", number, 0).await;
     }
     assert_eq!(bed.calls().len(), 10);
 }
@@ -238,9 +300,9 @@ fn a_runtime_that_ends_takes_those_that_wait_along() {
     let bed = Bed::new();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let (first, waiting) = runtime.block_on(async { (bed.fill().await, bed.ask(10).await) });
+    let (first, waiting) = runtime.block_on(async { (bed.fill().await, bed.ask("a", 10, 0).await) });
     drop(runtime);
     assert_eq!(bed.gathering.state.lock().under_way, 0);
     assert!(bed.gathering.state.lock().waiting.is_empty());
-    assert!(first.iter().all(Task::is_finished) && waiting.is_finished());
+    assert!(first.iter().all(Asking::is_finished) && waiting.is_finished());
 }

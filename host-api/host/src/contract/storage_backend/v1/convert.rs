@@ -43,7 +43,7 @@ fn moment(micros: u64) -> Result<Timestamp, StoreError> {
 }
 
 /// Rounded down; what lies before 1970 has expired as well as what lies there.
-fn micros(moment: Timestamp) -> u64 {
+pub(super) fn micros(moment: Timestamp) -> u64 {
     u64::try_from(moment.as_microsecond()).unwrap_or_default()
 }
 

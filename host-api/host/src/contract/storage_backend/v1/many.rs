@@ -1,11 +1,12 @@
 //! `teleport:storage-backend/many@1.1.0`: several questions in one call, where a plugin offers that.
 
-use port::store::{Item, Key, StoreError};
+use port::store::{Item, Key, Revision, StoreError, Transaction};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use super::{Answer, convert};
 use crate::call::CallState;
+use crate::storage::Put;
 
 #[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
 #[allow(clippy::all, reason = "generated")]
@@ -18,6 +19,7 @@ mod bindings {
     });
 }
 
+use bindings::exports::teleport::storage_backend1_1_0::many as wire;
 use bindings::{StorageBackendMany, StorageBackendManyIndices};
 
 /// The interface's name among a component's exports.
@@ -57,5 +59,31 @@ impl Many {
             }
             items.into_iter().map(|item| item.map(convert::item).transpose()).collect()
         }))
+    }
+
+    pub(super) async fn put(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Vec<Revision>> {
+        let entries: Vec<_> = puts.iter().map(entry).collect();
+        let answer = self.0.teleport_storage_backend1_1_0_many().call_put(store, &entries).await?;
+        let nothing = Transaction::default();
+        let answer = answer.map_err(|failure| convert::write_failure(failure, &nothing));
+        Ok(answer.and_then(|revisions| {
+            let (count, rise) = (revisions.len(), revisions.is_sorted_by(|one, next| one < next));
+            if count != puts.len() || !rise {
+                let text = format!(
+                    "the plugin has {count} revisions for {} puts, or not in their order",
+                    puts.len()
+                );
+                return Err(StoreError::Corrupt(text));
+            }
+            Ok(revisions.into_iter().map(Revision).collect())
+        }))
+    }
+}
+
+fn entry(put: &Put) -> wire::Entry {
+    wire::Entry {
+        key: put.key.as_str().to_owned(),
+        value: put.value.to_vec(),
+        expires: put.expires.map(convert::micros),
     }
 }
