@@ -52,6 +52,17 @@ impl Credentials {
         Self(RegistryAuth::Anonymous)
     }
 
+    /// What the usual file of whoever runs this says of a registry.
+    ///
+    /// # Errors
+    /// Those of [`Credentials::read`].
+    pub fn of_this_user(registry: &str) -> Result<Self, OciError> {
+        let folder =
+            |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let file = Self::file(folder("DOCKER_CONFIG"), folder("HOME"));
+        file.map_or_else(|| Ok(Self::anonymous()), |file| Self::read(&file, registry))
+    }
+
     /// Where the usual file is: `DOCKER_CONFIG` and `HOME` are the variables of those names.
     pub fn file(docker_config: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
         let folder = docker_config.or_else(|| home.map(|home| home.join(".docker")));

@@ -9,9 +9,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod desk;
 mod plugin;
 mod plugin_author;
 mod plugin_install;
 mod plugin_limits;
 mod plugin_minisign;
+mod plugin_outside;
 mod plugin_tutorial;

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::plugin_author::Desk;
+use crate::desk::Desk;
 
 /// The lines of the page that are meant for a shell.
 fn lines(page: &str) -> Vec<&str> {

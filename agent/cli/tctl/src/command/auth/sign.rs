@@ -109,7 +109,8 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         domain::Timestamp::from_second(i64::try_from(certificate.valid_before()).unwrap_or(i64::MAX))?;
     context.printer.line(format_args!("Written: {}", escape(&names.join(", "))))?;
     context.printer.line(format_args!("Valid until {}", terminal::expiry(Some(until), context.now())))?;
-    Ok(context.printer.line(arguments.advice(&target, &certificate, &session.status))?)
+    let advice = arguments.advice(&target, &certificate, &session.status, &proxies);
+    Ok(context.printer.line(advice)?)
 }
 
 impl Arguments {
@@ -170,7 +171,13 @@ impl Arguments {
     }
 
     /// How to use what was written.
-    fn advice(&self, target: &Target, certificate: &Certificate, status: &StatusResponse) -> String {
+    fn advice(
+        &self,
+        target: &Target,
+        certificate: &Certificate,
+        status: &StatusResponse,
+        proxies: &[String],
+    ) -> String {
         // sshd does not look for a file in the folder somebody happened to be in.
         let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
         let path = path.display();
@@ -184,7 +191,7 @@ impl Arguments {
         }
         let login = certificate.valid_principals().first().map_or("LOGIN", String::as_str);
         // An auth server of an older version tells the host alone.
-        let host = || format!("{}:3023", proxy_hosts(status).first().map_or("<proxyhost>", String::as_str));
+        let host = || format!("{}:3023", proxies.first().map_or("<proxyhost>", String::as_str));
         let proxy = status.proxy_ssh_addresses.first().cloned().unwrap_or_else(host);
         let [login, cluster, proxy] = [login, &status.cluster_name, &proxy].map(escape);
         format!(

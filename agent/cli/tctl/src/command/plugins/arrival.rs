@@ -1,6 +1,6 @@
 //! Getting a plugin from where it is: a file, or a registry; into memory and looked into, no further.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use plugin_host::Compiler;
@@ -41,10 +41,7 @@ impl SourceArgs {
         }
         let place = Place::parse(source, self.plain_http)?;
         let place = if self.tls { place.with_tls() } else { place };
-        let credentials = match Credentials::file(folder("DOCKER_CONFIG"), folder("HOME")) {
-            Some(path) => Credentials::read(&path, place.registry())?,
-            None => Credentials::anonymous(),
-        };
+        let credentials = Credentials::of_this_user(place.registry())?;
         let artifact = plugin_oci::pull(&place, &credentials).await.map_err(|error| {
             let advice = error.advice(&place);
             advice.into_iter().fold(Failure::from(error), Failure::hint)
@@ -56,10 +53,6 @@ impl SourceArgs {
         let delivery = Delivery::examine(&from, artifact.wasm, artifact.signature, &compiler).await?;
         Ok(Arrival { delivery, from })
     }
-}
-
-fn folder(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Whether this names a file or a registry's place and not a plugin.

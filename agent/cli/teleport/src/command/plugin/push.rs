@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use domain::plugin::Manifest;
 use plugin_host::Compiler;
@@ -37,10 +37,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     let delivery = runtime.block_on(Delivery::read(&arguments.plugin, &compiler))?;
     let manifest = delivery.manifest();
     let place = place.or_tag(&manifest.version);
-    let credentials = match Credentials::file(folder("DOCKER_CONFIG"), folder("HOME")) {
-        Some(path) => Credentials::read(&path, place.registry())?,
-        None => Credentials::anonymous(),
-    };
+    let credentials = Credentials::of_this_user(place.registry())?;
     let upload = Upload {
         wasm: delivery.wasm().clone(),
         signature: delivery.signature().map(<[u8]>::to_vec),
@@ -70,8 +67,4 @@ fn annotations(manifest: &Manifest) -> BTreeMap<String, String> {
     ];
     let said = said.into_iter().chain(homepage);
     said.map(|(key, value)| (format!("org.opencontainers.image.{key}"), value)).collect()
-}
-
-fn folder(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(|value| Path::new(&value).to_owned())
 }
