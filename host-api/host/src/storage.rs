@@ -26,8 +26,7 @@ mod many;
 mod trial;
 
 use gathering::Gathering;
-pub(crate) use many::Put;
-use many::{Gets, Puts};
+use many::{Gets, Puts, put_alone};
 
 /// A storage backend that a plugin keeps.
 pub struct StoragePlugin {
@@ -131,7 +130,8 @@ impl Core {
         let engine = self.engine(&name())?;
         let warm = match pool.take(began) {
             Some(warm) => warm,
-            None => Warm::start(callable, engine).await?,
+            // Boxed, or every call would carry the room that instantiating takes.
+            None => Box::pin(Warm::start(callable, engine)).await?,
         };
         let (warm, answer) = warm.ask(engine, Duration::ZERO, ask).await?;
         pool.put(warm);
@@ -184,7 +184,7 @@ impl Backend for StoragePlugin {
     }
 
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
-        match Put::alone(transaction) {
+        match put_alone(transaction) {
             Some(put) => self.puts.ask(put).await,
             None => self.desk.write(transaction.clone()).await,
         }

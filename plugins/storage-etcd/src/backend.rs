@@ -41,6 +41,8 @@ pub struct Backend<O: Outside> {
     /// Of pages, and of several gets in one.
     pub(crate) pace: Pace,
     pub(crate) several: Pace,
+    /// Whether etcd refused several puts for their number.
+    pub(crate) takes_few: bool,
     pub(crate) tail: Option<Tail<O::Stream>>,
 }
 
@@ -55,6 +57,7 @@ impl<O: Outside> Backend<O> {
             time: Time::default(),
             pace: Pace::default(),
             several: Pace::default(),
+            takes_few: false,
             tail: None,
         }
     }

@@ -34,10 +34,13 @@ pub fn keys(conditions: &[Condition]) -> Vec<&str> {
     keys
 }
 
-/// Those of them whose revision matters.
-pub fn exact_keys(conditions: &[Condition]) -> BTreeSet<&str> {
-    let exact = conditions.iter().filter(|condition| matches!(condition, Condition::Unchanged(..)));
-    exact.map(Condition::key).collect()
+/// The keys whose revision matters, with that of etcd's each must have.
+pub fn asked(conditions: &[Condition]) -> BTreeSet<(&str, u64)> {
+    let asked = conditions.iter().filter_map(|condition| match condition {
+        Condition::Unchanged(key, revision) => Some((key.as_str(), revision::etcd(*revision))),
+        Condition::Absent(_) | Condition::Present(_) => None,
+    });
+    asked.collect()
 }
 
 /// What to compare at the first try: what holds only if the conditions do, whatever the time is.
@@ -50,7 +53,7 @@ pub fn first(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
 
 /// Comparisons that hold only if the conditions do.
 fn timeless(conditions: &[Condition], space: &Keyspace) -> Vec<String> {
-    let mut all = Vec::with_capacity(3 * conditions.len());
+    let mut all = Vec::with_capacity(4 * conditions.len());
     for condition in conditions {
         let key = space.json(condition.key());
         let stays = format!(r#"{{"target":"LEASE","result":"EQUAL","key":"{key}","lease":"0"}}"#);

@@ -15,6 +15,7 @@ const STAYS: u8 = 1;
 const EXPIRES: u8 = 2;
 
 /// The first byte of an item of a write that others come behind: how many follows, and one of the forms above.
+/// [`crate::condition`] relies on no other form beginning with a higher one.
 pub const NOT_LAST: u8 = 3;
 
 /// The bytes before the value of an item that expires.

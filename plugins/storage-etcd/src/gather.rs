@@ -28,7 +28,7 @@ pub enum Line {
     Over(String),
 }
 
-/// A revision in the making.
+/// A revision of etcd's in the making.
 #[derive(Debug)]
 struct Open {
     at: u64,
@@ -37,7 +37,7 @@ struct Open {
     bytes: usize,
 }
 
-/// A whole revision.
+/// A whole revision of etcd's.
 #[derive(Debug)]
 struct Whole {
     at: u64,
@@ -61,9 +61,7 @@ pub struct Gather {
 impl Gather {
     /// Begins after this revision; what is told of it or of earlier ones is left out.
     pub fn after(revision: Revision) -> Self {
-        let at = revision::etcd(revision);
-        // Unless it is the last, there may be more of the one it lies in.
-        let came = if revision == revision::last_of(at) { at } else { at.saturating_sub(1) };
+        let came = revision::seen_whole(revision);
         Self { after: revision, came, told: revision, open: None, whole: VecDeque::new() }
     }
 

@@ -31,7 +31,7 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// What it is remembered by.
-    slot: u64,
+    pub slot: u64,
     /// How long it must last, in seconds.
     pub seconds: u64,
 }

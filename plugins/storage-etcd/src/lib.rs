@@ -2,8 +2,9 @@
 //!
 //! It speaks etcd's JSON gateway (etcd 3.4 or newer). A write is one of etcd's transactions, or with other puts in
 //! one that were asked for at the same time; its revision is made of etcd's own ([`revision`]), and what expires
-//! ends with one of etcd's leases. What is kept beside that is said in [`envelope`] and [`journal`]. It decides nothing about the records, sees no key of TLS and no
-//! certificate (the host makes the connections), and keeps nothing on this machine.
+//! ends with one of etcd's leases. What is kept beside that is said in [`envelope`] and [`journal`]. It decides
+//! nothing about the records, sees no key of TLS and no certificate (the host makes the connections), and keeps
+//! nothing on this machine.
 //!
 //! Several auth servers on one etcd work side by side: nothing is kept from call to call but leases,
 //! which belong to the instance that asked for them, the open watch, and how far this machine's clock is off from
@@ -21,12 +22,14 @@ pub mod condition;
 pub mod envelope;
 pub mod frame;
 pub mod gather;
+pub mod granting;
 pub mod journal;
 pub mod key;
 pub mod lease;
 pub mod members;
 pub mod outside;
 pub mod plan;
+pub mod putting;
 pub mod reading;
 pub mod refusal;
 pub mod revision;

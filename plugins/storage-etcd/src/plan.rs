@@ -12,6 +12,7 @@ use teleport_plugin_sdk::storage_backend::{Condition, Operation};
 use crate::envelope;
 use crate::journal::{self, Step};
 use crate::key::{Keyspace, Span, text};
+use crate::revision::PLACES;
 
 /// What etcd does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Plan {
     /// What to put under the plugin's own key, if anything.
     pub journal: Option<Vec<u8>>,
     /// Whether each operation is a write of its own, in their order.
-    pub is_apart: bool,
+    pub each: bool,
 }
 
 impl Plan {
@@ -47,17 +48,18 @@ impl Plan {
             Operation::DeleteRange(prefix) => Action::DeleteSpan(space.below(prefix)),
         });
         let journal = (!surely_changes(conditions, operations)).then(Vec::new);
-        Self { actions: actions.collect(), journal, is_apart: false }
+        Self { actions: actions.collect(), journal, each: false }
     }
 
     /// A plan for puts that are writes of their own; no two are of the same key.
-    pub fn apart(puts: &[Operation]) -> Self {
-        Self { actions: (0..puts.len()).map(Action::Put).collect(), journal: None, is_apart: true }
+    pub fn each(puts: &[Operation]) -> Self {
+        debug_assert!(puts.len() <= usize::from(PLACES));
+        Self { actions: (0..puts.len()).map(Action::Put).collect(), journal: None, each: true }
     }
 
     /// How many writes come behind that of an operation.
     fn behind(&self, index: usize) -> u8 {
-        let behind = if self.is_apart { self.actions.len().saturating_sub(index + 1) } else { 0 };
+        let behind = if self.each { self.actions.len().saturating_sub(index + 1) } else { 0 };
         u8::try_from(behind).unwrap_or(u8::MAX)
     }
 }
@@ -109,7 +111,7 @@ fn reduced(operations: &[Operation], space: &Keyspace) -> Plan {
     }
     let steps: Vec<_> =
         operations.iter().enumerate().map(|(index, operation)| step(index, operation, &left)).collect();
-    Plan { actions, journal: Some(journal::encode(&steps)), is_apart: false }
+    Plan { actions, journal: Some(journal::encode(&steps)), each: false }
 }
 
 /// The keys that are named, each with the put that is left of it, if one is.

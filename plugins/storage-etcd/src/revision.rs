@@ -25,6 +25,11 @@ pub fn etcd(revision: Revision) -> u64 {
     revision / u64::from(PLACES)
 }
 
+/// The last of etcd's that whoever has seen this has seen as a whole.
+pub fn seen_whole(revision: Revision) -> u64 {
+    if behind(revision) == 0 { etcd(revision) } else { etcd(revision).saturating_sub(1) }
+}
+
 /// How many come behind it there.
 pub fn behind(revision: Revision) -> u8 {
     let place = u8::try_from(revision % u64::from(PLACES)).unwrap_or_default();
@@ -46,6 +51,7 @@ mod tests {
             let order = one.cmp(&other).then(there.cmp(&here));
             prop_assert_eq!(of(one, here).cmp(&of(other, there)), order);
             prop_assert_eq!((etcd(of(one, here)), behind(of(one, here))), (one, here));
+            prop_assert!(last_of(seen_whole(of(one + 1, here))) <= of(one + 1, here));
         }
     }
 

@@ -103,11 +103,13 @@ impl<O: Outside> Backend<O> {
     /// Begins to follow. The revision is checked by itself, for a watch tells only later, if at all, that
     /// it begins too early or too late.
     fn begin(&mut self, after: Revision) -> Result<Tail<O::Stream>, Problem> {
-        // etcd's first revision is 1. The watch begins with one that is known already: etcd 3.4 can lose what was
-        // removed by the very revision it was compacted at. One that is known in part has puts alone, and loses none.
-        let start = revision::etcd(after).max(1);
+        // etcd's first revision is 1. The watch begins with what is known already: etcd can lose what was removed by
+        // the very revision it was compacted at.
+        let start = revision::seen_whole(after).max(1);
         let end = self.outside.monotonic().saturating_add(self.members.total());
-        self.now_at(start)?;
+        if self.now_at(start)? < revision::etcd(after) {
+            return Err(Problem::ToCome);
+        }
         let body = format!(
             r#"{{"create_request":{{{},"start_revision":"{start}","progress_notify":true,"fragment":true}}}}"#,
             self.space.everything().json()

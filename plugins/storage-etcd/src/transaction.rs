@@ -120,7 +120,7 @@ mod tests {
     proptest! {
         #[test]
         fn etcd_takes_it_and_it_happens_whole_or_not_at_all(
-            comparisons in 0..=300_usize, reads in 0..=128_usize, operations in 0..=400_usize, which in any::<prop::sample::Index>()
+            comparisons in 0..=600_usize, reads in 0..=128_usize, operations in 0..=400_usize, which in any::<prop::sample::Index>()
         ) {
             let transaction = json(&numbered(comparisons), &numbered(operations), &numbered(reads));
             let transaction = serde_json::from_str(&transaction).unwrap();

@@ -1,20 +1,19 @@
 //! Writing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use teleport_plugin_sdk::storage_backend::{Condition, Failure, Microseconds, Operation, Revision, check};
+use teleport_plugin_sdk::storage_backend::{Condition, Failure, Operation, Revision, check};
 
 use crate::backend::{Backend, SMALL, plain};
 use crate::condition::{self, State, States};
 use crate::envelope::Envelope;
-use crate::lease::Wanted;
 use crate::members::Repeat;
 use crate::outside::Outside;
 use crate::plan::{self, Plan};
 use crate::refusal::Problem;
-use crate::revision::{self, PLACES};
+use crate::revision;
 use crate::transaction;
-use crate::wire::{self, Grant, Outcome};
+use crate::wire::{self, Outcome, Range};
 
 /// Bytes of an answer with a page in it.
 pub(crate) const PAGE: usize = 8 * 1024 * 1024;
@@ -25,18 +24,23 @@ const TRIES: usize = 16;
 /// How many records a condition is about are read with their values, beside each other.
 const VALUES_MAX: usize = 4;
 
-/// The most leases asked for in one write of several puts, one after the other.
-const LEASES_MAX: usize = 8;
-
 /// Where transactions go.
 pub(crate) const TRANSACTION: &str = "/v3/kv/txn";
 
+/// A write, with how to read what it depends on.
+pub(crate) struct Work<'a> {
+    pub(crate) plan: Plan,
+    pub(crate) conditions: &'a [Condition],
+    pub(crate) operations: &'a [Operation],
+    pub(crate) reads: Vec<String>,
+}
+
 /// What became of one try of a write.
-enum Attempt {
+pub(crate) enum Attempt {
     /// It happened, in this revision of etcd's.
     Done(u64),
-    /// It did not, and this answer has what its conditions are about.
-    Not(Vec<u8>),
+    /// It did not, and this is what its conditions are about.
+    Not(States),
     /// It did not, because etcd does not know one of its leases.
     LeaseOver,
 }
@@ -50,55 +54,16 @@ impl<O: Outside> Backend<O> {
     pub fn write(&mut self, conditions: &[Condition], operations: &[Operation]) -> Result<Revision, Failure> {
         check(conditions, operations)?;
         let plan = Plan::new(conditions, operations, &self.space);
-        self.carry_out(&plan, conditions, operations).map(revision::last_of)
-    }
-
-    /// Puts that have nothing to do with each other, no key twice, in one transaction of etcd's. Each is a write of its
-    /// own.
-    ///
-    /// # Errors
-    /// Those of [`Backend::write`]; [`Failure::TooLarge`] also where they need many leases, or etcd takes few
-    /// operations at once: nothing was changed, and each by itself may do.
-    pub fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
-        check(&[], puts)?;
-        let count = u8::try_from(puts.len()).unwrap_or(u8::MAX);
-        if count > PLACES || self.leases_wanted(puts) > LEASES_MAX {
-            let text = "there are too many of them, or they end at too many different times, for one write";
-            return Err(Failure::TooLarge(text.to_owned()));
-        }
-        match self.carry_out(&Plan::apart(puts), &[], puts) {
-            // It says nothing of a single one.
-            Err(Failure::Invalid(text)) => Err(Failure::TooLarge(text)),
-            outcome => outcome.map(|at| (0..count).rev().map(|behind| revision::of(at, behind)).collect()),
-        }
-    }
-
-    /// How many leases there must be that are not there yet.
-    fn leases_wanted(&self, puts: &[Operation]) -> usize {
-        let (now, monotonic) = (self.now(), self.outside.monotonic());
-        let wanted = puts.iter().filter_map(|put| match put {
-            Operation::Put { expires: Some(expires), .. } => self.leases.of(*expires, now, monotonic).err(),
-            _ => None,
-        });
-        wanted.map(|wanted| wanted.seconds).collect::<BTreeSet<_>>().len()
-    }
-
-    /// Does what is planned; the revision of etcd's it happened in.
-    fn carry_out(
-        &mut self,
-        plan: &Plan,
-        conditions: &[Condition],
-        operations: &[Operation],
-    ) -> Result<u64, Failure> {
         let keys = condition::keys(conditions);
-        let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, keys.len() > VALUES_MAX)).collect();
+        let reads = keys.iter().map(|key| self.read_of(key, keys.len() > VALUES_MAX)).collect();
+        let work = Work { plan, conditions, operations, reads };
         let mut comparisons = condition::first(conditions, &self.space);
         let mut lease_was_over = false;
         for _ in 0..TRIES {
             let leases = self.leases_of(operations)?;
-            let states = match self.attempt(plan, operations, &leases, &comparisons, &reads)? {
-                Attempt::Done(at) => return Ok(at),
-                Attempt::Not(answer) => self.states(conditions, &answer)?,
+            let states = match self.attempt(&work, &leases, &comparisons)? {
+                Attempt::Done(at) => return Ok(revision::last_of(at)),
+                Attempt::Not(states) => states,
                 Attempt::LeaseOver if !lease_was_over => {
                     self.leases.forget();
                     lease_was_over = true;
@@ -120,14 +85,13 @@ impl<O: Outside> Backend<O> {
     }
 
     /// Tries a write; where it does not happen, reads what it depends on.
-    fn attempt(
+    pub(crate) fn attempt(
         &mut self,
-        plan: &Plan,
-        operations: &[Operation],
+        work: &Work<'_>,
         leases: &BTreeMap<usize, u64>,
         comparisons: &[String],
-        reads: &[String],
     ) -> Result<Attempt, Failure> {
+        let Work { plan, conditions, operations, reads } = work;
         let alone =
             if comparisons.is_empty() { plan::alone(plan, operations, leases, &self.space) } else { None };
         let is_put = alone.is_some();
@@ -149,7 +113,7 @@ impl<O: Outside> Backend<O> {
         if is_put || (outcome.succeeded && !is_read) {
             return Ok(Attempt::Done(at));
         }
-        Ok(Attempt::Not(answer))
+        self.states(conditions, &transaction::ranges(outcome)).map(Attempt::Not)
     }
 
     fn read(&mut self, reads: &[String]) -> Result<Vec<u8>, Failure> {
@@ -157,61 +121,21 @@ impl<O: Outside> Backend<O> {
         self.call(TRANSACTION, &transaction, Repeat::Freely, PAGE).map_err(plain)
     }
 
-    /// The lease of each put that has an end, by the number of the operation.
-    fn leases_of(&mut self, operations: &[Operation]) -> Result<BTreeMap<usize, u64>, Failure> {
-        let mut leases = BTreeMap::new();
-        for (index, operation) in operations.iter().enumerate() {
-            let Operation::Put { expires: Some(expires), .. } = operation else { continue };
-            leases.insert(index, self.lease_of(*expires)?);
-        }
-        Ok(leases)
-    }
-
-    fn lease_of(&mut self, expires: Microseconds) -> Result<u64, Failure> {
-        let mut again = true;
-        loop {
-            let (asked, was) = (self.outside.monotonic(), self.time.off());
-            let wanted = match self.leases.of(expires, self.now(), asked) {
-                Ok(lease) => return Ok(lease),
-                Err(wanted) => wanted,
-            };
-            let lease = self.grant(wanted)?;
-            // Only its answer tells a new instance what time it is, and any that a clock was set. A lease that was
-            // measured before that is left to end by itself.
-            if !self.time.off().is_apart(was) || !again {
-                self.leases.keep(wanted, lease, asked);
-                return Ok(lease);
-            }
-            again = false;
-        }
-    }
-
-    /// A new lease. One whose answer was lost ends by itself, so it may be asked for again.
-    fn grant(&mut self, wanted: Wanted) -> Result<u64, Failure> {
-        let body = format!(r#"{{"TTL":"{}"}}"#, wanted.seconds);
-        let body = self.call("/v3/lease/grant", &body, Repeat::Freely, SMALL).map_err(plain)?;
-        let grant: Grant = wire::read(&body)?;
-        if grant.id.0 == 0 || grant.ttl.0 < wanted.seconds {
-            return Err(wire::corrupt("a lease shorter than was asked for"));
-        }
-        Ok(grant.id.0)
-    }
-
     pub(crate) fn read_of(&self, key: &str, keys_only: bool) -> String {
         format!(r#"{{"request_range":{{"key":"{}","keys_only":{keys_only}}}}}"#, self.space.json(key))
     }
 
-    /// What was read, with the ends of all that has one, and exactly of which write where that is asked about. Both are
-    /// in the value; what was read without is read again, a few at a time.
-    fn states(&mut self, conditions: &[Condition], answer: &[u8]) -> Result<States, Failure> {
+    /// What was read, with the ends of all that has one, and exactly of which write where one of the same revision of etcd's
+    /// is asked about. Both are in the value; what was read without is read again, a few at a time.
+    fn states(&mut self, conditions: &[Condition], ranges: &[Range<'_>]) -> Result<States, Failure> {
         let (mut states, mut again) = (States::new(), Vec::new());
-        let exact = condition::exact_keys(conditions);
-        let ranges = transaction::ranges(wire::read(answer)?);
+        let asked = condition::asked(conditions);
         for pair in ranges.iter().flat_map(|range| &range.kvs) {
             let value = pair.value()?;
             let full = pair.key()?;
             let key = self.space.ours(&full).ok_or_else(|| wire::corrupt("a key that was not asked for"))?;
-            let is_needed = pair.lease.0 != 0 || exact.contains(key.as_str());
+            let at = pair.mod_revision.0;
+            let is_needed = pair.lease.0 != 0 || asked.contains(&(key.as_str(), at));
             if is_needed && value.is_empty() {
                 again.push(key);
                 continue;
@@ -222,7 +146,7 @@ impl<O: Outside> Backend<O> {
             } else {
                 (0, None)
             };
-            states.insert(key, State { revision: revision::of(pair.mod_revision.0, behind), expires });
+            states.insert(key, State { revision: revision::of(at, behind), expires });
         }
         for keys in again.chunks(VALUES_MAX) {
             let reads: Vec<_> = keys.iter().map(|key| self.read_of(key, false)).collect();

@@ -29,6 +29,12 @@ impl Core {
         if let Some(plugin) = self.registry.find(name)? {
             return Ok(plugin);
         }
+        // Boxed, or every call would carry the room that loading takes.
+        Box::pin(self.loaded(name)).await
+    }
+
+    /// The plugin of this name, loaded by this or by another call that came at the same time.
+    async fn loaded(&self, name: &PluginName) -> Result<Arc<Plugin>, LoadError> {
         if self.switches.is_off(name) {
             return Err(LoadError::SwitchedOff(name.clone()));
         }

@@ -25,6 +25,7 @@ pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
 /// How many of a group that must be asked one by one are asked at a time.
 const EACH_AT_ONCE: usize = 4;
+
 /// One thing to be asked.
 pub(super) trait Question: Clone + Send + 'static {
     /// Whether several about the same key may have one answer; otherwise no group has two.
@@ -198,7 +199,8 @@ impl<K: Kind> Drop for Place<K> {
 }
 
 fn broken_off() -> StoreError {
-    let text = "the storage backend was not asked, for the task that was to ask has ended; try again, and see the log";
+    let text =
+        "the task that asks the storage backend has ended; it is not known whether it did, see the log";
     StoreError::Unavailable(text.to_owned())
 }
 

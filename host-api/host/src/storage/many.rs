@@ -6,39 +6,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use domain::Timestamp;
 use port::store::{Item, Key, Operation, Revision, StoreError, Transaction};
 
 use super::gathering::{Apart, BYTES_MAX, Kind, Question};
 use super::{Desk, NoAnswer};
 use crate::call::CallError;
 use crate::contract::Linked;
+use crate::contract::storage_backend::Put;
 use crate::warm::Ask;
 
-/// A put that depends on nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Put {
-    pub(crate) key: Key,
-    pub(crate) value: Bytes,
-    pub(crate) expires: Option<Timestamp>,
-}
-
-impl Put {
-    /// The put a transaction is, if it is nothing else, and small enough to go with others.
-    pub(super) fn alone(transaction: &Transaction) -> Option<Self> {
-        let Transaction { conditions, operations } = transaction;
-        match (conditions.as_slice(), operations.as_slice()) {
-            ([], [Operation::Put { key, value, expires }]) if value.len() <= BYTES_MAX => {
-                Some(Self { key: key.clone(), value: value.clone(), expires: *expires })
-            }
-            _ => None,
+/// The put a transaction is, if it is nothing else, and small enough to go with others.
+pub(super) fn put_alone(transaction: &Transaction) -> Option<Put> {
+    let Transaction { conditions, operations } = transaction;
+    match (conditions.as_slice(), operations.as_slice()) {
+        ([], [Operation::Put { key, value, expires }]) if value.len() <= BYTES_MAX => {
+            Some(Put { key: key.clone(), value: value.clone(), expires: *expires })
         }
-    }
-
-    /// The transaction it is.
-    pub(crate) fn transaction(&self) -> Transaction {
-        Transaction::default().put(self.key.clone(), self.value.clone(), self.expires)
+        _ => None,
     }
 }
 
@@ -146,7 +130,7 @@ mod tests {
     fn only_a_put_by_itself_may_go_with_others() {
         let key = |name| Key::of(&[name]);
         let put = Transaction::default().put(key("a"), "1", None);
-        let found = Put::alone(&put).unwrap();
+        let found = put_alone(&put).unwrap();
         assert_eq!(found.transaction(), put);
         let others = [
             Transaction::default(),
@@ -156,7 +140,7 @@ mod tests {
             Transaction::default().put(key("a"), vec![0; BYTES_MAX + 1], None),
         ];
         for transaction in others {
-            assert_eq!(Put::alone(&transaction), None, "{transaction:?}");
+            assert_eq!(put_alone(&transaction), None, "{transaction:?}");
         }
     }
 }

@@ -47,7 +47,7 @@ async fn gets(deed: &str, limits: &[(&str, &str)]) -> Vec<Result<String, StoreEr
 }
 
 async fn puts(deed: &str) -> Vec<Result<Revision, StoreError>> {
-    let host = host(deed, &[]);
+    let host = host(deed, &[("wall", "1s")]);
     let backend = host.storage(PluginName::new(NAME).unwrap());
     backend.open().await.unwrap();
     let put = |key| Transaction::default().put(key, "x", None);
@@ -90,6 +90,7 @@ async fn puts_whose_fate_is_unknown_are_not_made_again() {
     );
     let deeds = [
         ("trap", "crashed"),
+        ("hang", "1s"),
         ("away", "nobody is there"),
         ("conflict", "condition"),
         ("corrupt", "no sense"),

@@ -1,7 +1,6 @@
 //! Several questions in one call, for backends that answer several hardly slower than one.
 
 use std::marker::PhantomData;
-use std::slice;
 
 use super::exported::{failure, item};
 use super::{Failure, Instance, Item, Kept, Operation, Revision};
@@ -46,27 +45,13 @@ pub trait Many: Instance {
 
     /// Puts that came at the same time and have nothing else in common: at most 64, no key twice, their values not
     /// more than 256 KiB together. The revision of each, in their order, in which they rise. Where nothing else is
-    /// written here, they are made one after the other.
+    /// written here, each is asked for by itself.
     ///
     /// # Errors
     /// Those of [`Instance::write`] without a condition. [`Failure::TooLarge`] only when nothing was changed: then
     /// each is asked for by itself. After any other it is not known which of them happened.
-    fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
-        let mut revisions = Vec::with_capacity(puts.len());
-        for put in puts {
-            match self.write(&[], slice::from_ref(put)) {
-                Ok(revision) => revisions.push(revision),
-                Err(failure) if revisions.is_empty() => return Err(failure),
-                Err(failure) => {
-                    let made = revisions.len();
-                    return Err(Failure::Unavailable(format!(
-                        "only {made} of {} puts were made: {failure}",
-                        puts.len()
-                    )));
-                }
-            }
-        }
-        Ok(revisions)
+    fn put_many(&mut self, _puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
+        Err(Failure::TooLarge("several puts are made one by one here".to_owned()))
     }
 }
 

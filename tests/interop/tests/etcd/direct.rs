@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use storage_etcd::key::Keyspace;
 use storage_etcd::outside::Outside;
 use storage_etcd::revision;
 use storage_etcd::settings::Settings;
@@ -62,13 +63,26 @@ fn a_lease_that_is_gone_is_asked_for_again() {
             (0..128).map(|number| Operation::Put { key: format!("/{number}"), value: vec![], expires });
         one.write(&[], &operations.collect::<Vec<_>>()).unwrap()
     };
+    let revoke = || {
+        let leases = etcd.call("/v3/lease/leases", &json!({}))["leases"].clone();
+        for lease in leases.as_array().unwrap() {
+            etcd.call("/v3/lease/revoke", &json!({ "ID": lease["ID"] }));
+        }
+    };
     beat(&mut one);
-    let leases = etcd.call("/v3/lease/leases", &json!({}))["leases"].clone();
-    for lease in leases.as_array().unwrap() {
-        etcd.call("/v3/lease/revoke", &json!({ "ID": lease["ID"] }));
-    }
+    revoke();
     beat(&mut one);
     assert!(one.get("/0").unwrap().is_some());
+    revoke();
+    let end = clock.now() + 600_000_000;
+    let beats: Vec<_> = (0..9)
+        .map(|number| Operation::Put { key: format!("/{number}"), value: vec![], expires: Some(end) })
+        .collect();
+    assert!(
+        matches!(one.put_many(&beats), Err(Failure::TooLarge(text)) if text.contains("lease")),
+        "nothing was changed"
+    );
+    assert_eq!(one.put_many(&beats).unwrap().len(), 9);
 }
 
 #[test]
@@ -106,7 +120,7 @@ fn puts_that_went_together_are_writes_of_their_own() {
     let mut one = instance(&etcd, "t");
     let keys: Vec<_> = (0..64).map(|number| format!("/k/{number:02}")).collect();
     let now = Native::new(&MovedClock::default()).now();
-    let ends = |number: usize| (number % 3 == 0).then_some(now + 600_000_000);
+    let ends = |number: usize| number.is_multiple_of(3).then_some(now + 600_000_000);
     let of = |(number, key): (usize, &String)| Operation::Put {
         key: key.clone(),
         value: vec![1],
@@ -127,6 +141,17 @@ fn puts_that_went_together_are_writes_of_their_own() {
         assert_eq!(told, revisions[known + 1..], "after a part of them is known");
     }
     let unchanged = |key: usize, at: usize| Condition::Unchanged(keys[key].clone(), revisions[at]);
+    // What is compared first holds where it should, so that no second try is needed.
+    let space = Keyspace::new(&settings(&etcd.urls(), "t").prefix);
+    for (key, at) in [(1_usize, 1), (1, 2), (62, 62), (62, 61), (1, 0), (2, 2)] {
+        let compare: Vec<serde_json::Value> = storage_etcd::condition::first(&[unchanged(key, at)], &space)
+            .iter()
+            .map(|compare| serde_json::from_str(compare).unwrap())
+            .collect();
+        let has_lease = key.is_multiple_of(3);
+        let holds = etcd.call("/v3/kv/txn", &json!({ "compare": compare }))["succeeded"] == true;
+        assert_eq!(holds, key == at && !has_lease, "{key} as of {at}");
+    }
     for (key, at) in [(0, 1), (1, 0), (1, 2), (2, 3), (3, 2), (63, 62)] {
         assert_eq!(one.write(&[unchanged(key, at)], &[]), Err(Failure::Conflict(0)), "{key} as of {at}");
         let last_wrong: Vec<_> =
@@ -136,7 +161,24 @@ fn puts_that_went_together_are_writes_of_their_own() {
     let all_unchanged: Vec<_> = (0..64).map(|key| unchanged(key, key)).collect();
     let after = one.write(&all_unchanged, &puts).unwrap();
     assert!(revisions[63] < after);
-    assert_eq!(one.get(&keys[7]).unwrap().unwrap().revision, after, "nothing is left of its place");
+    assert_eq!(one.get(&keys[7]).unwrap().unwrap().revision, after, "the write of all is a single one");
+}
+
+#[test]
+fn after_a_part_of_puts_that_went_together_all_is_told_or_none() {
+    let etcd = Etcd::start(1);
+    let mut one = instance(&etcd, "t");
+    let puts: Vec<_> = (0..9).map(|number| put(&format!("/{number}"), vec![1])).collect();
+    let revisions = one.put_many(&puts).unwrap();
+    let resume = |at: usize| instance(&etcd, "t").next(revisions[at], 100, Duration::from_secs(10));
+    one.write(&[], &[put("/0", vec![2]), Operation::Delete("/5".to_owned())]).unwrap();
+    assert_eq!(resume(3).unwrap().events[..5].len(), 5);
+    // Exactly at them, and past them.
+    etcd.compact_at(revision::etcd(revisions[0]));
+    assert!(matches!(resume(3), Err(Failure::Compacted(_))), "etcd may have dropped some");
+    assert_eq!(short(&resume(8).unwrap()), ["+/0=\u{2}", "-/5"]);
+    etcd.compact();
+    assert!(matches!(resume(8), Err(Failure::Compacted(_))));
 }
 
 #[test]
@@ -170,8 +212,7 @@ fn a_watch_that_was_away_too_long_is_told_so() {
     let last = one.write(&[], &[Operation::Delete("/a".to_owned())]).unwrap();
     etcd.compact();
     let mut watcher = instance(&etcd, "t");
-    let before_last = revision::last_of(revision::etcd(last) - 1);
-    for gone in [0, first, before_last] {
+    for gone in [0, first, last - 1] {
         let refused = watcher.next(gone, 10, Duration::ZERO);
         assert!(matches!(refused, Err(Failure::Compacted(from)) if from >= last), "{gone}: {refused:?}");
     }

@@ -139,6 +139,39 @@ async fn many_at_once_are_asked_together_and_answered_each() {
     }
 }
 
+/// The revision of a put that went with others is as good as that of any: it is told, compared and gone on from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_puts_that_went_together_has_a_revision_to_rely_on() {
+    const MANY: usize = 60;
+    let (etcd, Hosted { store, folder: _folder }) = open(1).await;
+    let store = Arc::new(store);
+    let before = etcd.now();
+    let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
+    let mut putting = JoinSet::new();
+    for number in 0..MANY {
+        let (store, key) = (Arc::clone(&store), key(&format!("{number:02}")));
+        putting.spawn(async move { (store.put(key.clone(), "1".into(), None).await.unwrap(), key) });
+    }
+    let mut acknowledged = putting.join_all().await;
+    acknowledged.sort();
+    assert!(etcd.now() - before < MANY as u64 / 2, "they did go together");
+    let mut told = Vec::new();
+    for _ in 0..MANY {
+        let event = watch.next().await.unwrap().unwrap();
+        told.push((event.revision, event.change.key().clone()));
+    }
+    assert_eq!(told, acknowledged);
+    for pair in acknowledged.windows(2).step_by(7) {
+        let [(revision, key), (next, next_key)] = pair else { panic!("two") };
+        let mut from_here = store.watch(Prefix::of(&["t"]), Some(*revision)).await.unwrap();
+        let event = from_here.next().await.unwrap().unwrap();
+        assert_eq!((event.revision, event.change.key()), (*next, next_key));
+        let swap = |revision| store.compare_and_swap(key.clone(), revision, "2".into(), None);
+        assert_eq!(swap(*next).await, Err(StoreError::Conflict(key.clone())), "that of another");
+        swap(*revision).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_large_values_stay_within_the_components_memory() {
     let (_etcd, hosted) = open(1).await;

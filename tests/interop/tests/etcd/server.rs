@@ -158,7 +158,12 @@ impl Etcd {
 
     /// Forgets everything before now.
     pub(crate) fn compact(&self) {
-        self.call("/v3/kv/compaction", &json!({ "revision": self.now().to_string() }));
+        self.compact_at(self.now());
+    }
+
+    /// Forgets everything before a revision of its own.
+    pub(crate) fn compact_at(&self, revision: u64) {
+        self.call("/v3/kv/compaction", &json!({ "revision": revision.to_string() }));
     }
 
     pub(crate) fn urls(&self) -> String {

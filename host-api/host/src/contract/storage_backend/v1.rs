@@ -8,7 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::call::CallState;
-use crate::storage::Put;
+use crate::contract::storage_backend::Put;
 
 mod convert;
 mod many;

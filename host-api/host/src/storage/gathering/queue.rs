@@ -128,7 +128,7 @@ impl<K: Kind> Queue<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Put;
+    use crate::contract::storage_backend::Put;
     use crate::storage::gathering::Apart;
 
     /// Nobody asks it.

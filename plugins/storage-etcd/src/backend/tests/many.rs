@@ -83,9 +83,15 @@ fn puts_that_only_fail_together_are_told_so() {
     assert!(matches!(many(vec![], &puts), Err(Failure::TooLarge(text)) if text.contains("different times")));
     let few = || refuse(400, "etcdserver: too many operations in txn request");
     let two = [put(), [Operation::Put { key: "/b".to_owned(), value: vec![1], expires: None }]].concat();
-    assert!(
-        matches!(many(vec![few()], &two), Err(Failure::TooLarge(text)) if text.contains("--max-txn-ops"))
-    );
+    let mut backend = fake(THREE, vec![few()]);
+    assert!(matches!(backend.put_many(&two), Err(Failure::TooLarge(text)) if text.contains("--max-txn-ops")));
+    assert!(matches!(backend.put_many(&two), Err(Failure::TooLarge(_))));
+    assert_eq!((backend.outside.calls.len(), backend.outside.warnings.len()), (1, 1), "asked and told once");
+    let grant = || answer(r#"{"ID":"7","TTL":"99999999"}"#);
+    let over = || refuse(404, "etcdserver: requested lease not found");
+    let mut backend = fake(THREE, vec![grant(), over(), grant(), done(10)]);
+    assert!(matches!(backend.put_many(&puts[..1]), Err(Failure::TooLarge(text)) if text.contains("lease")));
+    assert_eq!(backend.put_many(&puts[..1]), Ok(vec![last_of(10)]), "it is asked for anew");
     assert_eq!(many(vec![done(10)], &two), Ok(vec![revision::of(10, 1), last_of(10)]));
 }
 

@@ -6,7 +6,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use super::{Answer, convert};
 use crate::call::CallState;
-use crate::storage::Put;
+use crate::contract::storage_backend::Put;
 
 #[allow(missing_docs, reason = "generated: the documents are in the WIT files")]
 #[allow(clippy::all, reason = "generated")]
