@@ -2,7 +2,7 @@
 //!
 //! The plugin host implements [`Backend`] over a guest; `storage::RemoteStore` makes a
 //! [`Store`](crate::store::Store) of it: fan-out to watchers, a ring of recent changes, retries,
-//! limits. A backend has none of these. It answers one question at a time and never waits for another
+//! limits. A backend has none of these, and answers without waiting for another question
 //! to come.
 //!
 //! What an implementation promises:

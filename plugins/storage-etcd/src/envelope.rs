@@ -47,13 +47,12 @@ impl Envelope {
             [NOT_LAST, behind, rest @ ..] if (1..PLACES).contains(behind) => (*behind, rest),
             rest => (0, rest),
         };
-        let (expires, value) = match (rest.first_chunk::<WITH_END>(), rest) {
-            (Some([EXPIRES, end @ ..]), _) => (Some(u64::from_be_bytes(*end)), rest.get(WITH_END..)),
-            (_, [STAYS, value @ ..]) => (None, Some(value)),
+        let (head, expires) = match rest.first_chunk::<WITH_END>() {
+            Some([EXPIRES, end @ ..]) => (WITH_END, Some(u64::from_be_bytes(*end))),
+            _ if rest.first() == Some(&STAYS) => (1, None),
             _ => return Err(not_ours()),
         };
-        let head = bytes.len() - value.map_or(0, <[u8]>::len);
-        bytes.drain(..head);
+        bytes.drain(..bytes.len() - rest.len() + head);
         Ok(Self { behind, expires, value: bytes })
     }
 }

@@ -101,6 +101,10 @@ pub(super) async fn a_write_is_seen_by_the_next_read(subject: Subject) {
             let mut revisions = BTreeSet::new();
             for round in 0..ROUNDS {
                 let revision = store.put(key(&name), bytes(&round.to_string()), None).await.unwrap();
+                assert!(
+                    revisions.last().is_none_or(|last| *last < revision),
+                    "they rise from write to write"
+                );
                 let item = read(&store, &name).await;
                 assert_eq!((item.revision, item.value), (revision, bytes(&round.to_string())));
                 let page = store.range(&super::below(), Some(&key(&name)), 1).await.unwrap();

@@ -1,6 +1,6 @@
 //! Watching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use port::store::{
@@ -88,6 +88,8 @@ pub(super) async fn several_watchers_hear_the_same(subject: Subject) {
             story.push(next(watch).await);
         }
         assert!(story.is_sorted_by(|before, after| before.revision < after.revision));
+        let keys: BTreeSet<_> = story.iter().map(|event| event.change.key().clone()).collect();
+        assert_eq!(keys.len(), 80, "each once");
         stories.push(story);
     }
     assert!(stories.windows(2).all(|pair| pair[0] == pair[1]));

@@ -4,28 +4,11 @@
 //! takes minutes, later ones seconds.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tempfile::TempDir;
 
-/// How a command ended, with everything it said.
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ended {
-    pub(crate) fn good(self) -> String {
-        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
-        self.out
-    }
-
-    pub(crate) fn bad(self) -> String {
-        assert_eq!(self.code, Some(1), "{}\n{}", self.out, self.err);
-        format!("{}{}", self.out, self.err)
-    }
-}
+use crate::program::{Ended, program};
 
 /// An author's desk: a folder for projects, and `teleport` in the path.
 pub(crate) struct Desk {
@@ -35,10 +18,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let test = std::env::current_exe().unwrap();
-        // target/<profile>/deps/<test>
-        let programs = test.ancestors().nth(2).unwrap().to_owned();
-        assert!(programs.join("teleport").exists(), "teleport is missing; run: cargo xtask test");
+        let programs = program("teleport").parent().unwrap().to_owned();
         Self { folder: tempfile::tempdir().unwrap(), programs }
     }
 
@@ -54,7 +34,7 @@ impl Desk {
     /// A line for a shell, in a folder of the desk.
     pub(crate) fn shell(&self, folder: &str, line: &str) -> Ended {
         let mut command = Command::new("sh");
-        command.args(["-e", "-c", line]).current_dir(self.path(folder)).stdin(Stdio::null());
+        command.args(["-e", "-c", line]).current_dir(self.path(folder));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(self.programs.clone()).chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(paths).unwrap());
@@ -69,15 +49,14 @@ impl Desk {
         for foreign in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
             command.env_remove(foreign);
         }
-        let output = command.output().expect("sh starts");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Ended::of(&mut command)
     }
 
     /// A new project.
     pub(crate) fn make(&self, world: &str, lang: &str, name: &str) {
-        let said =
-            self.shell(".", &format!("teleport plugin new --world={world} --lang={lang} {name}")).good();
+        let said = self
+            .shell(".", &format!("teleport plugin new --world={world} --lang={lang} {name}"))
+            .good_with_notes();
         // What it says to do next is what the README says.
         for command in self.commands(name) {
             assert!(said.contains(&command), "{said} should say {command}");

@@ -17,3 +17,4 @@ mod plugin_limits;
 mod plugin_minisign;
 mod plugin_outside;
 mod plugin_tutorial;
+mod program;

@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
+
+use crate::program::{Ended, program};
 
 /// What a plugin says of itself.
 const MANIFEST: &str = "name = \"hostile\"\nversion = \"0.0.1\"\n\
@@ -27,44 +29,6 @@ fn component() -> Vec<u8> {
         guests.join("target/wasm32-wasip2/release")
     });
     std::fs::read(folder.join("guest_hostile.wasm")).expect("the guest is built")
-}
-
-/// How a command ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ended {
-    /// What it said, when it went well.
-    pub(crate) fn good(self) -> String {
-        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
-        self.out
-    }
-
-    /// The same where it may have noted something beside.
-    pub(crate) fn good_with_notes(self) -> String {
-        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
-        self.out
-    }
-
-    /// Why it failed.
-    pub(crate) fn bad(self) -> String {
-        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.err);
-        assert!(self.err.starts_with("ERROR: "), "{}", self.err);
-        self.err
-    }
-}
-
-/// One of the project's programs, built beside the tests.
-fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/<profile>/deps/<test>
-    let program = test.ancestors().nth(2).unwrap().join(name);
-    assert!(program.exists(), "{} is missing; run: cargo xtask test", program.display());
-    program
 }
 
 /// A folder with a plugin in it, in which commands are run.
@@ -90,9 +54,7 @@ impl Desk {
     pub(crate) fn run(&self, program: &Path, words: &str) -> Ended {
         let mut command = Command::new("setsid");
         command.arg("--wait").arg(program).args(words.split(' ')).current_dir(self.0.path());
-        let output = command.stdin(Stdio::null()).output().expect("it starts");
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Ended::of(&mut command)
     }
 
     /// `teleport plugin …`.

@@ -16,11 +16,11 @@ impl Desk {
             assert!(page.lines().any(|line| line == command), "README.md should have {command}");
         }
         let [build, test, run] = self.commands(&name).try_into().unwrap();
-        self.shell(&name, &build).good();
-        let said = self.shell(&name, &test).good();
+        self.shell(&name, &build).good_with_notes();
+        let said = self.shell(&name, &test).good_with_notes();
         assert!(said.ends_with("3 cases, 3 passed, 0 failed\n"), "{said}");
-        let said = self.shell(&name, &run).good();
-        let release = self.shell(".", "uname -r").good();
+        let said = self.shell(&name, &run).good_with_notes();
+        let release = self.shell(".", "uname -r").good_with_notes();
         assert!(said.contains(&format!("value    {}\n", release.trim())), "{said}");
         for told in ["on the clock", "of processor time", "at its highest"] {
             assert!(said.contains(told), "{said}");
@@ -29,10 +29,10 @@ impl Desk {
         let fuel = |said: &str| said.lines().find(|line| line.starts_with("fuel ")).map(str::to_owned);
         let first = fuel(&said).expect("fuel is told");
         if lang == "rust" {
-            assert_eq!(fuel(&self.shell(&name, &run).good()), Some(first));
+            assert_eq!(fuel(&self.shell(&name, &run).good_with_notes()), Some(first));
         }
         // Nothing is granted by itself, and the flag is named.
-        let said = self.shell(&name, "teleport plugin run .").bad();
+        let said = self.shell(&name, "teleport plugin run .").failed();
         assert!(said.contains("asks for what is not granted here: process (asks uname"), "{said}");
         assert!(said.contains("hint: if it may, add --grant=process"), "{said}");
     }
@@ -42,13 +42,13 @@ impl Desk {
         let name = format!("storage-{lang}");
         self.make("storage-backend", lang, &name);
         let [build, test, run] = self.commands(&name).try_into().unwrap();
-        self.shell(&name, &build).good();
-        self.shell(&name, &test).good();
-        let said = self.shell(&name, &run).good();
+        self.shell(&name, &build).good_with_notes();
+        self.shell(&name, &test).good_with_notes();
+        let said = self.shell(&name, &run).good_with_notes();
         assert!(said.contains("records at https://db.example.com; values of at most 1MiB"), "{said}");
-        let said = self.shell(&name, "teleport plugin run --grant-all --config endpoint=db .").bad();
+        let said = self.shell(&name, "teleport plugin run --grant-all --config endpoint=db .").failed();
         assert!(said.contains("endpoint must begin with https://"), "{said}");
-        let said = self.shell(&name, "teleport plugin test").bad();
+        let said = self.shell(&name, "teleport plugin test").failed();
         assert!(said.contains("has no suite to run") && said.contains("tests/suite.toml"), "{said}");
     }
 
@@ -56,10 +56,10 @@ impl Desk {
     fn keeps(&self, name: &str) {
         self.make("storage-backend", "rust", name);
         let [build, test, run] = self.commands(name).try_into().unwrap();
-        self.shell(name, &build).good();
-        let said = self.shell(name, &test).good();
+        self.shell(name, &build).good_with_notes();
+        let said = self.shell(name, &test).good_with_notes();
         assert!(said.ends_with(" passed, 0 failed\n") && !said.contains("left "), "{said}");
-        let said = self.shell(name, &run).good();
+        let said = self.shell(name, &run).good_with_notes();
         assert!(said.contains("records kept by the host, at revision 0; values of at most 1MiB"), "{said}");
     }
 }
@@ -74,8 +74,8 @@ fn a_backend_that_acknowledges_and_forgets_is_caught() {
     let forgetful = honest.replace("&operations, now", "&operations[..0], now");
     assert_ne!(honest, forgetful, "the template has that line");
     std::fs::write(&source, forgetful).unwrap();
-    desk.shell(name, &desk.commands(name)[0]).good();
-    let said = desk.shell(name, "teleport plugin test --only=a_write_is_seen").bad();
+    desk.shell(name, &desk.commands(name)[0]).good_with_notes();
+    let said = desk.shell(name, "teleport plugin test --only=a_write_is_seen").failed();
     assert!(said.contains("FAILED a_write_is_seen_by_the_next_read"), "{said}");
     assert!(said.contains("1 cases, 0 passed, 1 failed"), "{said}");
 
@@ -83,15 +83,15 @@ fn a_backend_that_acknowledges_and_forgets_is_caught() {
     let suite = desk.path(name).join("tests/suite.toml");
     let write = |text: &str| std::fs::write(&suite, format!("[[suite]]\nname = \"s\"\n{text}")).unwrap();
     write("[suite.leave_out]\na_write_is_seen_by_the_next_read = \"it forgets\"\n");
-    let said = desk.shell(name, "teleport plugin test --only=is_seen").bad();
+    let said = desk.shell(name, "teleport plugin test --only=is_seen").failed();
     assert!(said.contains("left   a_write_is_seen_by_the_next_read: it forgets"), "{said}");
     assert!(said.contains("no case of storage-forgets was run"), "nothing that passed is no pass: {said}");
     write("[suite.leave_out]\na_write = \"it forgets\"\n");
-    let said = desk.shell(name, "teleport plugin test").bad();
+    let said = desk.shell(name, "teleport plugin test").failed();
     assert!(said.contains("leaves out \"a_write\", which is no case"), "{said}");
     // One that does not open fails once, and not forty times.
     write("[suite.config]\nnever = \"1\"\n");
-    let said = desk.shell(name, "teleport plugin test").bad();
+    let said = desk.shell(name, "teleport plugin test").failed();
     assert!(said.contains("the storage backend does not open in suite \"s\""), "{said}");
     let ended = desk.shell(name, "teleport plugin test --record");
     assert_eq!(ended.code, Some(2), "{}", ended.err);
@@ -110,29 +110,29 @@ fn rust_goes_from_nothing_to_a_plugin() {
     write(
         "[[case]]\nname = \"wrong\"\nexpect = \"1\"\n[[case.process]]\nargv = [\"uname\", \"-r\"]\nstdout = \"2\"\n",
     );
-    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    let said = desk.shell("label-rust", "teleport plugin test").failed();
     assert!(said.contains("expected the value \"1\", got the value \"2\""), "{said}");
     assert!(said.contains("1 cases, 0 passed, 1 failed"), "{said}");
     write("[[case]]\nname = \"unforeseen\"\nexpect_failure = \"uname\"\n");
-    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    let said = desk.shell("label-rust", "teleport plugin test").failed();
     assert!(
         said.contains("it runs [\"uname\", \"-r\"], of which the case does not say how it ends"),
         "{said}"
     );
     write("[[case]]\nname = \"unasked\"\nsecrets = { token = \"x\" }\nexpect = \"1\"\n");
-    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    let said = desk.shell("label-rust", "teleport plugin test").failed();
     assert!(
         said.contains("\"unasked\" cannot be run: the plugin does not ask for the secret token"),
         "{said}"
     );
     std::fs::remove_file(&cases).unwrap();
-    let said = desk.shell("label-rust", "teleport plugin test").bad();
+    let said = desk.shell("label-rust", "teleport plugin test").failed();
     assert!(said.contains("has no cases to run") && said.contains("tests/cases.toml"), "{said}");
 
     // Another kind than is expected, and numbers for programs.
-    let said = desk.shell("label-rust", "teleport plugin run --world=storage-backend .").bad();
+    let said = desk.shell("label-rust", "teleport plugin run --world=storage-backend .").failed();
     assert!(said.contains("is made for teleport:label-provider@1.0.0"), "{said}");
-    let said = desk.shell("label-rust", "teleport plugin run --grant-all --format=json .").good();
+    let said = desk.shell("label-rust", "teleport plugin run --grant-all --format=json .").good_with_notes();
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(told["memory_bytes"].as_u64().unwrap() > 0 && told["cpu_us"].as_u64().unwrap() > 0, "{said}");
 }
@@ -156,8 +156,8 @@ fn javascript_goes_from_nothing_to_a_plugin() {
     let (_, rest) = readme.split_once("StarlingMonkey (").unwrap();
     let build = rest.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
     assert!(build.contains("node build-fetch.mjs"), "{readme}");
-    desk.shell("label-js", build).good();
-    let said = desk.shell("label-js", "teleport plugin test").good();
+    desk.shell("label-js", build).good_with_notes();
+    let said = desk.shell("label-js", "teleport plugin test").good_with_notes();
     assert!(said.ends_with("3 cases, 3 passed, 0 failed\n"), "{said}");
 }
 
@@ -197,8 +197,8 @@ fn python_goes_from_nothing_to_a_plugin() {
     write("wit/plugin.wit", &world.replace('}', imports));
     write("plugin.toml", ASKING);
     write("tests/cases.toml", ASKED);
-    desk.shell("label-python", &desk.commands("label-python")[0]).good();
-    let said = desk.shell("label-python", "teleport plugin test").good();
+    desk.shell("label-python", &desk.commands("label-python")[0]).good_with_notes();
+    let said = desk.shell("label-python", "teleport plugin test").good_with_notes();
     assert!(said.ends_with("4 cases, 4 passed, 0 failed\n"), "{said}");
 }
 
@@ -292,7 +292,7 @@ fn nothing_is_written_over_and_names_are_checked() {
     desk.make("label-provider", "js", "mine");
     let before = listing(&desk.path("mine"));
     std::fs::write(desk.path("mine/README.md"), "mine").unwrap();
-    let said = desk.shell(".", "teleport plugin new --world=label-provider --lang=python mine").bad();
+    let said = desk.shell(".", "teleport plugin new --world=label-provider --lang=python mine").failed();
     assert!(said.contains("./mine exists and is not written over"), "{said}");
     assert_eq!(listing(&desk.path("mine")), before);
     assert_eq!(std::fs::read_to_string(desk.path("mine/README.md")).unwrap(), "mine");

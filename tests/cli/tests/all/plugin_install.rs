@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::plugin::{Desk, Ended};
+use crate::plugin::Desk;
+use crate::program::Ended;
 
 /// A desk with a publisher and a plugin directory.
 struct Shop {

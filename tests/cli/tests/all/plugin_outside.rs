@@ -101,33 +101,33 @@ fn what_is_outside_is_what_a_case_or_a_recording_says() {
         case("refused", &asked, &format!("expect_failure = \"\"\n{}", answer("fault = \"refused\""))),
     ];
     write("tests/cases.toml", &cases.concat());
-    desk.shell(name, &desk.commands(name)[0]).good();
-    let said = desk.shell(name, "teleport plugin test").good();
+    desk.shell(name, &desk.commands(name)[0]).good_with_notes();
+    let said = desk.shell(name, "teleport plugin test").good_with_notes();
     assert!(said.ends_with("7 cases, 7 passed, 0 failed\n"), "{said}");
 
     // What no case answers is not asked for in secret, but told; and then recorded.
     write("tests/cases.toml", &case("live", &asked, "expect = \"200 hello [secret token]\""));
-    let said = desk.shell(name, "teleport plugin test").bad();
+    let said = desk.shell(name, "teleport plugin test").failed();
     assert!(
         said.contains(&format!("it asks GET http://127.0.0.1:{port}/x?y=1, for which the case has no")),
         "{said}"
     );
     let record = "TOKEN=s3cret-token teleport plugin test --record --private --secret=token=env:TOKEN";
-    let said = desk.shell(name, record).bad();
+    let said = desk.shell(name, record).failed();
     // This time the answer was the real one, secret and all.
     assert!(said.contains("got the value \"200 hello s3cret-token\""), "{said}");
     let recording = std::fs::read_to_string(desk.path(name).join("tests/recorded/cases.toml")).unwrap();
     assert!(recording.contains("hello [secret token]") && !recording.contains("s3cret"), "{recording}");
-    let said = desk.shell(name, "teleport plugin test").good();
+    let said = desk.shell(name, "teleport plugin test").good_with_notes();
     assert!(said.ends_with("1 cases, 1 passed, 0 failed\n"), "{said}");
 
     // The same for real, with what it logs; private addresses and secrets are given one by one.
     let run = format!("teleport plugin run --grant=http --grant=kv {{}} . -- http http://127.0.0.1:{port}/");
-    let said = desk.shell(name, &run.replace("{}", "")).bad();
+    let said = desk.shell(name, &run.replace("{}", "")).failed();
     assert!(said.contains("hint: if it may, add --secret=token=env:NAME"), "{said}");
-    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME")).bad();
+    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME")).failed();
     assert!(said.contains("127.0.0.1"), "{said}");
-    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME --private")).good();
+    let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME --private")).good_with_notes();
     assert!(said.contains("value    200 hello s3cret-token\n"), "{said}");
     assert!(said.contains(&format!("log      info: looks at http http://127.0.0.1:{port}/\n")), "{said}");
 }
