@@ -85,6 +85,15 @@ impl Bed {
         Self { root, settings }
     }
 
+    /// The hostile guest, pinned, under its own name, with processor time for every deed that ends: a
+    /// machine under load may take longer over touching memory than a plugin has by default.
+    pub(crate) fn patient() -> Self {
+        let mut bed = Self::hostile();
+        bed.limit("hostile", "cpu", "10s");
+        bed.limit("hostile", "wall", "1m");
+        bed
+    }
+
     /// The hostile guest, pinned, under its own name.
     pub(crate) fn hostile() -> Self {
         let mut bed = Self::new();

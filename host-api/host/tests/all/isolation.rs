@@ -85,7 +85,7 @@ async fn a_call_that_never_gets_its_turn_says_so() {
 
 #[tokio::test]
 async fn crash_after_crash_leaves_no_trace() {
-    let mut bed = Bed::hostile();
+    let mut bed = Bed::patient();
     bed.settings.concurrency = 1;
     bed.limit("hostile", "log_rate", "1");
     let host = bed.host();
@@ -134,6 +134,7 @@ async fn without_address_space_for_a_pool_the_same_limits_hold() {
     bed.settings.concurrency = 1 << 20;
     // Memory that is mapped page by page takes its time on a busy machine.
     bed.limit("hostile", "wall", "1m");
+    bed.limit("hostile", "cpu", "1s");
     let host = bed.host();
     assert_eq!(call(&host, "echo unpooled").await.result.unwrap(), "unpooled");
     for (deed, outcome) in

@@ -23,7 +23,10 @@ fn state(host: &plugin_host::PluginHost) -> PluginState {
 #[tokio::test]
 async fn after_five_failures_it_is_not_called() {
     let mut bed = bed(LONG);
-    bed.limit("hostile", "cpu", "20ms");
+    // Enough for every deed but the endless one, on any machine.
+    bed.limit("hostile", "cpu", "500ms");
+    bed.limit("hostile", "wall", "1m");
+    bed.limit("hostile", "memory", "4MiB");
     let changes = Arc::new(Mutex::new(Vec::new()));
     let noting = Arc::clone(&changes);
     bed.settings.on_change = Some(Arc::new(move |change| {

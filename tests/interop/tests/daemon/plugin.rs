@@ -161,8 +161,11 @@ async fn a_plugin_runs_what_was_granted_and_nothing_else() {
 async fn the_daemon_lives_on_whatever_a_plugin_does() {
     let world = World::start().await;
     let place = Place::new(&world);
-    let says =
-        format!("digest: {}\ngrants:\n  process: [[echo, granted]]\nlimits:\n  wall: 1s\n", place.digest);
+    // So little memory that it is eaten before the processor time is, however slow the machine.
+    let says = format!(
+        "digest: {}\ngrants:\n  process: [[echo, granted]]\nlimits:\n  wall: 1s\n  memory: 4MiB\n",
+        place.digest
+    );
     let deeds = [
         ("loops", "loop", "processor time"),
         ("eats", "allocate", "more memory than"),
