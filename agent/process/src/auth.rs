@@ -58,6 +58,15 @@ impl OpenStore {
         }
     }
 
+    /// How it is called in errors.
+    fn called(&self, settings: &config::Settings) -> String {
+        match (self, &settings.storage) {
+            (Self::Remote(store), _) => format!("the store in {}", store.about().description),
+            (_, Storage::Sqlite { path }) => format!("the store in {}", path.display()),
+            _ => "the store in memory".to_owned(),
+        }
+    }
+
     /// Finishes the writes under way and closes.
     pub(crate) async fn close(&self) {
         match self {
@@ -85,7 +94,8 @@ impl Starting<'_> {
         (services, logs): (&mut Group, &mut Group),
     ) -> Result<Started, ProcessError> {
         let store = self.open_store().await?;
-        let settings = self.service_settings(auth);
+        let called = store.called(self.settings);
+        let settings = self.service_settings(auth, called.clone());
         let log = self.open_log(auth)?;
         let metrics = Metrics::default();
         self.watchdog.register("auth", |registry| metrics.register(registry));
@@ -101,6 +111,8 @@ impl Starting<'_> {
         // The log takes events before the service exists, because founding a cluster records some.
         logs.spawn("audit log", log.run(stop.audit.clone()));
         let service = AuthService::new(settings, deps).await?;
+        let served = (called.as_str(), service.cluster_name());
+        self.data.check_cluster(self.members(), served, &service.pins()?)?;
         self.let_tctl_in(&service).await?;
         services.spawn_fallible("auth", Arc::clone(&service).run(stop.auth.clone()));
         let (renewing, data, until) = (Arc::clone(&service), self.data.clone(), stop.auth.clone());
@@ -149,10 +161,12 @@ impl Starting<'_> {
         };
         let believed = match ca_file {
             Some(file) => format!("tls_ca_file {}", file.display()),
-            None => "an authority this machine trusts (no tls_ca_file is set)".to_owned(),
+            None => "an authority of this machine (no tls_ca_file is set)".to_owned(),
         };
         let certificate = format!("{} (with tls_key_file {})", cert_file.display(), key_file.display());
-        ProcessError::Etcd { certificate, believed, source: Box::new(source) }
+        // What the plugin says names the members and the step.
+        let cause: &dyn std::error::Error = std::error::Error::source(&source).unwrap_or(&source);
+        ProcessError::Etcd { reason: ssh::refuse::chain(cause), certificate, believed }
     }
 
     fn open_log(&self, auth: &config::AuthSettings) -> Result<LogService, ProcessError> {
@@ -166,7 +180,7 @@ impl Starting<'_> {
         Ok(LogService::new(&settings, ports)?)
     }
 
-    fn service_settings(&self, auth: &config::AuthSettings) -> Settings {
+    fn service_settings(&self, auth: &config::AuthSettings, store: String) -> Settings {
         let public: Vec<_> = auth.public_addrs.iter().collect();
         let advertise = self.settings.advertise.as_ref();
         let mut names = crate::address::names(&[auth.listen], advertise, &public);
@@ -176,6 +190,8 @@ impl Starting<'_> {
         Settings {
             listen: auth.listen,
             cluster_name: auth.cluster_name.clone(),
+            known_cluster: self.data.known_cluster(self.members()),
+            store,
             tokens: self.tokens.clone(),
             host_id: self.host_id,
             hostname: self.settings.nodename.clone(),
@@ -185,6 +201,15 @@ impl Starting<'_> {
             host_ttl: domain::certificate::HOST_TTL,
             user_ttl: auth.authentication.default_session_ttl,
             version: self.host.build.version.to_owned(),
+        }
+    }
+
+    /// The roles whose identities tell which cluster this host belongs to. `tctl`'s is there wherever an auth
+    /// server has been; but a cluster in memory is made anew at every start, and with it that identity.
+    fn members(&self) -> &'static [SystemRole] {
+        match self.settings.storage {
+            Storage::Memory => &[SystemRole::Proxy, SystemRole::Node],
+            _ => &[SystemRole::Proxy, SystemRole::Node, SystemRole::Admin],
         }
     }
 

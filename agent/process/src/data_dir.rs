@@ -77,24 +77,36 @@ impl DataDir {
         Ok(keys)
     }
 
-    /// Refuses an identity in this role that another cluster gave than the one with these pins. The
-    /// names of both may be the same.
+    /// The cluster this folder belongs to by the identities in these roles, where it has any. What is damaged is no proof: whoever
+    /// needs it says so.
+    pub(crate) fn known_cluster(&self, roles: &[SystemRole]) -> Option<String> {
+        let identities = roles.iter().filter_map(|role| self.identity(*role).ok().flatten());
+        identities.map(|bundle| bundle.identity.cluster).next()
+    }
+
+    /// Refuses identities in these roles that another cluster gave than the one of this name with these
+    /// pins, which is in `store`.
     pub(crate) fn check_cluster(
         &self,
-        role: SystemRole,
-        served: &str,
+        roles: &[SystemRole],
+        (store, served): (&str, &str),
         pins: &[Pin],
     ) -> Result<(), ProcessError> {
-        let Some(bundle) = self.identity(role)? else { return Ok(()) };
-        let known = net::tls::authority_certificates(&bundle.authorities, &[AuthorityType::Host])?;
-        if known.iter().any(|der| Pin::of(der).is_ok_and(|pin| pins.contains(&pin))) {
-            return Ok(());
+        for &role in roles {
+            let Ok(Some(bundle)) = self.identity(role) else { continue };
+            let known = net::tls::authority_certificates(&bundle.authorities, &[AuthorityType::Host])?;
+            if known.iter().any(|der| Pin::of(der).is_ok_and(|pin| pins.contains(&pin))) {
+                continue;
+            }
+            let found = bundle.identity.cluster;
+            let served = match found == served {
+                true => "another one of that name, with authorities of its own".to_owned(),
+                false => format!("{served:?}"),
+            };
+            let (path, store) = (self.identity_path(role), store.to_owned());
+            return Err(ProcessError::OtherCluster { path, found, store, served });
         }
-        Err(ProcessError::OtherCluster {
-            path: self.identity_path(role),
-            found: bundle.identity.cluster,
-            served: served.to_owned(),
-        })
+        Ok(())
     }
 
     /// Keeps an identity: whole or not at all.

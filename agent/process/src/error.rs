@@ -43,14 +43,16 @@ pub enum ProcessError {
     },
     /// The data folder holds an identity of another cluster than the one this process serves.
     #[error(
-        "{path} is an identity of another cluster ({found:?}) than the one that the auth service of this process serves ({served:?}); use an empty data_dir for a new cluster, or bring back the store that belongs to this one"
+        "{path} is an identity of the cluster {found:?}, but {store} belongs to {served}; use an empty data_dir for that cluster, or set teleport.storage to where the records of this one are"
     )]
     OtherCluster {
         /// The file.
         path: PathBuf,
         /// The cluster of the identity on disk.
         found: String,
-        /// The cluster of the store.
+        /// The store.
+        store: String,
+        /// The cluster of the store, as a phrase: the names of both may be the same.
         served: String,
     },
     /// The store.
@@ -58,16 +60,15 @@ pub enum ProcessError {
     Store(#[from] storage::OpenError),
     /// The store in etcd. What it is reached with is told, for etcd's refusals name no file.
     #[error(
-        "cannot open the store in etcd; a member that refuses TLS or closes the connection does not take the certificate tls_cert_file {certificate}, and one that is not trusted is not vouched for by {believed}"
+        "cannot open the store in etcd: {reason}. It was asked with tls_cert_file {certificate}, which a member that refuses TLS or closes the connection does not take; a member is trusted when {believed} vouches for it"
     )]
     Etcd {
+        /// What happened.
+        reason: String,
         /// The files of the client certificate and its key.
         certificate: String,
         /// Whose word is taken for the members.
         believed: String,
-        /// What happened.
-        #[source]
-        source: Box<storage::OpenError>,
     },
     /// A kind of store this version cannot open.
     #[error("storage.type {0} is not served by this version; use sqlite, the default")]

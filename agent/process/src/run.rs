@@ -145,9 +145,6 @@ impl Running {
             self.addresses.auth = Some(address);
             self.store = Some(started.store);
             let pins = started.service.pins()?;
-            for role in [proxy::ROLE, node::ROLE] {
-                data.check_cluster(role, started.service.cluster_name(), &pins)?;
-            }
             if let Some(plugins) = plugins.take() {
                 let labels = settings.node.as_ref().map(|node| node.dynamic_labels.as_slice());
                 let context = own_context(started.service.cluster_name(), host_id, settings);

@@ -6,7 +6,6 @@
 
 use domain::Timestamp;
 use domain::authority::{AuthorityType, CertAuthority};
-use domain::name::ClusterName;
 use domain::resource::Kind;
 use domain::role::presets;
 use port::random::Random;
@@ -15,21 +14,26 @@ use port::store::{Condition, Store, StoreError, Transaction};
 use crate::authority::Authorities;
 use crate::error::AuthError;
 use crate::key;
+use crate::settings::Settings;
 
-/// Finds the cluster in the store, or makes it.
+/// Finds the cluster in the store, or makes it where this host belongs to none yet.
 ///
 /// # Errors
-/// [`AuthError::OtherCluster`] when the store holds one of another name than `wanted`.
+/// [`AuthError::OtherCluster`] when the store holds one of another name than the configuration says,
+/// [`AuthError::EmptyStore`] when it holds none and this host belongs to one.
 pub(crate) async fn open(
     store: &dyn Store,
-    wanted: Option<&ClusterName>,
+    settings: &Settings,
     now: Timestamp,
     random: &dyn Random,
 ) -> Result<(String, Authorities), AuthError> {
     if let Some(name) = find(store).await? {
-        return load(store, name, wanted).await;
+        return load(store, name, settings).await;
     }
-    let name = wanted.map_or_else(|| random.uuid().to_string(), ToString::to_string);
+    if let Some(known) = settings.known_cluster.clone() {
+        return Err(AuthError::EmptyStore { store: settings.store.clone(), known });
+    }
+    let name = settings.cluster_name.as_ref().map_or_else(|| random.uuid().to_string(), ToString::to_string);
     match store.write(founding(&name, now, random)?).await {
         Ok(_) => {
             tracing::info!(cluster = %name, "made the cluster: user, host and jwt authorities, preset roles")
@@ -38,7 +42,7 @@ pub(crate) async fn open(
         Err(error) => return Err(error.into()),
     }
     let name = find(store).await?.unwrap_or(name);
-    load(store, name, wanted).await
+    load(store, name, settings).await
 }
 
 async fn find(store: &dyn Store) -> Result<Option<String>, AuthError> {
@@ -49,10 +53,11 @@ async fn find(store: &dyn Store) -> Result<Option<String>, AuthError> {
 async fn load(
     store: &dyn Store,
     name: String,
-    wanted: Option<&ClusterName>,
+    settings: &Settings,
 ) -> Result<(String, Authorities), AuthError> {
-    if let Some(wanted) = wanted.filter(|wanted| wanted.as_str() != name) {
-        return Err(AuthError::OtherCluster { found: name, wanted: wanted.to_string() });
+    if let Some(wanted) = settings.cluster_name.as_ref().filter(|wanted| wanted.as_str() != name) {
+        let (store, wanted) = (settings.store.clone(), wanted.to_string());
+        return Err(AuthError::OtherCluster { store, found: name, wanted });
     }
     let authorities = Authorities::load(store).await?;
     Ok((name, authorities))

@@ -85,15 +85,27 @@ pub enum AuthError {
     /// Others came before; later there may be room.
     #[error("{0}")]
     TooMany(String),
-    /// The data folder belongs to another cluster.
+    /// The store belongs to another cluster.
     #[error(
-        "this data_dir belongs to the cluster {found:?}, but auth_service.cluster_name is {wanted:?}; renaming a cluster voids all its certificates: restore the name, or start with an empty data_dir"
+        "{store} belongs to the cluster {found:?}, but auth_service.cluster_name is {wanted:?}; renaming a cluster voids all its certificates: restore the name, or give the new cluster a store and a data_dir of its own, both empty"
     )]
     OtherCluster {
-        /// The cluster the folder belongs to.
+        /// The store.
+        store: String,
+        /// The cluster it belongs to.
         found: String,
         /// The cluster the configuration names.
         wanted: String,
+    },
+    /// The store is empty, and this host is no newcomer.
+    #[error(
+        "{store} is empty, but this data_dir belongs to the cluster {known:?}; nothing was written. To go on with that cluster, set teleport.storage to where its records are (is a path or a prefix mistyped?); to make a new cluster, use an empty data_dir"
+    )]
+    EmptyStore {
+        /// The store.
+        store: String,
+        /// The cluster of the data folder.
+        known: String,
     },
 }
 
@@ -106,9 +118,11 @@ impl AuthError {
                 Code::InvalidArgument
             }
             Self::Store(StoreError::Conflict(_)) | Self::Changed { .. } => Code::Aborted,
-            Self::Store(_) | Self::Net(_) | Self::Certificate(_) | Self::OtherCluster { .. } => {
-                Code::Internal
-            }
+            Self::Store(_)
+            | Self::Net(_)
+            | Self::Certificate(_)
+            | Self::OtherCluster { .. }
+            | Self::EmptyStore { .. } => Code::Internal,
             Self::NoCertificate | Self::Expired(_) => Code::Unauthenticated,
             Self::Denied(_) | Self::Locked(_) | Self::Join(_) => Code::PermissionDenied,
             Self::TooMany(_) => Code::ResourceExhausted,

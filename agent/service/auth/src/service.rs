@@ -70,7 +70,7 @@ impl AuthService {
     pub async fn new(settings: Settings, deps: Deps) -> Result<Arc<Self>, AuthError> {
         let now = deps.clock.now();
         let (cluster, authorities) =
-            crate::cluster::open(&*deps.store, settings.cluster_name.as_ref(), now, &*deps.random).await?;
+            crate::cluster::open(&*deps.store, &settings, now, &*deps.random).await?;
         // Counted once it is known where they come from; until then the gate counts them.
         let listener = Listener::bind(settings.listen, ConnectionLimit::new(usize::MAX)).await?;
         let cache = Arc::new(Cache::default());

@@ -88,7 +88,10 @@ async fn files_that_cannot_be_used_are_said_when_the_plugin_is_loaded() {
     let ca_file = Some(bed.file("ca.pem", "no certificate"));
     bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
     let text = crate::bed::refusal(&bed.host(), "fetch").await;
-    assert!(text.contains("ca.pem of the grant for https://api.test holds no certificates in PEM"), "{text}");
+    assert!(
+        text.contains("ca.pem, for requests to https://api.test, holds no certificates in PEM"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

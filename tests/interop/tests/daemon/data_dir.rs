@@ -45,7 +45,8 @@ async fn a_folder_of_another_cluster_is_refused_and_left_alone() {
     first.ready().await;
     first.stop().await;
     let second = start(folder.path(), "second", &data, "  cluster_name: two\n");
-    gives_up(second, &["\"one\"", "\"two\"", "empty data_dir"]).await;
+    let store = format!("the store in {}/backend belongs to the cluster \"one\"", data.display());
+    gives_up(second, &[&store, "\"two\"", "data_dir of its own"]).await;
     let mut again = start(folder.path(), "again", &data, "  cluster_name: one\n");
     again.ready().await;
     assert!(tctl(&data, &["status"]).await.contains("one"));
@@ -83,13 +84,30 @@ async fn a_store_that_is_gone_is_noticed_by_the_identities_that_are_left() {
     world.main.respawn();
     assert_eq!(world.main.ended().await.code(), Some(1));
     let log = world.main.log();
-    assert!(log.contains("identity/proxy.json is an identity of another cluster"), "{log}");
+    assert!(log.contains("backend is empty, but this data_dir belongs to the cluster \"main\""), "{log}");
     // With its store it is what it was.
     std::fs::remove_dir_all(data.join("backend")).unwrap();
     std::fs::rename(data.join("elsewhere"), data.join("backend")).unwrap();
     world.main.respawn();
     world.main.ready().await;
     assert!(world.tctl(&["status"]).await.contains(world.pin()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_another_cluster_of_the_same_name_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["ours", "theirs"].map(|name| folder.path().join(name));
+    for (number, data) in data.iter().enumerate() {
+        let mut first = start(folder.path(), &format!("first-{number}"), data, "  cluster_name: one\n");
+        first.ready().await;
+        first.stop().await;
+    }
+    let [ours, theirs] = &data;
+    std::fs::remove_dir_all(ours.join("backend")).unwrap();
+    std::fs::rename(theirs.join("backend"), ours.join("backend")).unwrap();
+    let swapped = start(folder.path(), "swapped", ours, "  cluster_name: one\n");
+    let says = ["identity/admin.json is an identity of the cluster \"one\"", "another one of that name"];
+    gives_up(swapped, &says).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,6 +168,8 @@ fn settings(proxies: &[&str], tokens: &[&str]) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         cluster_name: Some(ClusterName::new("main").unwrap()),
+        known_cluster: None,
+        store: "the store".to_owned(),
         tokens: tokens.iter().map(token).collect(),
         host_id: HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap(),
         hostname: "auth".into(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::{Environment, Flags, Settings};
+use config::{Environment, Flags, LogFormat, LogOutput, Settings};
 use process::signal::{Asked, Signals};
 use process::{Host, Running};
 use sys::process::PidFile;
@@ -105,9 +105,11 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let pid_file = settings.pid_file.as_deref().map(PidFile::create).transpose()?;
+    // On standard error, and meant to be read, the log would say what the program says last.
+    let is_told = settings.log.output == LogOutput::Stderr && settings.log.format == LogFormat::Text;
     let outcome = live(settings, host, signals).await;
     drop(pid_file);
-    if let Err(failure) = &outcome {
+    if !is_told && let Err(failure) = &outcome {
         tracing::error!(reason = %failure.render().trim_end(), "stopped");
     }
     log.flush(LAST_LINES);

@@ -20,6 +20,8 @@ async fn service() -> (Arc<AuthService>, Arc<FakeAudit>) {
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         cluster_name: Some(ClusterName::new("main").unwrap()),
+        known_cluster: None,
+        store: "the store".to_owned(),
         tokens: vec![StaticToken { roles: vec![SystemRole::Node], value: GOOD.into() }],
         host_id: HostId::parse(UUID).unwrap(),
         hostname: "auth-1".into(),

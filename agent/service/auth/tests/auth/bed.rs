@@ -112,6 +112,8 @@ fn settings(cluster: Option<&str>) -> Settings {
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         cluster_name: cluster.map(|name| ClusterName::new(name).unwrap()),
+        known_cluster: None,
+        store: "the store in memory".to_owned(),
         tokens: vec![token("node-token", SystemRole::Node), token("proxy-token", SystemRole::Proxy)],
         host_id: HostId(SystemRandom.uuid()),
         hostname: "auth-1".into(),

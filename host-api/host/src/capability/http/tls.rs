@@ -48,7 +48,7 @@ pub struct CertificatePair {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file that others may write, or that cannot be opened.
-    #[error("a file of the grant for {destination} cannot be used")]
+    #[error("a file for requests to {destination} cannot be used")]
     Place {
         /// The place.
         destination: String,
@@ -57,7 +57,7 @@ pub enum TlsError {
         source: PlaceError,
     },
     /// A file that is not there, or holds something else.
-    #[error("{path} of the grant for {destination} {reason}", path = path.display())]
+    #[error("{path}, for requests to {destination}, {reason}", path = path.display())]
     File {
         /// The place.
         destination: String,
