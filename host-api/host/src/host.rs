@@ -110,8 +110,8 @@ pub struct Refusal {
 }
 
 impl PluginHost {
-    /// A host for these settings. It watches the plugin directory from now on; nothing is loaded or
-    /// written yet.
+    /// A host for these settings. It watches the plugin directory from now on, and loads what is there
+    /// meanwhile; nothing of it has been done when this returns.
     ///
     /// # Errors
     /// [`LoadError::Directory`] when a plugin directory is set that is not there, or that others
@@ -162,8 +162,11 @@ impl PluginHost {
         let mut refusals = Vec::new();
         for name in names {
             let name = name.into();
-            if let Err(error) = self.load(&name).await {
-                refusals.push(Refusal { name, reason: chain(&error) });
+            match self.load(&name).await {
+                Ok(_) => {}
+                // Refused a moment ago, when its folder was looked at: for this reason.
+                Err(LoadError::Again { reason, .. }) => refusals.push(Refusal { name, reason }),
+                Err(error) => refusals.push(Refusal { name, reason: chain(&error) }),
             }
         }
         refusals

@@ -87,6 +87,11 @@ impl Seen {
         matches!(self.directory, Stamp::Folder { .. }) && self.folder == Stamp::Absent
     }
 
+    /// Whether there is a component.
+    pub(crate) fn has_component(&self) -> bool {
+        matches!(self.wasm, Stamp::File { .. })
+    }
+
     /// Whether there is no component, though its folder may be there.
     pub(crate) fn no_component(&self) -> bool {
         self.wasm == Stamp::Absent

@@ -76,17 +76,31 @@ impl Core {
         names.extend(self.registry.names());
         // One that is gone can be switched on again, so that its next version runs.
         names.extend(self.switches.names());
-        // A directory that cannot be read shows up as the refusal of whatever is called for from it.
-        let folders =
-            self.settings.directory.as_ref().and_then(|directory| std::fs::read_dir(directory).ok());
-        for folder in folders.into_iter().flatten().flatten() {
-            if folder.path().join(WASM_FILE).exists() {
-                names.extend(
-                    folder.file_name().into_string().ok().and_then(|name| PluginName::new(name).ok()),
-                );
-            }
-        }
+        names.extend(self.installed());
         names
+    }
+
+    /// The plugins in the directory.
+    fn installed(&self) -> impl Iterator<Item = PluginName> {
+        let has_component = |name: &PluginName| {
+            let directory = self.settings.directory.as_deref();
+            directory.is_some_and(|directory| directory.join(name.as_str()).join(WASM_FILE).exists())
+        };
+        self.folders().filter(has_component)
+    }
+
+    /// The folders of the directory that could be those of plugins. A directory that cannot be read shows up
+    /// as the refusal of whatever is called for from it.
+    pub(super) fn folders(&self) -> impl Iterator<Item = PluginName> + use<> {
+        let directory = self.settings.directory.as_ref();
+        let folders = directory.and_then(|directory| std::fs::read_dir(directory).ok());
+        let names = folders.into_iter().flatten().flatten().map(|folder| folder.file_name().into_string());
+        names.filter_map(|name| PluginName::new(name.ok()?).ok())
+    }
+
+    /// Whether somebody would miss it: it is configured, or this program carries it.
+    pub(super) fn is_expected(&self, name: &PluginName) -> bool {
+        self.settings.plugins.contains_key(name) || carried::find(name.as_str()).is_some()
     }
 
     pub(super) fn listing(&self, name: &PluginName) -> PluginListing {

@@ -1,9 +1,11 @@
 //! Taking up what changes in the plugin directory while plugins are called.
 //!
 //! The new bytes go through the same gate as at first, beside the running plugin; only what has come
-//! all the way takes its place. Whatever is wrong with them, the loaded one goes on. Plugins that
-//! nobody has called for are not looked at: they are loaded by the first call.
+//! all the way takes its place. Whatever is wrong with them, the loaded one goes on. A plugin that is there
+//! at first, or comes later, is loaded before anybody calls for it: whoever installed it is told at once
+//! whether it runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ impl Core {
         let mut stopping = self.stopping.subscribe();
         let work = async {
             loop {
-                let names = self.registry.names();
+                let names = block_in_place(|| self.followed());
                 let folders = names.iter().map(|name| directory.join(name.as_str()));
                 block_in_place(|| watch.follow(folders));
                 for name in &names {
@@ -46,6 +48,14 @@ impl Core {
         }
     }
 
+    /// The plugins whose files matter: those that are known, and those in the directory or about to be,
+    /// unless somebody has switched them off.
+    fn followed(&self) -> BTreeSet<PluginName> {
+        let mut names: BTreeSet<_> = self.folders().filter(|name| !self.is_off(name)).collect();
+        names.extend(self.registry.names());
+        names
+    }
+
     /// How a plugin's files look now.
     pub(super) fn see(&self, name: &PluginName) -> Seen {
         block_in_place(|| Seen::of(self.settings.directory.as_deref(), name))
@@ -54,8 +64,12 @@ impl Core {
     /// Looks at a plugin's files, and takes them up if they are not what they were.
     async fn look(&self, name: &PluginName) {
         let changed = || {
-            let (entry, seen) = (self.registry.entry(name)?, self.see(name));
-            (entry.seen != seen || due(&entry.state)).then_some((entry, seen))
+            let (entry, seen) = (self.registry.entry(name), self.see(name));
+            let is_changed = match &entry {
+                Some(entry) => entry.seen != seen || due(&entry.state),
+                None => seen.has_component() && !self.is_off(name),
+            };
+            is_changed.then_some((entry, seen))
         };
         if changed().is_none() {
             return;
@@ -63,7 +77,12 @@ impl Core {
         let _one_at_a_time = self.loading.lock().await;
         // Somebody who called for it may have been quicker.
         let Some((entry, seen)) = changed() else { return };
+        let Some(entry) = entry else { return drop(self.take_up(name, seen, None).await) };
         match entry.state {
+            // It never was, and is gone: nobody expects it.
+            State::Refused { .. } if seen.folder_removed() && !self.is_expected(name) => {
+                self.registry.remove(name);
+            }
             State::Refused { again: None, .. } if seen.folder_removed() => {}
             State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason)).await),
             State::Ready { plugin, refused } => {

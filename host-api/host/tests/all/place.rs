@@ -91,7 +91,7 @@ async fn what_may_not_be_read_is_named_and_serving_goes_on() {
     }
     mode(&bed.folder(""), 0o000);
     assert_eq!(host.evaluate(&label("hostile", "echo still")).await.as_deref(), Ok("still"));
-    let error = no_call(&host, "other").await;
+    let error = no_call(&host, "third").await;
     assert!(!matches!(error, LoadError::Stopped(_)), "{error}");
     mode(&bed.folder(""), 0o755);
     assert!(bed.host().check(["other"]).await.is_empty());

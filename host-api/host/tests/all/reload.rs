@@ -319,7 +319,9 @@ async fn a_carried_plugin_is_replaced_by_one_from_the_directory_that_is_in_order
     assert_eq!(listed().loaded.unwrap().source, "this program");
     put(&bed.folder("label-command").join("plugin.wasm"), &own);
     wait(&|| listed().loaded.unwrap().source.ends_with("label-command/plugin.wasm")).await;
-    assert_eq!(kinds(&changes), ["load", "reject", "reload"]);
+    let changes = changes.lock();
+    let of_it = changes.iter().filter(|change| change.plugin.as_str() == "label-command");
+    assert_eq!(of_it.map(|change| change.kind.key()).collect::<Vec<_>>(), ["load", "reject", "reload"]);
 }
 
 #[tokio::test]
@@ -468,4 +470,42 @@ async fn no_call_fails_while_versions_come_and_go() {
         caller.await.expect("every call is answered");
     }
     assert_eq!(kinds(&changes)[1..], ["reload"; 20]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_put_there_is_loaded_or_refused_before_anybody_calls_for_it() {
+    let (mut bed, changes) = bed();
+    bed.plugin("later").digests.push(Digest::of(&version(1)));
+    let host = bed.host();
+    let state = |name: &str| {
+        let listing = host.list().into_iter().find(|listing| listing.name.as_str() == name);
+        listing.map(|listing| listing.state)
+    };
+    let wait = async |name: &str, is: &dyn Fn(Option<PluginState>) -> bool| {
+        let all = async {
+            while !is(state(name)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{name}: {:?}", state(name)));
+    };
+    wait("hostile", &|state| state == Some(PluginState::Ready)).await;
+    assert_eq!(state("later"), Some(PluginState::NotLoaded), "it is not there yet");
+    put_folder(&bed, "later", &version(1));
+    wait("later", &|state| matches!(state, Some(PluginState::Refused(reason)) if reason.contains("later")))
+        .await;
+    // As `cp` does it: the folder first, and its file when the folder has been looked at.
+    std::fs::create_dir(bed.folder("stranger")).unwrap();
+    put_folder(&bed, "others", &version(1));
+    wait("others", &|state| matches!(state, Some(PluginState::Refused(_)))).await;
+    std::fs::write(bed.folder("stranger").join("plugin.wasm"), version(1)).unwrap();
+    // Nobody expects it, so it is told of while it is there and not after.
+    wait(
+        "stranger",
+        &|state| matches!(state, Some(PluginState::Refused(reason)) if reason.contains("is not pinned")),
+    )
+    .await;
+    std::fs::remove_dir_all(bed.folder("stranger")).unwrap();
+    wait("stranger", &|state| state.is_none()).await;
+    assert!(kinds(&changes).contains(&"reject"));
 }
