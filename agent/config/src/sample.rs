@@ -183,7 +183,8 @@ fn proxy(options: &SampleOptions, runs: bool) -> String {
         "proxy_service:\n  enabled: \"yes\"\n  # HTTPS, and everything else that speaks TLS.\n  \
          web_listen_addr: {web}\n  # The name that clients use, as load balancers and certificates have it.\n"
     );
-    text += &match &options.cluster_name {
+    // A cluster may be called what no client could look up.
+    text += &match options.cluster_name.as_ref().filter(|name| name.contains('.')) {
         Some(name) => format!("  public_addr: {}\n", written(&format!("{name}:{port}"))),
         None => format!("  # public_addr: teleport.example.com:{port}\n"),
     };

@@ -33,7 +33,7 @@ pub enum PluginState {
     /// It is loaded, and not called for a while because it failed too often; until when, and the last
     /// failure.
     Quarantined(String),
-    /// Nobody has called for it yet.
+    /// Nobody has called for it yet, and it is not in the directory, or has not been looked at there.
     NotLoaded,
     /// The operator switched it off in the configuration.
     Disabled,

@@ -5,8 +5,6 @@ use std::path::Path;
 use serde_json::Value;
 use teleport_tests_interop::{Daemon, World, eventually};
 
-use crate::bed::listed;
-
 /// Waits until the node is listed in such a way.
 async fn until(world: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let nodes = world.until_nodes(what, |nodes| nodes.len() == 1 && wanted(&nodes[0]["spec"])).await;
@@ -81,7 +79,7 @@ async fn labels_decide_about_access_with_the_value_they_have() {
     let user = "kind: user\nversion: v2\nmetadata:\n  name: joe\nspec:\n  roles: [prod-only]\n";
     world.try_tctl(&["create"], user.as_bytes()).await.good();
     let home = world.sign("joe").await;
-    assert_eq!(listed(&world, "web-1").await["spec"]["cmd_labels"]["stage"], "dev");
+    until(&world, "the first stage", |spec| spec["cmd_labels"]["stage"] == "dev").await;
     assert_eq!(home.on("web-1.main", "true").await.code(), Some(255));
     std::fs::write(&file, "prod\n").unwrap();
     until(&world, "the new stage", |spec| spec["cmd_labels"]["stage"] == "prod").await;

@@ -36,6 +36,10 @@ impl SourceArgs {
     pub(super) async fn fetch(&self, source: &str, context: &mut Context<'_>) -> Result<Arrival, Failure> {
         let compiler = Compiler::this_program();
         if !source.starts_with(SCHEME) {
+            if Path::new(source).is_dir() {
+                return Err(Failure::new(format!("{source} is a folder"))
+                    .hint(format!("a plugin is one file: {}/plugin.wasm", source.trim_end_matches('/'))));
+            }
             let delivery = Delivery::read(Path::new(source), &compiler).await?;
             return Ok(Arrival { delivery, from: source.to_owned() });
         }
