@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         "wrote {}; it goes beside plugin.wasm as plugin.wasm.minisig",
         signed.signature.display()
     ))?;
-    printer.line("operators who trust the key add to teleport.yaml, with the grants that `tctl plugins install` prints:")?;
+    printer.line("operators who trust the key add these lines, and the grants that `tctl plugins install` prints, to teleport.yaml:")?;
     let publisher = publisher(&arguments.key);
     let yaml = format!(
         "teleport:\n  plugins:\n    publishers:\n      {publisher}: {}\n    load:\n      {name}:\n        publishers: [{publisher}]",
