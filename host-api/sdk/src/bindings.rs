@@ -12,7 +12,8 @@
 
 pub mod host;
 pub mod storage_backend;
-pub mod storage_many;
+pub mod storage_get_many;
+pub mod storage_put_many;
 
 wit_bindgen::generate!({
     path: ["../../wit/host", "../../wit/label-provider"],

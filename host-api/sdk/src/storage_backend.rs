@@ -15,7 +15,7 @@ mod many;
 pub use bound::{CALL_MAX, call_time, check};
 pub use exported::Exported;
 pub use instance::{Instance, Kept};
-pub use many::{ExportedMany, Many};
+pub use many::{ExportedGetMany, ExportedPutMany, GetMany, PutMany};
 
 /// A number of a write. Zero is before every write.
 pub type Revision = u64;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use teleport_plugin_sdk::config;
 use teleport_plugin_sdk::storage_backend::{
-    About, Batch, Condition, Failure, Instance, Item, Many, Operation, Page, Revision,
+    About, Batch, Condition, Failure, GetMany, Instance, Item, Operation, Page, PutMany, Revision,
 };
 
 pub mod backend;
@@ -70,11 +70,13 @@ impl<O: Outside> Instance for Backend<O> {
     }
 }
 
-impl<O: Outside> Many for Backend<O> {
+impl<O: Outside> GetMany for Backend<O> {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
         Self::get_many(self, keys)
     }
+}
 
+impl<O: Outside> PutMany for Backend<O> {
     fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
         Self::put_many(self, puts)
     }
@@ -83,5 +85,6 @@ impl<O: Outside> Many for Backend<O> {
 teleport_plugin_sdk::export_storage_instance!(
     Backend<Host>,
     || Ok(Backend::new(Host, &Settings::read(config::get)?)),
-    many
+    get_many,
+    put_many
 );

@@ -220,7 +220,7 @@ mod tests {
         );
         assert_eq!(of(&["teleport:label-provider/evaluate@2.0.0"]).unwrap(), "teleport:label-provider@2.0.0");
         assert_eq!(of(&["teleport:storage-backend/crud@1.0.0"]).unwrap(), "teleport:storage-backend@1.0.0");
-        let minors = ["teleport:storage-backend/many@1.1.0", "teleport:storage-backend/records@1.0.0"];
+        let minors = ["teleport:storage-backend/get-many@1.1.0", "teleport:storage-backend/records@1.0.0"];
         assert_eq!(of(&minors).unwrap(), "teleport:storage-backend@1.1.0");
         let majors = ["teleport:storage-backend/records@2.0.0", "teleport:storage-backend/records@1.0.0"];
         assert_eq!(of(&majors).unwrap(), "teleport:storage-backend@1.0.0", "what is served beside the next");

@@ -1,8 +1,8 @@
 //! Questions to a storage plugin that go together: gets, and puts without a condition.
 //!
 //! A plugin that keeps the records behind a network spends on ten of them hardly more than on one: the request, its way
-//! and the instance's turn are the same. Where it exports `many` (`teleport:storage-backend@1.1.0`), what comes while
-//! calls are under way goes in one. Anything else is asked as it comes.
+//! and the instance's turn are the same. Where it exports `get-many` or `put-many` (`teleport:storage-backend@1.1.0`),
+//! what comes while calls are under way goes in one. Anything else is asked as it comes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::gathering::{Apart, BYTES_MAX, Kind, Question};
 use super::{Desk, NoAnswer};
 use crate::call::CallError;
 use crate::contract::Linked;
-use crate::contract::storage_backend::Put;
+use crate::contract::storage_backend::{Put, v1};
 use crate::warm::Ask;
 
 /// The put a transaction is, if it is nothing else, and small enough to go with others.
@@ -53,12 +53,12 @@ impl Question for Key {
 }
 
 impl Desk {
-    /// Whether the plugin that serves now answers several questions in one call.
-    fn offers_many(&self) -> bool {
+    /// Whether the plugin that serves now offers this.
+    fn offers(&self, offers: impl FnOnce(&v1::Linked) -> bool) -> bool {
         let serving = self.host.core.serving(&self.name);
-        serving.is_some_and(|plugin| {
-            matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if linked.offers_many())
-        })
+        serving.is_some_and(
+            |plugin| matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if offers(linked)),
+        )
     }
 }
 
@@ -70,7 +70,7 @@ impl Kind for Gets {
     type Answer = Option<Item>;
 
     fn gathers(&self) -> bool {
-        self.0.offers_many()
+        self.0.offers(v1::Linked::gets_many)
     }
 
     async fn alone(&self, key: Key) -> Result<Option<Item>, StoreError> {
@@ -101,7 +101,7 @@ impl Kind for Puts {
     type Answer = Revision;
 
     fn gathers(&self) -> bool {
-        self.0.offers_many()
+        self.0.offers(v1::Linked::puts_many)
     }
 
     async fn alone(&self, put: Put) -> Result<Revision, StoreError> {

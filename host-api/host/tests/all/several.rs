@@ -14,10 +14,15 @@ const NAME: &str = "several";
 const GATHERED: usize = 10;
 
 fn host(deed: &str, limits: &[(&str, &str)]) -> Running {
+    host_of(NAME, deed, limits)
+}
+
+/// The plugin built from this guest.
+fn host_of(which: &str, deed: &str, limits: &[(&str, &str)]) -> Running {
     let mut bed = Bed::new();
     let manifest = manifest(NAME).replace("label-provider@1.0.0", "storage-backend@1.1.0")
         + "[config.deed]\ntype = \"text\"\ndefault = \"\"\ndescription = \"what it does instead\"\n";
-    bed.install(NAME, &guest(NAME), &manifest);
+    bed.install(NAME, &guest(which), &manifest);
     bed.pin(NAME);
     bed.settings.storage = true;
     bed.plugin(NAME).config.insert("deed".to_owned(), Written::One(deed.to_owned()));
@@ -32,7 +37,10 @@ fn keys() -> impl Iterator<Item = Key> {
 
 /// How each of those that gathered was answered.
 async fn gets(deed: &str, limits: &[(&str, &str)]) -> Vec<Result<String, StoreError>> {
-    let host = host(deed, limits);
+    gets_of(&host(deed, limits), deed).await
+}
+
+async fn gets_of(host: &Running, deed: &str) -> Vec<Result<String, StoreError>> {
     let backend = host.storage(PluginName::new(NAME).unwrap());
     backend.open().await.unwrap();
     let got = join_all(keys().map(|key| {
@@ -47,7 +55,10 @@ async fn gets(deed: &str, limits: &[(&str, &str)]) -> Vec<Result<String, StoreEr
 }
 
 async fn puts(deed: &str) -> Vec<Result<Revision, StoreError>> {
-    let host = host(deed, &[("wall", "1s")]);
+    puts_of(&host(deed, &[("wall", "1s")])).await
+}
+
+async fn puts_of(host: &Running) -> Vec<Result<Revision, StoreError>> {
     let backend = host.storage(PluginName::new(NAME).unwrap());
     backend.open().await.unwrap();
     let put = |key| Transaction::default().put(key, "x", None);
@@ -64,6 +75,13 @@ async fn what_gathers_is_asked_together() {
     let mut halves = gets("get half", &[]).await;
     assert_eq!(halves.pop(), Some(Ok("alone".to_owned())));
     assert_eq!(halves, vec![Ok("together".to_owned()); GATHERED - 1]);
+}
+
+#[tokio::test]
+async fn a_backend_offers_what_it_likes() {
+    let host = host_of("getter", "", &[]);
+    assert_eq!(gets_of(&host, "").await, vec![Ok("together".to_owned()); GATHERED]);
+    assert_eq!(puts_of(&host).await, vec![Ok(Revision(1)); GATHERED], "one by one");
 }
 
 #[tokio::test]

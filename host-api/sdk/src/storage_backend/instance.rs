@@ -53,7 +53,8 @@ pub trait Instance {
 }
 
 /// Makes an [`Instance`] the component's exports: its type, and how one begins. It begins at the first
-/// call, and again at the next when that failed. With a third word, `many`, [`Many`](super::Many) as well.
+/// call, and again at the next when that failed. With the words `get_many` and `put_many`, or one of them,
+/// [`GetMany`](super::GetMany) and [`PutMany`](super::PutMany) as well.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -88,17 +89,9 @@ pub trait Instance {
 /// ```
 #[macro_export]
 macro_rules! export_storage_instance {
-    ($instance:ty, $begin:expr, many) => {
+    ($instance:ty, $begin:expr, $($many:ident),+ $(,)?) => {
         $crate::export_storage_instance!($instance, $begin);
-
-        #[doc(hidden)]
-        type ExportedStorageMany = $crate::storage_backend::ExportedMany<KeptStorageInstance>;
-        #[cfg(target_arch = "wasm32")]
-        $crate::bindings::storage_many::export_storage_many_component!(
-            ExportedStorageMany with_types_in $crate::bindings::storage_many
-        );
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: $crate::storage_backend::ExportedMany<KeptStorageInstance> = ExportedStorageMany::NEW;
+        $($crate::export_storage_many!($many);)+
     };
     ($instance:ty, $begin:expr) => {
         #[doc(hidden)]
@@ -130,6 +123,32 @@ macro_rules! export_storage_instance {
         }
 
         $crate::export_storage_backend!(KeptStorageInstance);
+    };
+}
+
+/// One of the words after an instance in [`export_storage_instance!`](crate::export_storage_instance).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_storage_many {
+    (get_many) => {
+        #[doc(hidden)]
+        type ExportedStorageGetMany = $crate::storage_backend::ExportedGetMany<KeptStorageInstance>;
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::storage_get_many::export_storage_get_many_component!(
+            ExportedStorageGetMany with_types_in $crate::bindings::storage_get_many
+        );
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: $crate::storage_backend::ExportedGetMany<KeptStorageInstance> = ExportedStorageGetMany::NEW;
+    };
+    (put_many) => {
+        #[doc(hidden)]
+        type ExportedStoragePutMany = $crate::storage_backend::ExportedPutMany<KeptStorageInstance>;
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::storage_put_many::export_storage_put_many_component!(
+            ExportedStoragePutMany with_types_in $crate::bindings::storage_put_many
+        );
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: $crate::storage_backend::ExportedPutMany<KeptStorageInstance> = ExportedStoragePutMany::NEW;
     };
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use teleport_plugin_sdk::config;
 use teleport_plugin_sdk::storage_backend::{
-    About, Batch, Condition, Failure, Instance, Item, Many, Operation, Page, Revision, VALUE_MAX,
+    About, Batch, Condition, Failure, GetMany, Instance, Item, Operation, Page, PutMany, Revision, VALUE_MAX,
 };
 
 struct Several;
@@ -74,7 +74,7 @@ impl Instance for Several {
     }
 }
 
-impl Many for Several {
+impl GetMany for Several {
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Item>>, Failure> {
         let deed = deed("get");
         let mut items: Vec<_> = keys.iter().map(|key| item(key, "together")).collect();
@@ -87,7 +87,9 @@ impl Many for Several {
         }
         failure(&deed).map_or(Ok(items), Err)
     }
+}
 
+impl PutMany for Several {
     fn put_many(&mut self, puts: &[Operation]) -> Result<Vec<Revision>, Failure> {
         let deed = deed("put");
         let mut revisions: Vec<_> = (2..).take(puts.len()).collect();
@@ -100,4 +102,7 @@ impl Many for Several {
     }
 }
 
-teleport_plugin_sdk::export_storage_instance!(Several, || Ok(Several), many);
+#[cfg(not(feature = "gets-only"))]
+teleport_plugin_sdk::export_storage_instance!(Several, || Ok(Several), get_many, put_many);
+#[cfg(feature = "gets-only")]
+teleport_plugin_sdk::export_storage_instance!(Several, || Ok(Several), get_many);

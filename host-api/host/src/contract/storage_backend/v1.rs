@@ -33,14 +33,14 @@ type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
 pub(crate) struct Linked {
     pre: InstancePre<CallState>,
     hooks: StorageBackendIndices,
-    /// Where it offers several questions in one.
-    many: Option<many::Offer>,
+    /// What it offers of several questions in one.
+    many: many::Offer,
 }
 
 /// An instance of it.
 pub(crate) struct Instance {
     hooks: StorageBackend,
-    many: Option<many::Many>,
+    many: many::Many,
 }
 
 impl Linked {
@@ -53,9 +53,14 @@ impl Linked {
         Ok(Self { pre, hooks, many })
     }
 
-    /// Whether it answers several questions in one call, as of version 1.1.
-    pub(crate) fn offers_many(&self) -> bool {
-        self.many.is_some()
+    /// Whether it answers several gets in one call, as of version 1.1.
+    pub(crate) fn gets_many(&self) -> bool {
+        self.many.gets()
+    }
+
+    /// Whether it makes several puts in one call, as of version 1.1.
+    pub(crate) fn puts_many(&self) -> bool {
+        self.many.puts()
     }
 
     /// A new instance in this store.
@@ -65,7 +70,7 @@ impl Linked {
     pub(crate) async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         let hooks = self.hooks.load(&mut *store, &instance)?;
-        let many = self.many.as_ref().map(|offer| offer.load(store, &instance)).transpose()?;
+        let many = self.many.load(store, &instance)?;
         Ok(Instance { hooks, many })
     }
 }
@@ -123,7 +128,8 @@ impl Instance {
         Ok(answer.map(Revision).map_err(|failure| convert::write_failure(failure, transaction)))
     }
 
-    /// The items of the first of these keys, of one at least. A backend without `many` is asked for one.
+    /// The items of the first of these keys, of one at least. A backend without `get-many` is asked for
+    /// one.
     ///
     /// # Errors
     /// wasmtime's, when the plugin trapped or was stopped.
@@ -132,21 +138,21 @@ impl Instance {
         store: &mut Store<CallState>,
         keys: &[Key],
     ) -> Answer<Vec<Option<Item>>> {
-        match (&self.many, keys) {
-            (Some(many), _) => many.get(store, keys).await,
+        match (&self.many.get, keys) {
+            (Some(many), _) => many.call(store, keys).await,
             (None, []) => Ok(Ok(Vec::new())),
             (None, [first, ..]) => Ok(self.get(store, first).await?.map(|item| vec![item])),
         }
     }
 
-    /// Makes the first of these puts, one at least; their revisions, which rise. A backend without `many` is asked for
-    /// one.
+    /// Makes the first of these puts, one at least; their revisions, which rise. A backend without `put-many` is
+    /// asked for one.
     ///
     /// # Errors
     /// wasmtime's, when the plugin trapped or was stopped.
     pub(crate) async fn put_many(&self, store: &mut Store<CallState>, puts: &[Put]) -> Answer<Vec<Revision>> {
-        match (&self.many, puts) {
-            (Some(many), _) => many.put(store, puts).await,
+        match (&self.many.put, puts) {
+            (Some(many), _) => many.call(store, puts).await,
             (None, []) => Ok(Ok(Vec::new())),
             (None, [first, ..]) => {
                 Ok(self.write(store, &first.transaction()).await?.map(|revision| vec![revision]))

@@ -1,12 +1,12 @@
-//! What version 1.1 adds to the world of storage backends.
+//! `get-many` of storage backends.
 
 wit_bindgen::generate!({
     path: ["../../wit/host", "../../wit/storage-backend", "../../wit/storage-backend-1.1"],
-    world: "teleport:storage-backend/storage-backend-many@1.1.0",
+    world: "teleport:storage-backend/storage-backend-get-many@1.1.0",
     with: {
         "teleport:storage-backend/types@1.0.0": crate::bindings::storage_backend::teleport::storage_backend::types,
     },
     generate_all,
     pub_export_macro: true,
-    export_macro_name: "export_storage_many_component",
+    export_macro_name: "export_storage_get_many_component",
 });
