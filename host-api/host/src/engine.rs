@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Keeps the clock going while a call runs.
-    pub(crate) fn running(&self) -> ticker::Running {
+    pub(crate) fn running(&self) -> ticker::Running<'_> {
         self.ticker.running()
     }
 
@@ -173,9 +173,9 @@ mod tests {
     fn is_gone_when_dropped_though_its_clock_was_running() {
         let engine = Engine::start(1).unwrap();
         let weak = engine.wasmtime().weak();
-        let running = engine.running();
+        drop(engine.running());
+        // Its thread is about to tick once more.
         drop(engine);
-        drop(running);
         assert!(weak.upgrade().is_none());
     }
 }

@@ -14,17 +14,20 @@ use domain::plugin::PluginName;
 use port::backend::{About, Backend, BackendPage, Batch, Tail};
 use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
 use tokio::time::Instant;
+use tracing::{Instrument as _, debug_span};
 
 use crate::call::CallError;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::load::Plugin;
-use crate::warm::{Answer, Ask, Tailing, Warm};
+use crate::warm::{Ask, Tailing, Warm};
 
+mod ask;
 mod gathering;
 mod many;
 mod trial;
 
+use ask::{Current, Next, Open, Range, Write};
 use gathering::Gathering;
 use many::{Gets, Puts, put_alone};
 
@@ -72,62 +75,48 @@ impl PluginHost {
 }
 
 impl Desk {
-    async fn ask<T: Answer + Send + 'static>(
-        &self,
-        function: &'static str,
-        ask: Ask<T>,
-    ) -> Result<T, StoreError> {
-        self.try_ask(function, ask).await?
+    async fn ask<A: Ask>(&self, ask: A) -> Result<A::Answer, StoreError> {
+        self.try_ask(ask).await?
     }
 
     /// What it answered, apart from why there was no answer.
-    async fn try_ask<T: Answer + Send + 'static>(
-        &self,
-        function: &'static str,
-        ask: Ask<T>,
-    ) -> Result<Result<T, StoreError>, NoAnswer> {
+    async fn try_ask<A: Ask>(&self, ask: A) -> Result<Result<A::Answer, StoreError>, NoAnswer> {
         let name = self.name.clone();
-        let work = move |core: Arc<Core>| async move { core.ask(&name, function, ask).await };
+        let work = move |core: Arc<Core>| async move { core.ask(&name, ask).await };
         self.host.on_thread(work).await.unwrap_or(Err(NoAnswer::Stopped))
-    }
-
-    async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {
-        let ask: Ask<_> = Box::new(move |instance, store| {
-            Box::pin(async move { instance.write(store, &transaction).await })
-        });
-        self.ask("write", ask).await
     }
 }
 
 impl Core {
     /// Asks an instance that is kept, or a new one.
-    async fn ask<T: Answer>(
+    async fn ask<A: Ask>(
         &self,
         name: &PluginName,
-        function: &'static str,
-        ask: Ask<T>,
-    ) -> Result<Result<T, StoreError>, NoAnswer> {
+        ask: A,
+    ) -> Result<Result<A::Answer, StoreError>, NoAnswer> {
         let began = Instant::now();
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
-        let answer = self.ask_plugin(&plugin, began, ask).await;
+        let (version, function) = (&plugin.manifest.version, A::FUNCTION);
+        let span = debug_span!("plugin.ask", plugin = %name, %version, function);
+        let answer = self.ask_plugin(&plugin, began, ask).instrument(span).await;
         self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
         answer.map_err(NoAnswer::Call)
     }
 
-    async fn ask_plugin<T: Answer>(
+    async fn ask_plugin<A: Ask>(
         &self,
         plugin: &Plugin,
         began: Instant,
-        ask: Ask<T>,
-    ) -> Result<Result<T, StoreError>, CallError> {
+        ask: A,
+    ) -> Result<Result<A::Answer, StoreError>, CallError> {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
-        let name = || plugin.manifest.name.clone();
+        let name = &plugin.manifest.name;
         let wall = callable.provisions.limits.wall();
         let Some(_turn) = pool.turn(wall).await else {
-            let concurrency = crate::warm::INSTANCES;
-            return Err(CallError::Busy { plugin: name(), waited: began.elapsed(), concurrency });
+            let (plugin, concurrency) = (name.clone(), crate::warm::INSTANCES);
+            return Err(CallError::Busy { plugin, waited: began.elapsed(), concurrency });
         };
-        let engine = self.engine(&name())?;
+        let engine = self.engine(name)?;
         let warm = match pool.take(began) {
             Some(warm) => warm,
             // Boxed, or every call would carry the room that instantiating takes.
@@ -160,8 +149,7 @@ impl Core {
 #[async_trait]
 impl Backend for StoragePlugin {
     async fn open(&self) -> Result<About, StoreError> {
-        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
-        let about = self.desk.ask("open", open).await?;
+        let about = self.desk.ask(Open).await?;
         self.puts.bound(about.value_max);
         Ok(about)
     }
@@ -176,22 +164,18 @@ impl Backend for StoragePlugin {
         from: Option<&Key>,
         limit: u32,
     ) -> Result<BackendPage, StoreError> {
-        let (prefix, from) = (prefix.clone(), from.cloned());
-        let ask: Ask<_> = Box::new(move |instance, store| {
-            Box::pin(async move { instance.range(store, &prefix, from.as_ref(), limit).await })
-        });
-        self.desk.ask("range", ask).await
+        self.desk.ask(Range { prefix: prefix.clone(), from: from.cloned(), limit }).await
     }
 
     async fn write(&self, transaction: &Transaction) -> Result<Revision, StoreError> {
         match put_alone(transaction) {
             Some(put) => self.puts.ask(put).await,
-            None => self.desk.write(transaction.clone()).await,
+            None => self.desk.ask(Write(transaction.clone())).await,
         }
     }
 
     async fn current(&self) -> Result<Revision, StoreError> {
-        self.desk.ask("current", Box::new(|instance, store| Box::pin(instance.current(store)))).await
+        self.desk.ask(Current).await
     }
 
     async fn tail(&self, after: Revision) -> Result<Box<dyn Tail>, StoreError> {
@@ -227,14 +211,12 @@ impl Tail for Following {
                 return Err(replaced());
             }
             let began = Instant::now();
-            let ask: Ask<_> =
-                Box::new(move |instance, store| Box::pin(instance.next(store, after, limit, wait)));
             let engine = core.engine(&plugin.manifest.name).map_err(NoAnswer::Call)?;
             let answer = tokio::select! {
-                answer = warm.ask(engine, wait, ask) => answer,
+                answer = warm.ask(engine, wait, Next { after, limit, wait }) => answer,
                 () = plugin.warm.retired() => return Err(replaced()),
             };
-            core.tell_storage(&plugin, "next", began.elapsed(), answer.as_ref().err());
+            core.tell_storage(&plugin, Next::FUNCTION, began.elapsed(), answer.as_ref().err());
             let (warm, batch) = answer.map_err(NoAnswer::Call)?;
             batch.map(|batch| (warm, batch))
         };

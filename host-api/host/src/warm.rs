@@ -10,7 +10,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use port::backend::{About, BackendPage, Batch};
 use port::store::{Change, Item, Revision, StoreError};
@@ -33,14 +32,22 @@ const CALLS_MAX: u32 = 10_000;
 /// How long an instance is kept that nobody needs.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What a backend is asked: a call of one of its functions.
-pub(crate) type Ask<T> = Box<
-    dyn for<'a> FnOnce(
-            &'a Instance,
-            &'a mut Store<CallState>,
-        ) -> BoxFuture<'a, wasmtime::Result<Result<T, StoreError>>>
-        + Send,
->;
+/// What a backend is asked: a call of one of its functions. A trait and no boxed closure, for a short answer takes
+/// hardly longer than making a box.
+pub(crate) trait Ask: Send + 'static {
+    /// The function, as metrics call it.
+    const FUNCTION: &'static str;
+
+    /// What it answers with.
+    type Answer: Answer + Send + 'static;
+
+    /// Calls it.
+    fn call(
+        self,
+        instance: &Instance,
+        store: &mut Store<CallState>,
+    ) -> impl Future<Output = wasmtime::Result<Result<Self::Answer, StoreError>>> + Send;
+}
 
 /// What a backend answers with, to be held against its limit.
 pub(crate) trait Answer {
@@ -94,7 +101,7 @@ impl Answer for Batch {
     }
 }
 
-/// An instance that is kept.
+/// An instance that is kept. It goes from hand to hand in each call and is large, so it is boxed wherever it is.
 pub(crate) struct Warm {
     store: Store<CallState>,
     instance: Instance,
@@ -105,11 +112,12 @@ pub(crate) struct Warm {
 }
 
 /// Where an instance that follows the changes is between two questions; empty once it has ended.
-pub(crate) type Tailing = Mutex<Option<Warm>>;
+pub(crate) type Tailing = Mutex<Option<Box<Warm>>>;
 
 /// The instances of one plugin that have nothing to do.
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Warm>>,
+    #[allow(clippy::vec_box, reason = "moved in and out in each call")]
+    idle: Mutex<Vec<Box<Warm>>>,
     tails: Mutex<Vec<Weak<Tailing>>>,
     /// Shared with the versions before and after.
     turns: Arc<Semaphore>,
@@ -150,7 +158,7 @@ impl Pool {
     }
 
     /// A place for an instance that follows the changes.
-    pub(crate) fn tail(&self, warm: Warm) -> Arc<Tailing> {
+    pub(crate) fn tail(&self, warm: Box<Warm>) -> Arc<Tailing> {
         let tail = Arc::new(Tailing::default());
         {
             let mut tails = self.tails.lock();
@@ -162,7 +170,7 @@ impl Pool {
     }
 
     /// Takes back an instance that follows the changes.
-    pub(crate) fn put_tail(&self, tail: &Tailing, warm: Warm) {
+    pub(crate) fn put_tail(&self, tail: &Tailing, warm: Box<Warm>) {
         let mut tail = tail.lock();
         // Looked at under the lock: whoever retires it waits for that.
         if !*self.retired.borrow() {
@@ -172,11 +180,14 @@ impl Pool {
 
     /// A turn, when there is one in time.
     pub(crate) async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
-        within(wait, self.turns.acquire()).await.ok()?.ok()
+        match self.turns.try_acquire() {
+            Ok(turn) => Some(turn),
+            Err(_) => within(wait, self.turns.acquire()).await.ok()?.ok(),
+        }
     }
 
     /// The instance that was used last, if any is fit for another call.
-    pub(crate) fn take(&self, now: Instant) -> Option<Warm> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Box<Warm>> {
         let mut idle = self.idle.lock();
         idle.retain(|warm| now.saturating_duration_since(warm.used) < IDLE);
         let mut warm = idle.pop()?;
@@ -185,7 +196,7 @@ impl Pool {
     }
 
     /// Takes back an instance that has answered.
-    pub(crate) fn put(&self, warm: Warm) {
+    pub(crate) fn put(&self, warm: Box<Warm>) {
         let mut idle = self.idle.lock();
         // Looked at under the lock: whoever retires it waits for that.
         if warm.calls < CALLS_MAX && !*self.retired.borrow() {
@@ -199,7 +210,7 @@ impl Warm {
     ///
     /// # Errors
     /// [`CallError`] when it does not start, or is a plugin of another kind.
-    pub(crate) async fn start(callable: &Callable, engine: &Engine) -> Result<Self, CallError> {
+    pub(crate) async fn start(callable: &Callable, engine: &Engine) -> Result<Box<Self>, CallError> {
         let provisions = &callable.provisions;
         let Linked::StorageBackendV1(linked) = &*callable.linked else {
             return Err(CallError::OtherKind {
@@ -213,7 +224,7 @@ impl Warm {
         let starting = meter.count(linked.instantiate(&mut store));
         let ended = within(provisions.limits.wall(), starting).await;
         let instance = settled(store.data(), ended)?;
-        Ok(Self { store, instance, meter, calls: 0, used: Instant::now() })
+        Ok(Box::new(Self { store, instance, meter, calls: 0, used: Instant::now() }))
     }
 
     /// Asks the instance something. `wait` is how long it was asked to wait, beside its limit.
@@ -222,19 +233,20 @@ impl Warm {
     ///
     /// # Errors
     /// [`CallError`] when it trapped, was stopped, or answered with more than it may.
-    pub(crate) async fn ask<T: Answer>(
-        mut self,
+    pub(crate) async fn ask<A: Ask>(
+        mut self: Box<Self>,
         engine: &Engine,
         wait: Duration,
-        ask: Ask<T>,
-    ) -> Result<(Self, Result<T, StoreError>), CallError> {
+        ask: A,
+    ) -> Result<(Box<Self>, Result<A::Answer, StoreError>), CallError> {
         let _clock = engine.running();
         self.calls += 1;
         self.meter.restart();
         self.store.data_mut().renew();
         self.store.set_epoch_deadline(1);
         let wall = self.store.data().provisions.limits.wall() + wait;
-        let asking = self.meter.count(ask(&self.instance, &mut self.store));
+        let Self { store, instance, meter, .. } = &mut *self;
+        let asking = meter.count(ask.call(instance, store));
         let ended = within(wall, asking).await;
         self.store.data().log.finish();
         let answer = settled(self.store.data(), ended)?;

@@ -52,13 +52,13 @@ impl Ticker {
     }
 
     /// Keeps the clock going until the guard is dropped.
-    pub(super) fn running(&self) -> Running {
+    pub(super) fn running(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             let _held = self.shared.lock.lock();
             self.shared.wake.notify_one();
         }
-        Running(Arc::clone(&self.shared))
+        Running(&self.shared)
     }
 }
 
@@ -99,9 +99,9 @@ impl Drop for Ticker {
 }
 
 /// A running call.
-pub(crate) struct Running(Arc<Shared>);
+pub(crate) struct Running<'a>(&'a Shared);
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use port::store::{Item, Key, Operation, Revision, StoreError, Transaction};
 
+use super::ask::{Get, GetMany, PutMany, Write};
 use super::gathering::{Apart, BYTES_MAX, Kind, Question};
 use super::{Desk, NoAnswer};
 use crate::call::CallError;
 use crate::contract::Linked;
 use crate::contract::storage_backend::{Put, v1};
-use crate::warm::Ask;
 
 /// The put a transaction is, if it is nothing else, and small enough to go with others.
 pub(super) fn put_alone(transaction: &Transaction) -> Option<Put> {
@@ -74,16 +74,12 @@ impl Kind for Gets {
     }
 
     async fn alone(&self, key: Key) -> Result<Option<Item>, StoreError> {
-        let ask: Ask<_> =
-            Box::new(move |instance, store| Box::pin(async move { instance.get(store, &key).await }));
-        self.0.ask("get", ask).await
+        self.0.ask(Get(key)).await
     }
 
     /// Reading again harms nobody: one record that cannot be read, or is too large, fails nobody else's.
     async fn together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Apart> {
-        let ask: Ask<_> =
-            Box::new(move |instance, store| Box::pin(async move { instance.get_many(store, &keys).await }));
-        match self.0.try_ask("get-many", ask).await {
+        match self.0.try_ask(GetMany(keys)).await {
             Ok(Ok(items)) => Ok(items),
             Ok(Err(error @ StoreError::Unavailable(_))) => Err(Apart::Failed(error)),
             Ok(Err(_)) => Err(Apart::AskEach),
@@ -105,14 +101,12 @@ impl Kind for Puts {
     }
 
     async fn alone(&self, put: Put) -> Result<Revision, StoreError> {
-        self.0.write(put.transaction()).await
+        self.0.ask(Write(put.transaction())).await
     }
 
     /// A put whose fate is unknown is not made again.
     async fn together(&self, puts: Vec<Put>) -> Result<Vec<Revision>, Apart> {
-        let ask: Ask<_> =
-            Box::new(move |instance, store| Box::pin(async move { instance.put_many(store, &puts).await }));
-        match self.0.ask("put-many", ask).await {
+        match self.0.ask(PutMany(puts)).await {
             Ok(revisions) => Ok(revisions),
             Err(StoreError::TooLarge { .. }) => Err(Apart::AskEach),
             Err(error) => Err(Apart::Failed(error)),

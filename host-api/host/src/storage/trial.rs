@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use port::backend::About;
-use port::store::{Revision, StoreError};
+use port::store::StoreError;
 use tokio::time::timeout;
 
+use super::ask::{Current, Open};
 use crate::call::CallError;
 use crate::contract::Linked;
 use crate::error::{LoadError, chain};
 use crate::host::Core;
 use crate::load::Plugin;
-use crate::warm::{Ask, Warm};
+use crate::warm::Warm;
 
 /// How long a new version may take to show that it works.
 const TRIAL: Duration = Duration::from_secs(20);
@@ -62,16 +62,14 @@ impl Core {
         }
     }
 
-    async fn trial(&self, plugin: &Plugin, step: &mut &'static str) -> Result<Warm, Trial> {
+    async fn trial(&self, plugin: &Plugin, step: &mut &'static str) -> Result<Box<Warm>, Trial> {
         let engine = self.engine(&plugin.manifest.name)?;
         let warm = Warm::start(&plugin.callable, engine).await?;
         *step = "open";
-        let open: Ask<About> = Box::new(|instance, store| Box::pin(instance.open(store)));
-        let (warm, about) = warm.ask(engine, Duration::ZERO, open).await?;
+        let (warm, about) = warm.ask(engine, Duration::ZERO, Open).await?;
         about?;
         *step = "current";
-        let current: Ask<Revision> = Box::new(|instance, store| Box::pin(instance.current(store)));
-        let (warm, revision) = warm.ask(engine, Duration::ZERO, current).await?;
+        let (warm, revision) = warm.ask(engine, Duration::ZERO, Current).await?;
         revision?;
         Ok(warm)
     }
