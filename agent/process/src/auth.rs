@@ -26,6 +26,9 @@ use crate::{ADMIN_IDENTITY, AUTH_ADDRESS, plugin};
 /// How often the identity of `tctl` is made anew; it lives for a week.
 const ADMIN_RENEWAL: Duration = Duration::from_secs(86_400);
 
+/// There while `tctl`'s identity is that of a cluster in memory.
+const PASSING: &str = "identity/admin.passing";
+
 /// What the auth service is started with.
 pub(crate) struct Starting<'a> {
     pub(crate) host: &'a Host,
@@ -94,8 +97,24 @@ impl Starting<'_> {
         (services, logs): (&mut Group, &mut Group),
     ) -> Result<Started, ProcessError> {
         let store = self.open_store().await?;
+        match self.start_on(&store, auth, stop, (services, logs)).await {
+            Ok((service, recorder)) => Ok(Started { service, store, recorder }),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_on(
+        &self,
+        store: &OpenStore,
+        auth: &config::AuthSettings,
+        stop: &Tokens,
+        (services, logs): (&mut Group, &mut Group),
+    ) -> Result<(Arc<AuthService>, Arc<Recorder>), ProcessError> {
         let called = store.called(self.settings);
-        let settings = self.service_settings(auth, called.clone());
+        let settings = self.service_settings(auth, called.clone())?;
         let log = self.open_log(auth)?;
         let metrics = Metrics::default();
         self.watchdog.register("auth", |registry| metrics.register(registry));
@@ -112,7 +131,7 @@ impl Starting<'_> {
         logs.spawn("audit log", log.run(stop.audit.clone()));
         let service = AuthService::new(settings, deps).await?;
         let served = (called.as_str(), service.cluster_name());
-        self.data.check_cluster(self.members(), served, &service.pins()?)?;
+        self.data.check_cluster(self.members()?, served, &service.pins()?)?;
         self.let_tctl_in(&service).await?;
         services.spawn_fallible("auth", Arc::clone(&service).run(stop.auth.clone()));
         let (renewing, data, until) = (Arc::clone(&service), self.data.clone(), stop.auth.clone());
@@ -123,7 +142,7 @@ impl Starting<'_> {
             }
         });
         self.watchdog.follow_store(store.port());
-        Ok(Started { service, store, recorder })
+        Ok((service, recorder))
     }
 
     async fn open_store(&self) -> Result<OpenStore, ProcessError> {
@@ -180,17 +199,17 @@ impl Starting<'_> {
         Ok(LogService::new(&settings, ports)?)
     }
 
-    fn service_settings(&self, auth: &config::AuthSettings, store: String) -> Settings {
+    fn service_settings(&self, auth: &config::AuthSettings, store: String) -> Result<Settings, ProcessError> {
         let public: Vec<_> = auth.public_addrs.iter().collect();
         let advertise = self.settings.advertise.as_ref();
         let mut names = crate::address::names(&[auth.listen], advertise, &public);
         if names.is_empty() {
             names.push(self.settings.nodename.clone());
         }
-        Settings {
+        Ok(Settings {
             listen: auth.listen,
             cluster_name: auth.cluster_name.clone(),
-            known_cluster: self.data.known_cluster(self.members()),
+            known_cluster: self.data.known_cluster(self.members()?),
             store,
             tokens: self.tokens.clone(),
             host_id: self.host_id,
@@ -201,22 +220,30 @@ impl Starting<'_> {
             host_ttl: domain::certificate::HOST_TTL,
             user_ttl: auth.authentication.default_session_ttl,
             version: self.host.build.version.to_owned(),
-        }
+        })
     }
 
     /// The roles whose identities tell which cluster this host belongs to. `tctl`'s is there wherever an auth
-    /// server has been; but a cluster in memory is made anew at every start, and with it that identity.
-    fn members(&self) -> &'static [SystemRole] {
-        match self.settings.storage {
-            Storage::Memory => &[SystemRole::Proxy, SystemRole::Node],
-            _ => &[SystemRole::Proxy, SystemRole::Node, SystemRole::Admin],
-        }
+    /// server has been; but a cluster in memory is gone with its process, and that identity means nothing then.
+    fn members(&self) -> Result<&'static [SystemRole], ProcessError> {
+        let passing = matches!(self.settings.storage, Storage::Memory) || self.data.read(PASSING)?.is_some();
+        Ok(match passing {
+            true => &[SystemRole::Proxy, SystemRole::Node],
+            false => &[SystemRole::Proxy, SystemRole::Node, SystemRole::Admin],
+        })
     }
 
     /// Leaves `tctl` an identity and the address to use it at, readable by this user alone.
     async fn let_tctl_in(&self, service: &AuthService) -> Result<(), ProcessError> {
         let admin = service.own_identity(SystemRole::Admin).await?;
+        let is_passing = matches!(self.settings.storage, Storage::Memory);
+        if is_passing {
+            self.data.write(PASSING, b"")?;
+        }
         self.data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())?;
+        if !is_passing {
+            self.data.remove(PASSING)?;
+        }
         let address = dialable(service.address());
         self.data.write(AUTH_ADDRESS, format!("{address}\n").as_bytes())
     }

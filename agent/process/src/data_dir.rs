@@ -77,15 +77,17 @@ impl DataDir {
         Ok(keys)
     }
 
-    /// The cluster this folder belongs to by the identities in these roles, where it has any. What is damaged is no proof: whoever
-    /// needs it says so.
+    /// The cluster this folder belongs to by the identities in these roles, as a phrase, where it has any. One
+    /// that cannot be read is of some cluster, and nobody knows which.
     pub(crate) fn known_cluster(&self, roles: &[SystemRole]) -> Option<String> {
-        let identities = roles.iter().filter_map(|role| self.identity(*role).ok().flatten());
-        identities.map(|bundle| bundle.identity.cluster).next()
+        roles.iter().find_map(|&role| match self.identity(role) {
+            Ok(bundle) => Some(format!("the cluster {:?}", bundle?.identity.cluster)),
+            Err(error) => Some(format!("a cluster that cannot be told ({})", ssh::refuse::chain(&error))),
+        })
     }
 
     /// Refuses identities in these roles that another cluster gave than the one of this name with these
-    /// pins, which is in `store`.
+    /// pins, which is in `store`. One that is damaged proves nothing; whoever needs it says so.
     pub(crate) fn check_cluster(
         &self,
         roles: &[SystemRole],
@@ -126,6 +128,17 @@ impl DataDir {
     /// Writes a file of ours, private, whole or not at all.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), ProcessError> {
         Ok(sys::file::write_private(&self.0.join(name), content)?)
+    }
+
+    /// Removes a file of ours, if it is there.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), ProcessError> {
+        let path = self.0.join(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(ProcessError::File { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn identity_path(&self, role: SystemRole) -> PathBuf {

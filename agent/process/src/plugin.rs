@@ -48,7 +48,8 @@ pub(crate) fn are_wanted(settings: &config::Settings) -> bool {
 }
 
 impl Starting<'_> {
-    /// Starts a plugin host with what the operator says of each plugin. Nothing is loaded yet.
+    /// Starts a plugin host with what the operator says of each plugin. What is in the plugin directory is
+    /// loaded from now on.
     pub(crate) fn start(&self) -> Result<Plugins, ProcessError> {
         let numbers = Numbers::default();
         self.watchdog.register("plugin", |registry| numbers.register(registry));

@@ -1,7 +1,7 @@
 //! The plugin host as the daemon sees it: computes labels, checks and lists plugins.
 //!
-//! It costs little until a plugin is used: with a plugin directory the thread that watches it, without
-//! one nothing. Engine and cache are made by the first plugin.
+//! It costs little until there is a plugin: with a plugin directory the thread that watches it, without
+//! one nothing. Engine and cache are made by the first plugin that is in the directory or called for.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -162,11 +162,8 @@ impl PluginHost {
         let mut refusals = Vec::new();
         for name in names {
             let name = name.into();
-            match self.load(&name).await {
-                Ok(_) => {}
-                // Refused a moment ago, when its folder was looked at: for this reason.
-                Err(LoadError::Again { reason, .. }) => refusals.push(Refusal { name, reason }),
-                Err(error) => refusals.push(Refusal { name, reason: chain(&error) }),
+            if let Err(error) = self.load(&name).await {
+                refusals.push(Refusal { name, reason: chain(&error) });
             }
         }
         refusals

@@ -74,7 +74,7 @@ impl Refused {
     }
 }
 
-/// Every plugin that was called for.
+/// Every plugin that was called for, or is in the plugin directory.
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: ArcSwap<BTreeMap<PluginName, Entry>>,

@@ -38,8 +38,9 @@ pub struct Settings {
     pub compile_time: Duration,
     /// Calls served at one time; more wait.
     pub concurrency: u32,
-    /// Whether a plugin keeps the cluster's records, which takes room for instances that are kept.
-    pub storage: bool,
+    /// The plugin that keeps the cluster's records, where one does: it takes room for instances that are kept, and is
+    /// never switched off.
+    pub storage: Option<PluginName>,
     /// The environment of programs that plugins run. `PATH`, `LANG` and `HOME` are passed on, the
     /// rest is not.
     pub environment: BTreeMap<String, String>,
@@ -142,7 +143,7 @@ impl Settings {
             clock: Arc::new(SystemClock),
             on_call: None,
             on_storage: None,
-            storage: false,
+            storage: None,
             on_change: None,
             counting: false,
             rehearsal: None,

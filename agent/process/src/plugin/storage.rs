@@ -30,7 +30,7 @@ pub(crate) fn plugin(storage: &Storage) -> Option<PluginName> {
 /// Provides for the plugin that keeps the records.
 pub(super) fn provide(storage: &Storage, settings: &mut Settings) {
     let Some(name) = plugin(storage) else { return };
-    settings.storage = true;
+    settings.storage = Some(name.clone());
     let plugin = settings.plugins.entry(name).or_default();
     match storage {
         Storage::Etcd(etcd) => provide_etcd(etcd, plugin),
@@ -99,7 +99,7 @@ mod tests {
         let plugin = &settings.plugins[&PluginName::new(ETCD).unwrap()];
         let granted = |peer: &str| Grant::http(Destination::parse(peer).unwrap(), true);
         assert_eq!(plugin.grants, [granted("https://10.0.0.1:2379"), granted("https://etcd.internal:2379")]);
-        assert!(settings.storage && plugin.http.iter().all(|place| place.ca_file.is_some()));
+        assert!(settings.storage.is_some() && plugin.http.iter().all(|place| place.ca_file.is_some()));
     }
 
     #[test]
@@ -124,6 +124,6 @@ teleport:
     fn other_storage_needs_no_plugin() {
         let mut settings = Settings::new("/nowhere");
         provide(&Storage::Memory, &mut settings);
-        assert!(!settings.storage && settings.plugins.is_empty());
+        assert!(settings.storage.is_none() && settings.plugins.is_empty());
     }
 }

@@ -99,12 +99,12 @@ pub enum AuthError {
     },
     /// The store is empty, and this host is no newcomer.
     #[error(
-        "{store} is empty, but this data_dir belongs to the cluster {known:?}; nothing was written. To go on with that cluster, set teleport.storage to where its records are (is a path or a prefix mistyped?); to make a new cluster, use an empty data_dir"
+        "{store} is empty, but this data_dir belongs to {known}; no cluster was made there. To go on with that cluster, set teleport.storage to where its records are (is a path or a prefix mistyped?); to make a new cluster, use an empty data_dir"
     )]
     EmptyStore {
         /// The store.
         store: String,
-        /// The cluster of the data folder.
+        /// The cluster of the data folder, as a phrase.
         known: String,
     },
 }

@@ -30,8 +30,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The cluster's name; one is made up at the first start when absent.
     pub cluster_name: Option<ClusterName>,
-    /// The cluster this host belongs to already, by the identities it has. Then none is made in an empty
-    /// store: it is the wrong store.
+    /// The cluster this host belongs to already by the identities it has, as a phrase. Then none is made in an
+    /// empty store: it is the wrong store.
     pub known_cluster: Option<String>,
     /// How the store is called in errors, such as "the store in /var/lib/teleport/backend".
     pub store: String,

@@ -13,7 +13,7 @@ use crate::change::{Change, ChangeKind, Facts};
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::load::{Loader, Plugin};
-use crate::registry::State;
+use crate::registry::{LEAVE_ALONE, State};
 use crate::warm;
 
 /// One for trying a new version while the one before it is served.
@@ -50,7 +50,7 @@ impl Core {
             Some(State::Refused { reason, .. }) => Some(reason),
             _ => None,
         };
-        self.take_up(name, self.see(name), before.as_ref()).await
+        self.take_up(name, self.see(name), before.as_ref(), LEAVE_ALONE).await
     }
 
     /// Loads what there is of a plugin, unless it is the same as what is `loaded`; with what is known of
@@ -88,7 +88,7 @@ impl Core {
         }
         let cache = Cache::open(&self.settings.data_dir, &self.random)
             .map_err(|source| LoadError::Place { name: name.clone(), source })?;
-        let kept = if self.settings.storage { warm::INSTANCES + TAILS + TRIALS } else { 0 };
+        let kept = if self.settings.storage.is_some() { warm::INSTANCES + TAILS + TRIALS } else { 0 };
         let instances = self.settings.concurrency.max(1).saturating_add(kept);
         let engine =
             if self.settings.counting { Engine::counting(instances) } else { Engine::start(instances) }?;

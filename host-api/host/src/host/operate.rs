@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use domain::plugin::PluginName;
 use domain::plugin::grant::{self, Item, Use};
-use domain::plugin::{ContractKind, PluginName};
 use tracing::info;
 
 use super::list::PluginListing;
@@ -31,13 +31,15 @@ pub struct PluginAccount {
 }
 
 impl PluginHost {
-    /// What a plugin asks for, is granted and has used. One that nobody has called for is loaded.
+    /// What a plugin asks for, is granted and has used. One that is not loaded is loaded, or tried again.
     ///
     /// # Errors
     /// [`LoadError::Unknown`], [`LoadError::Stopped`]. One that does not load is explained all the same.
     pub async fn account(&self, name: &PluginName) -> Result<PluginAccount, LoadError> {
         self.core.known(name)?;
-        if self.core.registry.entry(name).is_none() && !self.core.is_off(name) {
+        let is_loaded =
+            self.core.registry.entry(name).is_some_and(|entry| matches!(entry.state, State::Ready { .. }));
+        if !is_loaded && !self.core.is_off(name) {
             // That it does not load is part of the account.
             let _ = self.load(name.as_str()).await;
         }
@@ -66,10 +68,7 @@ impl PluginHost {
             Some(State::Ready { plugin, .. }) => Some(plugin),
             _ => None,
         };
-        let keeps = |kind| kind == Ok(ContractKind::StorageBackend);
-        if self.core.settings.storage
-            && loaded.as_ref().is_some_and(|plugin| keeps(ContractKind::serving(&plugin.manifest.contract)))
-        {
+        if self.core.keeps_records(name) {
             return Err(LoadError::KeepsRecords(name.clone()));
         }
         if !self.core.switch(name, false)? {
@@ -110,6 +109,11 @@ impl Core {
             return Ok(());
         }
         Err(crate::load::source::unknown(&self.settings, name))
+    }
+
+    /// Whether this is the plugin that the cluster's records are in.
+    pub(crate) fn keeps_records(&self, name: &PluginName) -> bool {
+        self.settings.storage.as_ref() == Some(name)
     }
 
     fn switch(&self, name: &PluginName, on: bool) -> Result<bool, LoadError> {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::plugin::PluginName;
 use tokio::task::block_in_place;
@@ -19,7 +20,7 @@ use crate::carried;
 use crate::change::{ChangeKind, Facts};
 use crate::error::{LoadError, chain};
 use crate::load::{Plugin, Source};
-use crate::registry::{Entry, LEAVE_ALONE, Refused, State};
+use crate::registry::{Entry, Refused, State};
 use crate::seen::Seen;
 use crate::watch::Watch;
 
@@ -30,10 +31,18 @@ impl Core {
         let mut watch = Watch::new(self.settings.watching, directory.to_owned(), stirred);
         let mut stopping = self.stopping.subscribe();
         let work = async {
+            let folders = |names: &BTreeSet<PluginName>| {
+                names.iter().map(|name| directory.join(name.as_str())).collect::<Vec<_>>()
+            };
+            let mut names = BTreeSet::new();
             loop {
-                let names = block_in_place(|| self.followed());
-                let folders = names.iter().map(|name| directory.join(name.as_str()));
-                block_in_place(|| watch.follow(folders));
+                names = block_in_place(|| {
+                    // The directory first: what comes into it after it was listed is told.
+                    watch.follow(folders(&names));
+                    let names = self.followed();
+                    watch.follow(folders(&names));
+                    names
+                });
                 for name in &names {
                     self.look(name).await;
                 }
@@ -77,14 +86,16 @@ impl Core {
         let _one_at_a_time = self.loading.lock().await;
         // Somebody who called for it may have been quicker.
         let Some((entry, seen)) = changed() else { return };
-        let Some(entry) = entry else { return drop(self.take_up(name, seen, None).await) };
+        // Whoever calls for it first tries again, and is told the reason itself.
+        let at_once = Duration::ZERO;
+        let Some(entry) = entry else { return drop(self.take_up(name, seen, None, at_once).await) };
         match entry.state {
             // It never was, and is gone: nobody expects it.
             State::Refused { .. } if seen.folder_removed() && !self.is_expected(name) => {
                 self.registry.remove(name);
             }
             State::Refused { again: None, .. } if seen.folder_removed() => {}
-            State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason)).await),
+            State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason), at_once).await),
             State::Ready { plugin, refused } => {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
                 let stays = matches!(&state, State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin));
@@ -97,8 +108,8 @@ impl Core {
         }
     }
 
-    /// Loads a plugin that is not loaded. `before` is why it was not until now. Called under the
-    /// loading lock only.
+    /// Loads a plugin that is not loaded. `before` is why it was not until now; if it does not load, it is left
+    /// alone for `rest`. Called under the loading lock only.
     ///
     /// # Errors
     /// Why it is not loaded still.
@@ -107,6 +118,7 @@ impl Core {
         name: &PluginName,
         seen: Seen,
         before: Option<&Arc<str>>,
+        rest: Duration,
     ) -> Result<Arc<Plugin>, LoadError> {
         let (loaded, facts) = self.load(name, None).await;
         // There is nothing loaded whose bytes they could be.
@@ -124,7 +136,7 @@ impl Core {
                     warn!(plugin = %name, %reason, "plugin refused");
                     self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
                 }
-                State::Refused { reason, again: Some(Instant::now() + LEAVE_ALONE) }
+                State::Refused { reason, again: Some(Instant::now() + rest) }
             }
         };
         self.registry.put(name, &Entry { seen, state });
@@ -210,7 +222,7 @@ impl Core {
 }
 
 /// Whether refused files are to be tried again though they are still the same. A plugin that is not
-/// loaded at all is tried by whoever calls for it.
+/// loaded at all is tried by whoever calls for it, or has it explained.
 fn due(state: &State) -> bool {
     matches!(state, State::Ready { refused: Some(refused), .. } if refused.again <= Instant::now())
 }

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 
 use super::ask::{Current, Open};
 use crate::call::CallError;
-use crate::contract::Linked;
 use crate::error::{LoadError, chain};
 use crate::host::Core;
 use crate::load::Plugin;
@@ -40,13 +39,14 @@ impl From<StoreError> for Trial {
 
 impl Core {
     /// A new version of a storage backend that has shown that it finds its records: the one before it is
-    /// given up for it. Other plugins are not tried, for nothing depends on their next call.
+    /// given up for it. Other plugins are not tried, for nothing depends on their next call, nor is a backend that
+    /// keeps nobody's records.
     ///
     /// # Errors
     /// [`LoadError::Fails`] when it does not open, or does not say how far the records have come;
     /// [`LoadError::Unready`] when nobody can reach them at the moment.
     pub(crate) async fn tried(&self, plugin: Arc<Plugin>) -> Result<Arc<Plugin>, LoadError> {
-        if !matches!(&*plugin.callable.linked, Linked::StorageBackendV1(_)) {
+        if !self.keeps_records(&plugin.manifest.name) {
             return Ok(plugin);
         }
         let mut step = "start";

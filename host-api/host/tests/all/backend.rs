@@ -28,7 +28,7 @@ pub(crate) fn bed(deed: &str) -> Bed {
            [config.deed]\ntype = \"text\"\ndefault = \"\"\ndescription = \"what it does instead\"\n";
     bed.install(NAME, &guest(NAME), &manifest);
     bed.pin(NAME);
-    bed.settings.storage = true;
+    bed.settings.storage = Some(PluginName::new(NAME).unwrap());
     let plugin = bed.plugin(NAME);
     plugin.grants.push(Grant::kv());
     plugin.config.insert("deed".to_owned(), Written::One(deed.to_owned()));

@@ -24,7 +24,7 @@ fn host_of(which: &str, deed: &str, limits: &[(&str, &str)]) -> Running {
         + "[config.deed]\ntype = \"text\"\ndefault = \"\"\ndescription = \"what it does instead\"\n";
     bed.install(NAME, &guest(which), &manifest);
     bed.pin(NAME);
-    bed.settings.storage = true;
+    bed.settings.storage = Some(PluginName::new(NAME).unwrap());
     bed.plugin(NAME).config.insert("deed".to_owned(), Written::One(deed.to_owned()));
     limits.iter().for_each(|(key, value)| bed.limit(NAME, key, value));
     bed.host()

@@ -37,8 +37,8 @@ impl Hosted {
         std::fs::create_dir(&data).unwrap();
         let mut settings = Settings::new(data);
         settings.compiler = Compiler::InProcess;
-        settings.storage = true;
         let name = PluginName::new(name).unwrap();
+        settings.storage = Some(name.clone());
         settings.plugins.insert(name.clone(), plugin);
         let host = Arc::new(PluginHost::new(settings).unwrap());
         let backend = Arc::new(host.storage(name));

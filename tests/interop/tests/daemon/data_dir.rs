@@ -111,6 +111,38 @@ async fn the_store_of_another_cluster_of_the_same_name_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_in_memory_leaves_nothing_that_binds() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let in_memory = auth_yaml(&data, &Port::free(), "").replacen(
+        "nodename: auth-1\n",
+        "nodename: auth-1\n  storage:\n    type: memory\n",
+        1,
+    );
+    let mut pins = Vec::new();
+    // From memory to a disk, there again by way of memory, and to the same disk again.
+    for (number, kept) in [false, true, false, false, true].into_iter().enumerate() {
+        let name = format!("start-{number}");
+        let mut daemon = match kept {
+            true => start(folder.path(), &name, &data, ""),
+            false => Daemon::spawn(folder.path(), &name, &in_memory),
+        };
+        daemon.ready().await;
+        if kept {
+            pins.push(
+                tctl(&data, &["status"])
+                    .await
+                    .lines()
+                    .find(|line| line.contains("sha256:"))
+                    .map(str::to_owned),
+            );
+        }
+        daemon.stop().await;
+    }
+    assert!(pins[0].is_some() && pins[0] == pins[1], "{pins:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_an_identity_is_named_with_the_way_out() {
     let world = World::start().await;
     let mut node = world.node("web-1").await;

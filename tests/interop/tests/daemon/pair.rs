@@ -323,7 +323,7 @@ async fn a_host_that_has_a_cluster_makes_no_other_in_an_empty_etcd() {
     let moved = Auth::spawn(&folder, "auth-1", &storage);
     let says = [
         "keys below /teleport-test/ is empty, but this data_dir belongs to the cluster \"main\"",
-        "nothing was written",
+        "no cluster was made there",
         "set teleport.storage to where its records are",
     ];
     gives_up(moved.daemon, &says).await;

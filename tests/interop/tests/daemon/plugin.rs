@@ -123,7 +123,7 @@ async fn labelled(world: &World, are: impl Fn(&Value) -> bool) -> Value {
             nodes.iter().any(|node| node["spec"]["hostname"] == "web-1" && are(&node["spec"]))
         })
         .await;
-    nodes[0]["spec"].clone()
+    nodes.iter().find(|node| node["spec"]["hostname"] == "web-1").unwrap()["spec"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]

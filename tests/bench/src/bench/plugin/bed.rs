@@ -90,7 +90,7 @@ impl Bed {
     /// With the storage backend of the guests, whose `get` answers at once.
     pub(crate) fn with_backend(guests: &Guests) -> Result<Self, Failure> {
         let mut bed = Self::new()?;
-        bed.settings.storage = true;
+        bed.settings.storage = Some(PluginName::new("backend")?);
         let manifest = manifest("backend", "storage-backend")
             + "[[needs]]\ncapability = \"kv\"\nreason = \"keeps the records\"\n\
                [config.deed]\ntype = \"text\"\ndefault = \"\"\ndescription = \"what it does instead\"\n";

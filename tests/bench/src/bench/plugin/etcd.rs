@@ -82,8 +82,8 @@ impl Etcd {
 
     fn plugin(&self, folder: &Path) -> Result<StoragePlugin, Failure> {
         let mut settings = Settings::new(folder);
-        settings.storage = true;
         let name = PluginName::new("storage-etcd")?;
+        settings.storage = Some(name.clone());
         let url = format!("http://{}", self.address);
         let plugin = PluginSettings {
             grants: vec![Grant::http(Destination::parse(&url)?, true)],

@@ -185,7 +185,8 @@ pub(super) fn host(
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?.into_string().ok()?)))
         .collect();
-    settings.storage = staged.kind == domain::plugin::ContractKind::StorageBackend;
+    settings.storage =
+        (staged.kind == domain::plugin::ContractKind::StorageBackend).then(|| staged.manifest.name.clone());
     settings.concurrency = 1;
     settings.counting = look == Look::Fuel;
     settings.rehearsal = Some(rehearsal);
