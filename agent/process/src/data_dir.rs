@@ -132,13 +132,7 @@ impl DataDir {
 
     /// Removes a file of ours, if it is there.
     pub(crate) fn remove(&self, name: &str) -> Result<(), ProcessError> {
-        let path = self.0.join(name);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(ProcessError::File { path, source })
-            }
-            _ => Ok(()),
-        }
+        Ok(sys::file::remove(&self.0.join(name))?)
     }
 
     fn identity_path(&self, role: SystemRole) -> PathBuf {
@@ -182,6 +176,24 @@ mod tests {
         data.write("identity/node.json", b"{\"half\": ").unwrap();
         let error = data.identity(SystemRole::Node).unwrap_err().to_string();
         assert!(error.contains("identity/node.json") && error.contains("join again"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_identity_is_of_some_cluster_and_none_is_of_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let roles = [SystemRole::Proxy, SystemRole::Admin];
+        assert_eq!(data.known_cluster(&roles), None);
+        data.write("identity/admin.json", b"{\"half\": ").unwrap();
+        let known = data.known_cluster(&roles).unwrap();
+        assert!(
+            known.starts_with("a cluster that cannot be told") && known.contains("admin.json"),
+            "{known}"
+        );
+        assert_eq!(data.known_cluster(&[SystemRole::Proxy]), None);
+        data.remove("identity/admin.json").unwrap();
+        data.remove("identity/admin.json").unwrap();
+        assert_eq!(data.known_cluster(&roles), None);
     }
 
     #[test]

@@ -21,12 +21,14 @@ use crate::watchdog::Watchdog;
 
 mod cloud;
 mod control;
+mod numbers;
 pub(crate) mod storage;
 mod told;
 mod written;
 
 use control::{Answering, Control};
-use told::{Chronicle, Numbers, WAITING};
+use numbers::Numbers;
+use told::{Chronicle, WAITING};
 
 /// What the plugins of a process are started with.
 pub(crate) struct Starting<'a> {

@@ -26,6 +26,15 @@ pub enum FileError {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be removed.
+    #[error("cannot remove {path:?}")]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
     /// A folder cannot be made.
     #[error("cannot make the folder {path:?}")]
     MakeFolder {
@@ -120,6 +129,19 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     fchmod(&file, mode)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// [`FileError::Remove`].
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Remove { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder of mode 0700, and those above it that are missing. One that is there must be ours

@@ -19,7 +19,7 @@ use wasmtime::Store;
 
 use crate::call::{CallError, CallState, Callable, settled, too_long};
 use crate::contract::Linked;
-use crate::contract::storage_backend::v1::Instance;
+use crate::contract::storage_backend::v1::{self, Instance};
 use crate::engine::Engine;
 use crate::limit::{Meter, within};
 
@@ -46,7 +46,7 @@ pub(crate) trait Ask: Send + 'static {
         self,
         instance: &Instance,
         store: &mut Store<CallState>,
-    ) -> impl Future<Output = wasmtime::Result<Result<Self::Answer, StoreError>>> + Send;
+    ) -> impl Future<Output = v1::Answer<Self::Answer>> + Send;
 }
 
 /// What a backend answers with, to be held against its limit.

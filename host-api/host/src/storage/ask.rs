@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use port::backend::{About, BackendPage, Batch};
-use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
+use port::store::{Item, Key, Prefix, Revision, Transaction};
 use wasmtime::Store;
 
 use crate::call::CallState;
 use crate::contract::storage_backend::Put;
-use crate::contract::storage_backend::v1::Instance;
+use crate::contract::storage_backend::v1::{Answer, Instance};
 use crate::warm::Ask;
-
-type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
 
 /// To reach the backend.
 pub(super) struct Open;

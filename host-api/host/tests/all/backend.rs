@@ -216,3 +216,17 @@ async fn a_backend_that_cannot_be_followed_is_no_store_and_says_why() {
         ask(&backend(&host), "get").await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn only_the_plugin_that_keeps_the_records_cannot_be_switched_off() {
+    let name = PluginName::new(NAME).unwrap();
+    let mut bed = bed("");
+    let host = bed.host();
+    backend(&host).open().await.unwrap();
+    let error = host.disable(&name, "a test").await.unwrap_err();
+    assert!(matches!(error, plugin_host::LoadError::KeepsRecords(_)), "{error}");
+    bed.settings.storage = Some(PluginName::new("another").unwrap());
+    let host = bed.host();
+    assert!(host.check([NAME]).await.is_empty());
+    assert!(host.disable(&name, "a test").await.unwrap(), "nobody's records are in it");
+}

@@ -47,6 +47,7 @@
 )]
 
 mod alone;
+mod arrival;
 mod backend;
 mod backend_reload;
 mod bed;

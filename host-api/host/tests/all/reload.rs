@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::plugin::{Digest, Grant, PluginName};
+use domain::plugin::{Digest, Grant};
 use parking_lot::Mutex;
-use plugin_host::{Change, ChangeKind, LoadError, PluginHost, PluginState, Watching};
+use plugin_host::{Change, ChangeKind, PluginHost, PluginListing, PluginState, Watching};
 
 use crate::bed::{
-    Bed, LONG, Running, call, guest, label, manifest, manifest_with_process, no_call, refusal, released,
+    Bed, LONG, Running, call, guest, label, manifest, manifest_with_process, refusal, released,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The hostile guest as it is released under a version.
-fn version(number: u32) -> Vec<u8> {
+pub(crate) fn version(number: u32) -> Vec<u8> {
     released(&guest("hostile"), &manifest_of(number))
 }
 
@@ -29,7 +29,7 @@ fn manifest_of(number: u32) -> String {
 }
 
 /// Puts a file in place as careful people do: whole, under its name at once.
-fn put(path: &Path, bytes: &[u8]) {
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
     let new = path.with_extension("new");
     std::fs::write(&new, bytes).unwrap();
     std::fs::rename(new, path).unwrap();
@@ -37,7 +37,7 @@ fn put(path: &Path, bytes: &[u8]) {
 
 /// Puts a folder in place, whole at once: a folder without a component yet would be refused, which is
 /// right and not what is tested.
-fn put_folder(bed: &Bed, name: &str, wasm: &[u8]) {
+pub(crate) fn put_folder(bed: &Bed, name: &str, wasm: &[u8]) {
     // No plugin's name begins with a dot, so nobody looks at it before it is whole.
     bed.install(".coming", wasm, "");
     std::fs::rename(bed.folder(".coming"), bed.folder(name)).unwrap();
@@ -47,10 +47,10 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-type Changes = Arc<Mutex<Vec<Change>>>;
+pub(crate) type Changes = Arc<Mutex<Vec<Change>>>;
 
 /// Versions 1 and 2 are pinned, version 1 is there; only events make the host look.
-fn bed() -> (Bed, Changes) {
+pub(crate) fn bed() -> (Bed, Changes) {
     let mut bed = Bed::new();
     bed.install("hostile", &version(1), "");
     bed.plugin("hostile").digests = vec![Digest::of(&version(1)), Digest::of(&version(2))];
@@ -65,14 +65,14 @@ fn bed() -> (Bed, Changes) {
     (bed, changes)
 }
 
-async fn started(bed: &Bed) -> Running {
+pub(crate) async fn started(bed: &Bed) -> Running {
     let host = bed.host();
     assert_eq!(serving(&host).await, "0.0.1");
     host
 }
 
 /// The version that answers, which it must.
-async fn serving(host: &PluginHost) -> String {
+pub(crate) async fn serving(host: &PluginHost) -> String {
     let report = call(host, "echo well").await;
     assert_eq!(report.result.unwrap(), "well");
     report.version
@@ -88,29 +88,39 @@ async fn served(host: &PluginHost, version: &str) {
     tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{version}: {:?}", state(host)));
 }
 
-fn state(host: &PluginHost) -> PluginState {
-    host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap().state
+/// What is listed of a plugin.
+pub(crate) fn listed(host: &PluginHost, name: &str) -> Option<PluginListing> {
+    host.list().into_iter().find(|listing| listing.name.as_str() == name)
 }
 
-/// Waits until the plugin is in a state like that.
-async fn until(host: &PluginHost, what: &str, is: impl Fn(&PluginState) -> bool) {
+fn state(host: &PluginHost) -> PluginState {
+    listed(host, "hostile").unwrap().state
+}
+
+/// Waits until a plugin is listed like that.
+pub(crate) async fn until_listed(host: &PluginHost, name: &str, is: impl Fn(Option<PluginListing>) -> bool) {
     let all = async {
-        while !is(&state(host)) {
+        while !is(listed(host, name)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{what}: {:?}", state(host)));
+    tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{name}: {:?}", listed(host, name)));
+}
+
+/// Waits until the plugin is in a state like that.
+pub(crate) async fn until(host: &PluginHost, is: impl Fn(&PluginState) -> bool) {
+    until_listed(host, "hostile", |listing| is(&listing.unwrap().state)).await;
 }
 
 async fn behind(host: &PluginHost, why: &str) {
-    until(host, why, |state| matches!(state, PluginState::Behind(reason) if reason.contains(why))).await;
+    until(host, |state| matches!(state, PluginState::Behind(reason) if reason.contains(why))).await;
 }
 
 async fn ready(host: &PluginHost) {
-    until(host, "ready", |state| *state == PluginState::Ready).await;
+    until(host, |state| *state == PluginState::Ready).await;
 }
 
-fn kinds(changes: &Changes) -> Vec<&'static str> {
+pub(crate) fn kinds(changes: &Changes) -> Vec<&'static str> {
     changes.lock().iter().map(|change| change.kind.key()).collect()
 }
 
@@ -253,76 +263,6 @@ async fn a_removed_file_leaves_the_loaded_plugin_alone() {
     put(&wasm, &version(1));
     ready(&host).await;
     assert_eq!(kinds(&changes), ["load"]);
-}
-
-#[tokio::test]
-async fn a_removed_folder_unloads_the_plugin_until_it_is_back() {
-    let (bed, changes) = bed();
-    let host = started(&bed).await;
-    std::fs::remove_dir_all(bed.folder("hostile")).unwrap();
-    until(&host, "unloaded", |state| matches!(state, PluginState::Refused(_))).await;
-    let error = no_call(&host, "hostile").await;
-    assert!(matches!(error, LoadError::StillRemoved(_)), "{error:?}");
-    let text = error.to_string();
-    assert!(
-        text.contains("was unloaded, because its folder") && text.contains("put the folder back"),
-        "{text}"
-    );
-    put_folder(&bed, "hostile", &version(2));
-    until(&host, "loaded", |state| *state == PluginState::Ready).await;
-    assert_eq!(serving(&host).await, "0.0.2");
-    assert_eq!(kinds(&changes), ["load", "reject", "load"]);
-}
-
-#[tokio::test]
-async fn the_carried_plugin_does_not_slip_into_a_removed_ones_place() {
-    let (mut bed, _) = bed();
-    bed.install("label-command", &guest("hostile"), &manifest("label-command"));
-    bed.pin("label-command");
-    let host = bed.host();
-    let other = label("label-command", "echo other");
-    assert_eq!(host.call(&other).await.unwrap().result.unwrap(), "other");
-    std::fs::remove_dir_all(bed.folder("label-command")).unwrap();
-    let error = tokio::time::timeout(LONG, async {
-        loop {
-            match host.call(&other).await {
-                Ok(report) => assert_eq!(report.version, "0.0.1", "never the carried one"),
-                Err(error) => return error,
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    let text = error.await.expect("it is unloaded").to_string();
-    assert!(text.contains("or restart to use the one of that name that this program carries"), "{text}");
-}
-
-#[tokio::test]
-async fn a_carried_plugin_is_replaced_by_one_from_the_directory_that_is_in_order() {
-    let (mut bed, changes) = bed();
-    let own = released(&guest("hostile"), &manifest("label-command"));
-    bed.plugin("label-command").digests.push(Digest::of(&own));
-    let host = bed.host();
-    assert!(host.check(["label-command"]).await.is_empty());
-    let listed = || {
-        let name = PluginName::new("label-command").unwrap();
-        host.list().into_iter().find(|listing| listing.name == name).unwrap()
-    };
-    let wait = async |is: &dyn Fn() -> bool| {
-        let all = async {
-            while !is() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{:?}", listed()));
-    };
-    put_folder(&bed, "label-command", b"nonsense");
-    wait(&|| matches!(listed().state, PluginState::Behind(_))).await;
-    assert_eq!(listed().loaded.unwrap().source, "this program");
-    put(&bed.folder("label-command").join("plugin.wasm"), &own);
-    wait(&|| listed().loaded.unwrap().source.ends_with("label-command/plugin.wasm")).await;
-    let changes = changes.lock();
-    let of_it = changes.iter().filter(|change| change.plugin.as_str() == "label-command");
-    assert_eq!(of_it.map(|change| change.kind.key()).collect::<Vec<_>>(), ["load", "reject", "reload"]);
 }
 
 #[tokio::test]
@@ -471,42 +411,4 @@ async fn no_call_fails_while_versions_come_and_go() {
         caller.await.expect("every call is answered");
     }
     assert_eq!(kinds(&changes)[1..], ["reload"; 20]);
-}
-
-#[tokio::test]
-async fn a_plugin_that_is_put_there_is_loaded_or_refused_before_anybody_calls_for_it() {
-    let (mut bed, changes) = bed();
-    bed.plugin("later").digests.push(Digest::of(&version(1)));
-    let host = bed.host();
-    let state = |name: &str| {
-        let listing = host.list().into_iter().find(|listing| listing.name.as_str() == name);
-        listing.map(|listing| listing.state)
-    };
-    let wait = async |name: &str, is: &dyn Fn(Option<PluginState>) -> bool| {
-        let all = async {
-            while !is(state(name)) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("{name}: {:?}", state(name)));
-    };
-    wait("hostile", &|state| state == Some(PluginState::Ready)).await;
-    assert_eq!(state("later"), Some(PluginState::NotLoaded), "it is not there yet");
-    put_folder(&bed, "later", &version(1));
-    wait("later", &|state| matches!(state, Some(PluginState::Refused(reason)) if reason.contains("hostile")))
-        .await;
-    // As `cp` does it: the folder first, and its file when the folder has been looked at.
-    std::fs::create_dir(bed.folder("stranger")).unwrap();
-    put_folder(&bed, "others", &version(1));
-    wait("others", &|state| matches!(state, Some(PluginState::Refused(_)))).await;
-    std::fs::write(bed.folder("stranger").join("plugin.wasm"), version(1)).unwrap();
-    // Nobody expects it, so it is told of while it is there and not after.
-    wait(
-        "stranger",
-        &|state| matches!(state, Some(PluginState::Refused(reason)) if reason.contains("is not pinned")),
-    )
-    .await;
-    std::fs::remove_dir_all(bed.folder("stranger")).unwrap();
-    wait("stranger", &|state| state.is_none()).await;
-    assert!(kinds(&changes).contains(&"reject"));
 }

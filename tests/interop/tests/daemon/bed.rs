@@ -50,6 +50,13 @@ pub(crate) async fn listed(world: &World, name: &str) -> Value {
     nodes.into_iter().find(|node| node["spec"]["hostname"] == name).unwrap()
 }
 
+/// Waits until the only node is listed in such a way, and gives what is listed. A busy machine may list it before
+/// its labels are computed.
+pub(crate) async fn until(world: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let nodes = world.until_nodes(what, |nodes| nodes.len() == 1 && wanted(&nodes[0]["spec"])).await;
+    nodes[0]["spec"].clone()
+}
+
 /// Waits until a daemon has ended by itself, with a failure, and said this.
 pub(crate) async fn gives_up(mut daemon: Daemon, says: &[&str]) {
     let status = daemon.ended().await;

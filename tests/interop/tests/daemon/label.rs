@@ -2,14 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
 use teleport_tests_interop::{Daemon, World, eventually};
 
-/// Waits until the node is listed in such a way.
-async fn until(world: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let nodes = world.until_nodes(what, |nodes| nodes.len() == 1 && wanted(&nodes[0]["spec"])).await;
-    nodes[0]["spec"].clone()
-}
+use crate::bed::until;
 
 fn write(script: &Path, text: &str) {
     // A shell reads while it runs, so the new text takes the place of the old in one step.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use teleport_tests_interop::{Daemon, World, eventually, program};
 use tokio::process::Command;
 
-use crate::bed::gives_up;
+use crate::bed::{gives_up, until};
 
 mod storm;
 
@@ -99,7 +99,7 @@ async fn a_plugin_is_refused_without_its_pin_and_the_log_has_the_line_to_add() {
     assert!(line.contains("plugin=hostile"), "{line}");
     let add = format!("add under teleport.plugins.load.hostile: digest: {}", place.digest);
     assert!(line.contains(&add), "{line}");
-    let spec = labelled(&world, |spec| {
+    let spec = until(&world, "its labels are computed", |spec| {
         spec["cmd_labels"]["plain"] == "fine" && spec["cmd_label_errors"]["word"].is_string()
     })
     .await;
@@ -111,19 +111,11 @@ async fn a_plugin_is_refused_without_its_pin_and_the_log_has_the_line_to_add() {
     let line = add.split_once("hostile: ").unwrap().1;
     let mut node = place.spawn(&world, &format!("{line}\n{grants}"), &deed);
     node.ready().await;
-    labelled(&world, |spec| spec["cmd_labels"]["word"] == "hello" && spec["cmd_labels"]["plain"] == "fine")
-        .await;
+    until(&world, "its labels are computed", |spec| {
+        spec["cmd_labels"]["word"] == "hello" && spec["cmd_labels"]["plain"] == "fine"
+    })
+    .await;
     assert!(world.tctl(&["nodes", "ls"]).await.contains("plain=fine,word=hello"));
-}
-
-/// The record of the node, once its labels are so: a busy machine may list it before they are computed.
-async fn labelled(world: &World, are: impl Fn(&Value) -> bool) -> Value {
-    let nodes = world
-        .until_nodes("the labels are computed", |nodes| {
-            nodes.iter().any(|node| node["spec"]["hostname"] == "web-1" && are(&node["spec"]))
-        })
-        .await;
-    nodes.iter().find(|node| node["spec"]["hostname"] == "web-1").unwrap()["spec"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +261,7 @@ async fn a_plugin_is_replaced_while_the_daemon_runs_and_the_audit_log_tells_of_i
         let name = format!("plugin_{counter}_total{{plugin=\"hostile\"}}");
         assert_eq!(node.metric(&name).await, Some(1.0), "{name}");
     }
-    labelled(&world, |spec| {
+    until(&world, "its labels are computed", |spec| {
         spec["cmd_labels"]["word"] == "hello" && spec["cmd_label_errors"]["word"].is_null()
     })
     .await;

@@ -14,7 +14,7 @@ use fake::{FakeAudit, FakeClock};
 use net::tls::ServerTrust;
 use port::clock::{Clock, SystemClock};
 use port::random::{Random, SystemRandom};
-use port::store::Store;
+use port::store::{Prefix, Store};
 use ssh_key::Certificate;
 use storage::MemoryStore;
 use teleport_service_auth::{AuthError, AuthService, Deps, Metrics, ProxyAddresses, Settings};
@@ -50,6 +50,15 @@ impl Bed {
     /// The same store, opened by another auth service.
     pub(crate) async fn open_again(&self, cluster: Option<&str>) -> Result<Arc<AuthService>, AuthError> {
         AuthService::new(settings(cluster), deps(&self.clock, &self.store, &self.audit)).await
+    }
+
+    /// An empty store, opened on a host that belongs to this cluster; and what is in the store then.
+    pub(crate) async fn open_empty(&self, known: &str) -> (Option<AuthError>, usize) {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(self.clock.clone())));
+        let settings = Settings { known_cluster: Some(known.to_owned()), ..settings(Some("main")) };
+        let opened = AuthService::new(settings, deps(&self.clock, &store, &self.audit)).await;
+        let items = store.range(&Prefix::all(), None, 10).await.unwrap().items;
+        (opened.err(), items.len())
     }
 
     pub(crate) fn member(&self, bundle: &Bundle) -> AuthClient {

@@ -433,6 +433,16 @@ async fn a_second_start_finds_the_cluster_and_another_name_is_refused() {
 }
 
 #[tokio::test]
+async fn a_host_of_a_cluster_makes_no_other_in_an_empty_store() {
+    let bed = Bed::start().await;
+    let (error, items) = bed.open_empty("the cluster \"main\"").await;
+    let error = error.unwrap().to_string();
+    let says = "the store in memory is empty, but this data_dir belongs to the cluster \"main\"";
+    assert!(error.starts_with(says) && error.contains("teleport.storage"), "{error}");
+    assert_eq!(items, 0, "nothing was written");
+}
+
+#[tokio::test]
 async fn a_connection_is_no_longer_good_than_the_certificate_shown_on_it() {
     let bed = Bed::start().await;
     bed.admin.status().await.unwrap();

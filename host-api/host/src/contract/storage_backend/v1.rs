@@ -27,7 +27,7 @@ mod bindings {
 use bindings::{StorageBackend, StorageBackendIndices};
 
 /// What a call came to: wasmtime's error when the plugin trapped or was stopped, its own otherwise.
-type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
+pub(crate) type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
 
 /// A linked backend.
 pub(crate) struct Linked {
