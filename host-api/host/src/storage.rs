@@ -6,6 +6,7 @@
 //! version, and its tails end so that they are made anew. Quarantine is not for storage: a cluster without
 //! its records is worse off than one whose records fail now and then.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +99,11 @@ impl Core {
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
         let (version, function) = (&plugin.manifest.version, A::FUNCTION);
         let span = debug_span!("plugin.ask", plugin = %name, %version, function);
-        let answer = self.ask_plugin(&plugin, began, ask).instrument(span).await;
+        let answer = {
+            // Pinned where it is made, for it is large.
+            let asking = pin!(self.ask_plugin(&plugin, began, ask));
+            asking.instrument(span).await
+        };
         self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
         answer.map_err(NoAnswer::Call)
     }

@@ -7,6 +7,7 @@
 //! When another version takes a plugin's place, what it kept goes at once, those that follow changes with
 //! it: there is room for one version's instances and not for two.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -246,8 +247,11 @@ impl Warm {
         self.store.set_epoch_deadline(1);
         let wall = self.store.data().provisions.limits.wall() + wait;
         let Self { store, instance, meter, .. } = &mut *self;
-        let asking = meter.count(ask.call(instance, store));
-        let ended = within(wall, asking).await;
+        let ended = {
+            // Pinned where it is made: it is large, and would be moved once for each that wraps it.
+            let asking = pin!(ask.call(instance, store));
+            within(wall, meter.count(asking)).await
+        };
         self.store.data().log.finish();
         let answer = settled(self.store.data(), ended)?;
         if let Ok(answer) = &answer {
