@@ -55,6 +55,11 @@ impl ClientError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Call { code: tonic::Code::NotFound, .. })
     }
+
+    /// Whether there is a record of that name already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Call { code: tonic::Code::AlreadyExists, .. })
+    }
 }
 
 /// An answer that cannot be used.

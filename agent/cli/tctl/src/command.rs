@@ -21,7 +21,7 @@ mod version;
 /// A command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the state of the cluster: authorities, CA pins, addresses
+    /// Show the state of the cluster: version, authorities, CA pin
     Status(status::Arguments),
     /// Add hosts and list them
     #[command(subcommand)]

@@ -140,7 +140,7 @@ mod tests {
     async fn many_short_slices_of_one_call_are_all_charged() {
         let meter = Arc::new(Meter::default());
         meter.restart();
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         meter
             .count(async {
                 for _ in 0..10 {

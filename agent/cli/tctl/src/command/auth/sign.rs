@@ -151,7 +151,11 @@ impl Arguments {
             let source_address = self.source_address.clone().unwrap_or_default();
             let request =
                 SignUserRequest { user, ttl_seconds, ssh_public_key, tls_public_key, source_address };
-            let made = session.client.sign_user(request).await?;
+            let made = session.client.sign_user(request).await.map_err(|error| {
+                let is_unknown = error.is_not_found();
+                let failure = Failure::from(error);
+                if is_unknown { failure.hint("list the users with: tctl users ls") } else { failure }
+            })?;
             return Ok(Signed { ssh: made.ssh, tls: made.tls, authorities: made.authorities });
         }
         // A certificate that is not written down would still be one of a node.

@@ -7,7 +7,7 @@ use domain::Timestamp;
 use domain::printable::escape;
 use domain::user::{CreatedBy, LOGINS, User, UserRef, UserSpec};
 use serde::Serialize;
-use terminal::{Explain, Failure, FormatArgs};
+use terminal::{Failure, FormatArgs};
 
 use crate::context::Context;
 use crate::invite::{self, Wish};
@@ -89,11 +89,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let session = context.connect().await?;
     let user = arguments.user(context.now());
     user.check()?;
-    session
-        .client
-        .put(&user, false)
-        .await
-        .hint("list the users with: tctl users ls; roles with: tctl get roles")?;
+    session.client.put(&user, false).await.map_err(|error| {
+        let is_taken = error.is_taken();
+        let failure = Failure::from(error);
+        if is_taken { failure.hint("list the users with: tctl users ls") } else { failure }
+    })?;
     let wish = Wish {
         roles: Vec::new(),
         value: None,
