@@ -12,7 +12,6 @@ use api::auth::{
     SignHostRequest, SignUserRequest, StatusRequest, StatusResponse, WatchRequest,
 };
 use certs::bundle::HostCertificates;
-use domain::node::NodeSpec;
 use domain::resource::{Kind, Resource, Spec};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -221,13 +220,13 @@ impl AuthClient {
         host_certificates(answer.into_inner())
     }
 
-    /// Says that the calling node is alive, and returns the name it is listed under.
+    /// Says that the calling node or proxy is alive, and returns the name it is listed under.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn heartbeat(&self, spec: &NodeSpec, leaving: bool) -> Result<String, ClientError> {
-        let node_spec = serde_json::to_vec(spec).map_err(bad_answer)?;
-        let request = HeartbeatRequest { node_spec, leaving };
+    pub async fn heartbeat<S: Spec>(&self, spec: &S, leaving: bool) -> Result<String, ClientError> {
+        let spec = serde_json::to_vec(spec).map_err(bad_answer)?;
+        let request = HeartbeatRequest { spec, leaving };
         Ok(self
             .hosts()
             .heartbeat(request)

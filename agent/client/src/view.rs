@@ -86,7 +86,7 @@ impl State {
                 self.authorities.insert(authority.spec.r#type, Arc::new(authority.spec));
             }
             Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(left_out)?)),
-            Kind::User | Kind::Token => {}
+            Kind::User | Kind::Token | Kind::Proxy | Kind::AuthServer => {}
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl State {
             }
             Kind::Node => self.nodes.remove(name),
             // An authority is never removed while the cluster lives.
-            Kind::CertAuthority | Kind::User | Kind::Token => {}
+            Kind::CertAuthority | Kind::User | Kind::Token | Kind::Proxy | Kind::AuthServer => {}
         }
     }
 

@@ -28,6 +28,7 @@ pub mod resource;
 pub mod role;
 pub mod route;
 pub mod secret;
+pub mod server;
 pub mod token;
 pub mod traits;
 pub mod user;

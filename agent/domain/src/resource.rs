@@ -35,12 +35,26 @@ pub enum Kind {
     /// The public half of a certificate authority.
     #[serde(alias = "cas")]
     CertAuthority,
+    /// A proxy that runs.
+    #[serde(alias = "proxies")]
+    Proxy,
+    /// An auth server that runs.
+    #[serde(alias = "auth_servers")]
+    AuthServer,
 }
 
 impl Kind {
     /// Every kind, in the order `tctl get all` prints them.
-    pub const ALL: [Self; 6] =
-        [Self::Role, Self::User, Self::Token, Self::Node, Self::Lock, Self::CertAuthority];
+    pub const ALL: [Self; 8] = [
+        Self::Role,
+        Self::User,
+        Self::Token,
+        Self::Node,
+        Self::Lock,
+        Self::CertAuthority,
+        Self::Proxy,
+        Self::AuthServer,
+    ];
 
     /// The name in files.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +65,8 @@ impl Kind {
             Self::Node => "node",
             Self::Lock => "lock",
             Self::CertAuthority => "cert_authority",
+            Self::Proxy => "proxy",
+            Self::AuthServer => "auth_server",
         }
     }
 
@@ -133,7 +149,9 @@ pub struct Resource<S> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
     /// A kind nobody knows.
-    #[error("{0:?} is not a kind of resource; choose from user, role, token, node, lock, cert_authority")]
+    #[error(
+        "{0:?} is not a kind of resource; choose from user, role, token, node, lock, cert_authority, proxy, auth_server"
+    )]
     UnknownKind(String),
     /// The record is of another kind than the place it was read from.
     #[error("expected a {expected}, got a {found}")]

@@ -20,6 +20,7 @@ mod host;
 mod identity;
 mod node;
 mod plugin;
+mod presence;
 mod proxy;
 mod run;
 pub mod signal;

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use auth_service::ProxyAddresses;
 use certs::x509::Pin;
 use config::ProxySettings;
 use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
+use domain::server::{ADDRESSES_MAX, ProxySpec};
 use net::listen::{ConnectionLimit, Listener};
 use proxy_service::ProxyService;
 use tunnel_service::server::LinkServer;
@@ -17,6 +19,7 @@ use crate::agent::Member;
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
+use crate::presence::Presence;
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
 
@@ -49,6 +52,8 @@ pub(crate) struct Starting<'a> {
     pub(crate) settings: &'a config::Settings,
     pub(crate) proxy: &'a ProxySettings,
     pub(crate) auth_servers: Vec<String>,
+    /// Where it tells to be reached.
+    pub(crate) told: ProxyAddresses,
     pub(crate) names: &'a [String],
     pub(crate) member: &'a Member,
     pub(crate) watchdog: &'a Watchdog,
@@ -73,6 +78,7 @@ impl Starting<'_> {
         let service = self.ssh(&registry, self.loopback(&ports));
         let web = self.web(&ports, &links)?;
         group.spawn("web", web.run(ports.web, stop.connections.clone()));
+        group.spawn("presence", self.presence().run(stop.accept.clone()));
         if let Some(listener) = ports.tunnel {
             group.spawn("tunnel", Arc::clone(&links).listen(listener, stop.connections.clone()));
         }
@@ -86,6 +92,17 @@ impl Starting<'_> {
             });
         }
         Ok(Started { service, registry })
+    }
+
+    fn presence(&self) -> Presence {
+        let some = |addresses: &[String]| addresses.iter().take(ADDRESSES_MAX).cloned().collect();
+        let spec = ProxySpec {
+            hostname: self.settings.nodename.clone(),
+            public_addrs: some(&self.told.web),
+            ssh_public_addrs: some(&self.told.ssh),
+            version: self.host.build.version.to_owned(),
+        };
+        Presence { client: self.member.client.clone(), spec, random: Arc::clone(&self.host.random) }
     }
 
     /// A proxy that neither listens nor is known beyond this machine serves a cluster on it, whose

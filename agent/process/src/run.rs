@@ -227,6 +227,7 @@ impl Running {
                 settings,
                 proxy,
                 auth_servers: membership.servers.clone(),
+                told: proxies_told(settings, proxy, &self.addresses),
                 names: &membership.names,
                 member: &member,
                 watchdog: &self.watchdog,

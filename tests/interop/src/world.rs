@@ -78,6 +78,11 @@ impl World {
         let main = Daemon::start(folder.path(), "main", &(yaml + off)).await;
         let mut world = Self::introduce(folder, main, None, ports).await;
         world.proxy = Some(world.start_proxy().await);
+        world.authority = eventually("the proxy makes itself known", || async {
+            let exported = world.tctl(&["auth", "export", "--type=host"]).await;
+            exported.contains("127.0.0.1").then_some(exported)
+        })
+        .await;
         world
     }
 
@@ -100,10 +105,7 @@ impl World {
         let mut world = Self { folder, main, proxy, ports, pin: String::new(), authority: String::new() };
         let status: Value = serde_json::from_str(&world.tctl(&["status", "--format=json"]).await).unwrap();
         world.pin = status["ca_pins"][0].as_str().expect("tctl status tells the pin").to_owned();
-        let exported = world.tctl(&["auth", "export", "--type=host"]).await;
-        // A proxy apart is not known to auth by address, so its name is added as an operator would.
-        world.authority =
-            exported.replacen("*.main", "*.main,127.0.0.1", 1).replace("127.0.0.1,127.0.0.1", "127.0.0.1");
+        world.authority = world.tctl(&["auth", "export", "--type=host"]).await;
         world
     }
 

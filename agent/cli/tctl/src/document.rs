@@ -102,6 +102,8 @@ impl Part<'_> {
             Kind::Node => Record::Node(self.parse()?),
             Kind::Lock => Record::Lock(self.parse()?),
             Kind::CertAuthority => Record::CertAuthority(self.parse()?),
+            Kind::Proxy => Record::Proxy(self.parse()?),
+            Kind::AuthServer => Record::AuthServer(self.parse()?),
         })
     }
 
@@ -118,6 +120,8 @@ impl Part<'_> {
             Kind::Node => Record::Node(serde_json::from_value(value).map_err(shape)?),
             Kind::Lock => Record::Lock(serde_json::from_value(value).map_err(shape)?),
             Kind::CertAuthority => Record::CertAuthority(serde_json::from_value(value).map_err(shape)?),
+            Kind::Proxy => Record::Proxy(serde_json::from_value(value).map_err(shape)?),
+            Kind::AuthServer => Record::AuthServer(serde_json::from_value(value).map_err(shape)?),
         };
         self.written(record, place)
     }

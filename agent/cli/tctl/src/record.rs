@@ -10,6 +10,7 @@ use domain::node::Node;
 use domain::printable::escape;
 use domain::resource::{Kind, Metadata, Resource, ResourceError};
 use domain::role::Role;
+use domain::server::{AuthServer, Proxy};
 use domain::token::Token;
 use domain::user::User;
 use serde::Serialize;
@@ -38,6 +39,10 @@ pub(crate) enum Record {
     Lock(Lock),
     /// An authority.
     CertAuthority(CertAuthority),
+    /// A proxy.
+    Proxy(Box<Proxy>),
+    /// An auth server.
+    AuthServer(Box<AuthServer>),
     /// One that a newer auth server wrote: passed on as it is, but never written back.
     Unknown(Value),
 }
@@ -52,6 +57,8 @@ impl Record {
             Kind::Node => Resource::from_json(json).map(|node| Self::Node(Box::new(node))),
             Kind::Lock => Resource::from_json(json).map(Self::Lock),
             Kind::CertAuthority => Resource::from_json(json).map(Self::CertAuthority),
+            Kind::Proxy => Resource::from_json(json).map(|proxy| Self::Proxy(Box::new(proxy))),
+            Kind::AuthServer => Resource::from_json(json).map(|server| Self::AuthServer(Box::new(server))),
         };
         known.unwrap_or_else(|_| Self::Unknown(serde_json::from_slice(json).unwrap_or_default()))
     }
@@ -65,6 +72,8 @@ impl Record {
             Self::Node(_) => Kind::Node,
             Self::Lock(_) => Kind::Lock,
             Self::CertAuthority(_) => Kind::CertAuthority,
+            Self::Proxy(_) => Kind::Proxy,
+            Self::AuthServer(_) => Kind::AuthServer,
             Self::Unknown(_) => return None,
         })
     }
@@ -78,6 +87,8 @@ impl Record {
             Self::Node(record) => &record.metadata,
             Self::Lock(record) => &record.metadata,
             Self::CertAuthority(record) => &record.metadata,
+            Self::Proxy(record) => &record.metadata,
+            Self::AuthServer(record) => &record.metadata,
             Self::Unknown(_) => return None,
         })
     }
@@ -108,6 +119,8 @@ impl Record {
             Self::Node(record) => record.check(),
             Self::Lock(record) => record.check(),
             Self::CertAuthority(record) => record.check(),
+            Self::Proxy(record) => record.check(),
+            Self::AuthServer(record) => record.check(),
             Self::Unknown(_) => Err(ResourceError::Shape("it is of no known kind".to_owned())),
         }
     }
@@ -121,6 +134,8 @@ impl Record {
             Self::Node(record) => record.to_json(),
             Self::Lock(record) => record.to_json(),
             Self::CertAuthority(record) => record.to_json(),
+            Self::Proxy(record) => record.to_json(),
+            Self::AuthServer(record) => record.to_json(),
             Self::Unknown(value) => value.to_string().into_bytes(),
         }
     }

@@ -66,7 +66,10 @@ impl FromStr for References {
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         if text.trim().eq_ignore_ascii_case("all") {
-            return Ok(Self(Kind::ALL.into_iter().map(|kind| Reference { kind, name: None }).collect()));
+            // What is printed is meant to be made again; servers make themselves known.
+            let made = |kind: &Kind| !matches!(kind, Kind::Proxy | Kind::AuthServer);
+            let all = Kind::ALL.into_iter().filter(made);
+            return Ok(Self(all.map(|kind| Reference { kind, name: None }).collect()));
         }
         text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
     }
@@ -86,7 +89,10 @@ mod tests {
         assert_eq!("users/admin".parse(), Ok(reference(Kind::User, Some("admin"))));
         let both = References(vec![reference(Kind::User, Some("joe")), reference(Kind::Role, None)]);
         assert_eq!("user/joe,roles".parse(), Ok(both));
-        assert_eq!("all".parse::<References>().unwrap().0.len(), Kind::ALL.len());
+        let all: References = "all".parse().unwrap();
+        assert_eq!(all.0.len(), Kind::ALL.len() - 2);
+        let servers = [Kind::Proxy, Kind::AuthServer];
+        assert!(!all.0.iter().any(|reference| servers.contains(&reference.kind)));
     }
 
     #[test]

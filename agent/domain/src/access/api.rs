@@ -22,6 +22,8 @@ pub const SYSTEM_TABLE: &[(SystemRole, Kind, &[Verb])] = &[
     (SystemRole::Admin, Kind::Node, &[Verb::Any]),
     (SystemRole::Admin, Kind::Lock, &[Verb::Any]),
     (SystemRole::Admin, Kind::CertAuthority, READ),
+    (SystemRole::Admin, Kind::Proxy, READ),
+    (SystemRole::Admin, Kind::AuthServer, READ),
     (SystemRole::Auth, Kind::Role, READ),
     (SystemRole::Auth, Kind::Node, READ),
     (SystemRole::Auth, Kind::Lock, READ),
@@ -40,8 +42,13 @@ pub const SYSTEM_TABLE: &[(SystemRole, Kind, &[Verb])] = &[
     (SystemRole::Discovery, Kind::CertAuthority, READ),
 ];
 
-/// What nobody may do through the API, whatever a role says: authorities are rotated, not edited.
-const FORBIDDEN: &[(Kind, &[Verb])] = &[(Kind::CertAuthority, &[Verb::Create, Verb::Update, Verb::Delete])];
+/// The verbs of changing.
+const CHANGE: &[Verb] = &[Verb::Create, Verb::Update, Verb::Delete];
+
+/// What nobody may do through the API, whatever a role says: authorities are rotated, not edited, and servers
+/// make themselves known.
+const FORBIDDEN: &[(Kind, &[Verb])] =
+    &[(Kind::CertAuthority, CHANGE), (Kind::Proxy, CHANGE), (Kind::AuthServer, CHANGE)];
 
 /// Proof that a caller may use a verb on a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -300,6 +300,15 @@ fn record_names(
             "cert_authority.deleted",
             "TCA02I",
         ),
+        Kind::Proxy => ("proxy.created", "TPX00I", "proxy.updated", "TPX01I", "proxy.deleted", "TPX02I"),
+        Kind::AuthServer => (
+            "auth_server.created",
+            "TAS00I",
+            "auth_server.updated",
+            "TAS01I",
+            "auth_server.deleted",
+            "TAS02I",
+        ),
     }
 }
 

@@ -1,9 +1,9 @@
-//! Roles and locks in memory, for deciding about callers.
+//! Roles, locks and servers in memory, for deciding about callers and telling them where to go.
 //!
 //! Follows the store like anybody else would; decisions about a *record* being written read the
 //! store itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::Timestamp;
@@ -11,8 +11,9 @@ use domain::identity::Identity;
 use domain::lock::{self, Attempt, Lock};
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
+use domain::server::{AuthServer, Proxy};
 use parking_lot::RwLock;
-use port::store::{Change, Item, Key, Prefix, Store, StoreError};
+use port::store::{Change, Item, Key, Prefix, Revision, Store, StoreError};
 
 use crate::error::AuthError;
 use crate::key;
@@ -21,9 +22,12 @@ use crate::key;
 struct Known {
     roles: HashMap<Key, Arc<Role>>,
     locks: HashMap<Key, Lock>,
+    /// In an order that stays.
+    proxies: BTreeMap<Key, Arc<Proxy>>,
+    auth_servers: BTreeMap<Key, AuthServer>,
 }
 
-/// Roles and locks, kept fresh.
+/// Roles, locks and servers, kept fresh.
 #[derive(Default)]
 pub(crate) struct Cache(RwLock<Known>);
 
@@ -42,9 +46,11 @@ impl Cache {
     }
 
     /// Reads what there is.
-    pub(crate) async fn fill(&self, store: &dyn Store) -> Result<[port::store::Revision; 2], StoreError> {
+    pub(crate) async fn fill(&self, store: &dyn Store) -> Result<[Revision; 4], StoreError> {
         let (roles, role_revision) = read_all(store, &key::records(Kind::Role)).await?;
         let (locks, lock_revision) = read_all(store, &key::records(Kind::Lock)).await?;
+        let (proxies, proxy_revision) = read_all(store, &key::records(Kind::Proxy)).await?;
+        let (auth_servers, auth_revision) = read_all(store, &key::records(Kind::AuthServer)).await?;
         let mut known = self.0.write();
         let before = std::mem::take(&mut *known);
         known.roles = roles.iter().map(|item| (item.key.clone(), read_role(item))).collect();
@@ -52,14 +58,20 @@ impl Cache {
             .iter()
             .filter_map(|item| Some((item.key.clone(), read_lock(item, before.locks.get(&item.key))?)))
             .collect();
+        let proxy = |item: &Item| Some((item.key.clone(), Arc::new(Proxy::from_json(&item.value).ok()?)));
+        known.proxies = proxies.iter().filter_map(proxy).collect();
+        let auth_server = |item: &Item| Some((item.key.clone(), AuthServer::from_json(&item.value).ok()?));
+        known.auth_servers = auth_servers.iter().filter_map(auth_server).collect();
         drop(known);
-        Ok([role_revision, lock_revision])
+        Ok([role_revision, lock_revision, proxy_revision, auth_revision])
     }
 
     async fn follow_once(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let [role_revision, lock_revision] = self.fill(store).await?;
+        let [role_revision, lock_revision, proxy_revision, auth_revision] = self.fill(store).await?;
         let mut roles = store.watch(key::records(Kind::Role), Some(role_revision)).await?;
         let mut locks = store.watch(key::records(Kind::Lock), Some(lock_revision)).await?;
+        let mut proxies = store.watch(key::records(Kind::Proxy), Some(proxy_revision)).await?;
+        let mut auth_servers = store.watch(key::records(Kind::AuthServer), Some(auth_revision)).await?;
         loop {
             tokio::select! {
                 event = roles.next() => match event {
@@ -68,6 +80,14 @@ impl Cache {
                 },
                 event = locks.next() => match event {
                     Some(event) => self.apply_lock(event?.change),
+                    None => return Ok(()),
+                },
+                event = proxies.next() => match event {
+                    Some(event) => self.apply_proxy(event?.change),
+                    None => return Ok(()),
+                },
+                event = auth_servers.next() => match event {
+                    Some(event) => self.apply_auth_server(event?.change),
                     None => return Ok(()),
                 },
             }
@@ -99,6 +119,40 @@ impl Cache {
                 known.locks.remove(&key);
             }
         }
+    }
+
+    fn apply_proxy(&self, change: Change) {
+        let mut known = self.0.write();
+        let (key, proxy) = match change {
+            Change::Put(item) => (item.key, Proxy::from_json(&item.value).ok()),
+            Change::Delete(key) => (key, None),
+        };
+        match proxy {
+            Some(proxy) => drop(known.proxies.insert(key, Arc::new(proxy))),
+            None => drop(known.proxies.remove(&key)),
+        }
+    }
+
+    fn apply_auth_server(&self, change: Change) {
+        let mut known = self.0.write();
+        let (key, server) = match change {
+            Change::Put(item) => (item.key, AuthServer::from_json(&item.value).ok()),
+            Change::Delete(key) => (key, None),
+        };
+        match server {
+            Some(server) => drop(known.auth_servers.insert(key, server)),
+            None => drop(known.auth_servers.remove(&key)),
+        }
+    }
+
+    /// The proxies that have made themselves known.
+    pub(crate) fn proxies(&self) -> Vec<Arc<Proxy>> {
+        self.0.read().proxies.values().cloned().collect()
+    }
+
+    /// Where the auth servers that have made themselves known are reached.
+    pub(crate) fn auth_addresses(&self) -> Vec<String> {
+        self.0.read().auth_servers.values().flat_map(|server| server.spec.addrs.clone()).collect()
     }
 
     /// A role by name.
@@ -134,7 +188,7 @@ impl Cache {
 pub(crate) async fn read_all(
     store: &dyn Store,
     prefix: &Prefix,
-) -> Result<(Vec<Item>, port::store::Revision), StoreError> {
+) -> Result<(Vec<Item>, Revision), StoreError> {
     let first = store.range(prefix, None, api::PAGE_MAX).await?;
     let (revision, mut next, mut items) = (first.revision, first.next, first.items);
     while let Some(from) = next {
@@ -217,7 +271,7 @@ mod tests {
             assert_eq!(*cache.role("access").unwrap(), role::unreadable("access"));
         }
         let [role, lock] = ["role", "lock"].map(|_| b"not json".to_vec().into());
-        let item = |key, value| Item { key, value, revision: port::store::Revision(9), expires: None };
+        let item = |key, value| Item { key, value, revision: Revision(9), expires: None };
         cache.apply_lock(Change::Put(item(key::record(Kind::Lock, "l"), lock)));
         cache.apply_role(Change::Put(item(key::record(Kind::Role, "editor"), role)));
         assert!(locked());

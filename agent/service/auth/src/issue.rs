@@ -158,16 +158,15 @@ impl AuthService {
         // The same name in the spelling of the DNS with its root.
         let name = name.trim_end_matches('.');
         let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        let of_proxy = |address: &String| host_part(address).trim_end_matches('.').eq_ignore_ascii_case(name);
-        matches!(identity.role, SystemRole::Proxy | SystemRole::Auth)
-            || identity.host_id == self.settings.host_id
-            || is_own
-            || !self.settings.proxies.all().any(of_proxy)
+        let is_this = |host: &str| host.trim_end_matches('.').eq_ignore_ascii_case(name);
+        let is_on_its_host = |id: &str| identity.host_id.to_string() == id;
+        let is_proxys = || {
+            let own = !is_on_its_host(&self.settings.host_id.to_string())
+                && self.settings.proxies.all().any(|address| is_this(domain::server::host(address)));
+            let others = self.cache.proxies();
+            let mut others = others.iter().filter(|proxy| !is_on_its_host(proxy.name()));
+            own || others.any(|proxy| proxy.spec.hosts().any(is_this))
+        };
+        matches!(identity.role, SystemRole::Proxy | SystemRole::Auth) || is_own || !is_proxys()
     }
-}
-
-/// The host of `host:port`.
-fn host_part(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }

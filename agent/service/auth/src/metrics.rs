@@ -54,7 +54,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("certificates", "Certificates made", self.certificates.clone());
         registry.register("joins", "Hosts that asked to join", self.joins.clone());
-        registry.register("heartbeats", "Heartbeats of nodes", self.heartbeats.clone());
+        registry.register("heartbeats", "Heartbeats of nodes and servers", self.heartbeats.clone());
         registry.register("events", "Audit events delivered by agents", self.events.clone());
     }
 }

@@ -212,8 +212,10 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
         Kind::Token => checked::<TokenSpec>(json),
         Kind::Node => checked::<NodeSpec>(json),
         Kind::Lock => checked::<LockSpec>(json),
-        // The permit refuses it; it is read so that the refusal is about rights, not about form.
+        // The permit refuses these; they are read so that the refusal is about rights, not about form.
         Kind::CertAuthority => checked::<domain::authority::AuthoritySpec>(json),
+        Kind::Proxy => checked::<domain::server::ProxySpec>(json),
+        Kind::AuthServer => checked::<domain::server::AuthServerSpec>(json),
     }
 }
 

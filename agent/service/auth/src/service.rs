@@ -96,10 +96,13 @@ impl AuthService {
     /// [`AuthError`] when the store stops or its own certificate cannot be made.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), AuthError> {
         let following = Arc::clone(&self.cache).follow(Arc::clone(&self.deps.store));
-        tokio::select! {
-            ended = following => Ok(ended?),
+        let ended = tokio::select! {
+            ended = following => ended.map_err(AuthError::from),
             served = Arc::clone(&self).serve(shutdown.clone()) => served,
-        }
+            () = self.announce() => Ok(()),
+        };
+        self.leave().await;
+        ended
     }
 
     /// The address listened on.

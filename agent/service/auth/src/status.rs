@@ -6,19 +6,38 @@ use crate::error::AuthError;
 use crate::service::AuthService;
 
 impl AuthService {
-    /// For anyone with a certificate of the cluster.
+    /// For anyone with a certificate of the cluster. What this process knows of itself comes first, then what other
+    /// servers say of themselves.
     pub(crate) fn status(&self) -> Result<wire::StatusResponse, AuthError> {
-        let port = self.address.port();
+        let (proxies, own) = (self.cache.proxies(), &self.settings.proxies);
+        let web = own.web.iter().chain(proxies.iter().flat_map(|proxy| &proxy.spec.public_addrs));
+        let ssh = own.ssh.iter().chain(proxies.iter().flat_map(|proxy| &proxy.spec.ssh_public_addrs));
         Ok(wire::StatusResponse {
             cluster_name: self.cluster.clone(),
             version: self.settings.version.clone(),
             ca_pins: self.authorities.pins()?.iter().map(ToString::to_string).collect(),
             authorities: api::authorities_to_wire(self.authorities.public()),
-            proxy_addresses: self.settings.proxies.web.clone(),
-            auth_addresses: self.settings.names.iter().map(|name| with_port(name, port)).collect(),
-            proxy_ssh_addresses: self.settings.proxies.ssh.clone(),
+            proxy_addresses: each_once(web.cloned()),
+            auth_addresses: each_once(self.own_addresses().chain(self.cache.auth_addresses())),
+            proxy_ssh_addresses: each_once(ssh.cloned()),
         })
     }
+
+    /// Where this auth server is reached.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = String> {
+        let port = self.address.port();
+        self.settings.names.iter().map(move |name| with_port(name, port))
+    }
+}
+
+fn each_once(addresses: impl Iterator<Item = String>) -> Vec<String> {
+    let mut once = Vec::new();
+    for address in addresses {
+        if !once.contains(&address) {
+            once.push(address);
+        }
+    }
+    once
 }
 
 fn with_port(name: &str, port: u16) -> String {

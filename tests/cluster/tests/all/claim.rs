@@ -19,10 +19,13 @@ async fn whatever_a_host_says_it_speaks_for_itself() {
     let bed = Bed::start().await;
     let thief = bed.cluster.host(SystemRole::Node, "thief").await;
     let (honest, thief_client) = (bed.cluster.client_of(&bed.node), bed.cluster.client_of(&thief));
-    honest.heartbeat(&serde_json::from_slice(&spec("web-1")).unwrap(), false).await.unwrap();
+    honest.heartbeat(&serde_json::from_slice::<NodeSpec>(&spec("web-1")).unwrap(), false).await.unwrap();
     // In another's name, and off the list in it: both touch its own record alone.
-    thief_client.heartbeat(&serde_json::from_slice(&spec("web-1")).unwrap(), false).await.unwrap();
-    thief_client.heartbeat(&serde_json::from_slice(&spec("web-1")).unwrap(), true).await.unwrap();
+    thief_client
+        .heartbeat(&serde_json::from_slice::<NodeSpec>(&spec("web-1")).unwrap(), false)
+        .await
+        .unwrap();
+    thief_client.heartbeat(&serde_json::from_slice::<NodeSpec>(&spec("web-1")).unwrap(), true).await.unwrap();
     let nodes = bed.cluster.admin().list::<NodeSpec>().await.unwrap();
     let ids: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
     assert_eq!(ids, [bed.node.identity.host_id.to_string()]);

@@ -203,6 +203,17 @@ async fn two_auth_servers_on_one_etcd_are_one_cluster() {
     for auth in &pair.auths {
         auth.lists(&["db-1", "web-1"]).await;
     }
+    for auth in &pair.auths {
+        let servers = auth.json(&["get", "auth_servers"]).await;
+        let spec = |server: &Value| (server["spec"]["hostname"].clone(), server["spec"]["addrs"][0].clone());
+        let mut told: Vec<_> = servers.as_array().unwrap().iter().map(spec).collect();
+        told.sort_by_key(|(hostname, _)| hostname.to_string());
+        let there = ["auth-1", "auth-2"]
+            .map(Value::from)
+            .into_iter()
+            .zip([one, other].map(|auth| auth.address().into()));
+        assert_eq!(told, there.collect::<Vec<_>>());
+    }
     // A token that one takes back admits nobody at the other.
     one.tctl(&["tokens", "rm", "made-at-the-second"]).await;
     let gone = other.try_tctl(&["get", "token/made-at-the-second", "--with-secrets"], "").await;

@@ -10,11 +10,11 @@ use crate::reference::{Reference, References};
 
 /// Arguments of `tctl get`.
 ///
-/// Kinds: role, user, token, node, lock, cert_authority; the plural is understood too.
+/// Kinds: role, user, token, node, lock, cert_authority, proxy, auth_server; the plural is understood too.
 #[derive(Debug, Args)]
 #[command(after_help = KINDS)]
 pub(crate) struct Arguments {
-    /// What to print: KIND, KIND/NAME, several of them separated by commas, or `all`
+    /// What to print: KIND, KIND/NAME, several of them separated by commas, or `all` but the servers
     #[arg(value_name = "RESOURCES")]
     references: References,
     /// How to print the result
@@ -27,12 +27,13 @@ pub(crate) struct Arguments {
 
 /// What the help says about kinds.
 const KINDS: &str = "\
-Kinds: role, user, token, node, lock, cert_authority. The plural is understood, too.
+Kinds: role, user, token, node, lock, cert_authority, proxy, auth_server. The plural is understood, too.
 
 Examples:
   tctl get users
   tctl get user/joe > joe.yaml
   tctl get role/access,users --format=json
+  tctl get proxies,auth_servers          where the servers of the cluster are
   tctl get all --with-secrets > backup.yaml";
 
 /// Prints the resources.

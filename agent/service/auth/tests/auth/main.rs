@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bed;
+mod presence;
 
 use api::auth::SignUserRequest;
 use bed::{Bed, joining};
