@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Build;
 
 use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Output, program, run};
+use teleport_tests_interop::{Daemon, Output, Port, program, run};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -149,7 +149,7 @@ async fn what_is_not_there_is_named() {
         assert!(error.contains(&format!("pulling {place} failed")), "{error}");
         assert!(error.contains("hint: check repository and tag"), "{error}");
     }
-    let closed = teleport_tests_interop::Port::free();
+    let closed = Port::free();
     let error = desk.refused(&format!("oci://{}/x:1", closed.address())).await;
     assert!(error.contains("failed") && error.contains("hint: check that a registry listens at"), "{error}");
 }
@@ -195,4 +195,49 @@ async fn a_registry_with_tls_is_believed_by_the_authority_it_shows_and_by_no_oth
     let install = ["plugins", "install", "--tls", &by_digest, "-c", "teleport.yaml"];
     let said = desk.run_with("tctl", &install, &trusted).await.good();
     assert!(said.contains("it is installed already"), "{said}");
+}
+
+/// A host that runs auth and a node, with the desk's plugin directory; `load` says whose word counts.
+fn host_yaml(desk: &Desk, ports: &[Port; 2], load: &str) -> String {
+    let plugins = std::fs::read_to_string(desk.path("teleport.yaml")).unwrap();
+    let plugins = plugins.replace("{publishers: acme}", load).replacen("teleport:\n", "", 1);
+    format!(
+        "version: v3\nteleport:\n  nodename: host-1\n  data_dir: {}\n{plugins}\
+         auth_service:\n  enabled: yes\n  listen_addr: {}\nproxy_service:\n  enabled: no\n\
+         ssh_service:\n  enabled: yes\n  listen_addr: {}\n",
+        desk.path("data").display(),
+        ports[0].address(),
+        ports[1].address(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_running_daemon_makes_of_a_plugin_is_told_by_install() {
+    let (desk, ports) = (Desk::new().await, [Port::free(), Port::free()]);
+    let other = format!("{{digest: sha256:{}}}", "0".repeat(64));
+    let daemon = Daemon::start(desk.folder.path(), "host", &host_yaml(&desk, &ports, &other)).await;
+    // Changed after the daemon has read it.
+    std::fs::write(&daemon.config, host_yaml(&desk, &ports, "{publishers: acme}")).unwrap();
+    let install = ["plugins", "install", "plugin.wasm", "-c", "host.yaml"];
+    let output = desk.run("tctl", &install).await;
+    assert_eq!(output.code(), Some(1), "{}", output.text());
+    assert!(output.text().contains("installed ") && output.stderr.contains("does not serve it: Refused: "));
+    assert!(
+        output.stderr.contains("hint: the daemon reads teleport.yaml when it starts"),
+        "{}",
+        output.stderr
+    );
+    daemon.stop().await;
+    desk.run("tctl", &["plugins", "rm", "hostile", "-c", "host.yaml"]).await.good();
+    let said = desk.run("tctl", &install).await.good();
+    assert!(
+        said.ends_with("teleport.yaml grants what it asks for; a daemon takes it up by itself\n"),
+        "{said}"
+    );
+    desk.run("tctl", &["plugins", "rm", "hostile", "-c", "host.yaml"]).await.good();
+    let daemon =
+        Daemon::start(desk.folder.path(), "host", &host_yaml(&desk, &ports, "{publishers: acme}")).await;
+    let said = desk.run("tctl", &install).await.good();
+    assert!(said.ends_with("the running daemon has taken it up\n"), "{said}");
+    daemon.stop().await;
 }

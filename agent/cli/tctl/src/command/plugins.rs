@@ -18,6 +18,7 @@ mod logs;
 mod ls;
 mod rm;
 mod switch;
+mod uptake;
 mod yaml;
 
 /// A command about plugins.

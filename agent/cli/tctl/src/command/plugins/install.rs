@@ -17,6 +17,7 @@ use plugin_host::{Compiler, PluginSettings};
 use terminal::Failure;
 
 use super::arrival::{Arrival, SourceArgs};
+use super::uptake::{Uptake, Watched};
 use super::yaml;
 use crate::context::Context;
 
@@ -138,10 +139,30 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
                 .hint("if that is what you want, run this again with --yes"));
         }
     }
+    let watched = Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await;
     let path = delivery.install(&directory)?;
     context.printer.line(format!("installed {}", path.display()))?;
-    context.printer.line(next(&delivery, &trust, &settings))?;
-    Ok(())
+    if let Some(changes) = next(&delivery, &trust, &settings) {
+        return Ok(context.printer.line(changes)?);
+    }
+    context.printer.flush()?;
+    // One that runs on another directory has nothing to say.
+    let uptake = match settings.plugins.directory.as_ref() == Some(&directory) {
+        true => watched.end(delivery.digest()).await,
+        false => Uptake::NoDaemon,
+    };
+    Ok(context.printer.line(match uptake {
+        Uptake::Served => "the running daemon has taken it up",
+        Uptake::NotYet => "the running daemon takes it up by itself; see: tctl plugins ls",
+        Uptake::NoDaemon => "teleport.yaml grants what it asks for; a daemon takes it up by itself",
+        Uptake::Not(why) => return Err(not_served(&manifest.name, &why)),
+    })?)
+}
+
+fn not_served(name: &PluginName, why: &str) -> Failure {
+    Failure::new(format!("it is installed, but the running daemon does not serve it: {}", escape(why)))
+        .hint("the daemon reads teleport.yaml when it starts: restart it after a change there")
+        .hint(format!("what it asks for and may do is shown by: tctl plugins explain {name}"))
 }
 
 /// The version that is installed, if it can be looked into.
@@ -176,12 +197,12 @@ fn difference(old: Option<&Delivery>, new: &Delivery) -> String {
     lines.join("\n")
 }
 
-/// What is left to do before the daemon loads it.
-fn next(delivery: &Delivery, trust: &Trust, settings: &Settings) -> String {
+/// What is left to do before the daemon loads it, if anything is.
+fn next(delivery: &Delivery, trust: &Trust, settings: &Settings) -> Option<String> {
     let (manifest, digest) = (delivery.manifest(), delivery.digest());
     let Some(plugin) = settings.plugins.load.get(&manifest.name) else {
         let block = yaml::section(manifest, trust, &digest.to_string());
-        return format!("add to teleport.yaml, as far as you agree, and restart teleport:\n{block}");
+        return Some(format!("add to teleport.yaml, as far as you agree, and restart teleport:\n{block}"));
     };
     let mut grants = plugin.grants.clone();
     grants.extend(plugin.secrets.keys().cloned().map(Grant::secret));
@@ -193,10 +214,10 @@ fn next(delivery: &Delivery, trust: &Trust, settings: &Settings) -> String {
     };
     changes.extend(account(manifest, &grants, &[]).into_iter().filter_map(|item: Item| item.change));
     if changes.is_empty() {
-        return "teleport.yaml grants what it asks for; a running daemon takes it up by itself".to_owned();
+        return None;
     }
     let lines: Vec<_> = changes.iter().map(|line| format!("  {}", escape(line))).collect();
-    format!("in teleport.yaml, as far as you agree, and restart teleport:\n{}", lines.join("\n"))
+    Some(format!("in teleport.yaml, as far as you agree, and restart teleport:\n{}", lines.join("\n")))
 }
 
 /// What the configuration says of whose word counts for a plugin.
