@@ -1,6 +1,6 @@
 //! A proxy makes itself known to the cluster: at start, and every minute or so.
 //!
-//! By that, `tctl` tells users and new hosts where it is, and auth servers let no node take its name.
+//! By that, `tctl` tells users and new hosts where it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use domain::server::ProxySpec;
 use port::random::Random;
 use tokio_util::sync::CancellationToken;
 
-/// The wait after a heartbeat did not arrive.
+/// The wait after a heartbeat did not arrive; one that was refused will be again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// How long taking leave may take.
@@ -42,7 +42,7 @@ impl Presence {
                 Err(error) => {
                     let reason = ssh::refuse::chain(&error);
                     tracing::warn!(%reason, "the heartbeat of the proxy did not arrive");
-                    RETRY
+                    if error.is_temporary() { RETRY } else { HEARTBEAT }
                 }
             };
             tokio::time::sleep(wait.mul_f64(0.75 + self.random.uniform() / 2.0)).await;

@@ -8,7 +8,7 @@ use certs::x509::Pin;
 use config::ProxySettings;
 use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
-use domain::server::{ADDRESSES_MAX, ProxySpec};
+use domain::server::{ADDRESSES_MAX, ProxySpec, is_address};
 use net::listen::{ConnectionLimit, Listener};
 use proxy_service::ProxyService;
 use tunnel_service::server::LinkServer;
@@ -95,7 +95,11 @@ impl Starting<'_> {
     }
 
     fn presence(&self) -> Presence {
-        let some = |addresses: &[String]| addresses.iter().take(ADDRESSES_MAX).cloned().collect();
+        // A host name that is none is warned of elsewhere, and keeps no other address back.
+        let some = |addresses: &[String]| {
+            let fit = addresses.iter().filter(|address| is_address(address));
+            fit.take(ADDRESSES_MAX).cloned().collect()
+        };
         let spec = ProxySpec {
             hostname: self.settings.nodename.clone(),
             public_addrs: some(&self.told.web),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use domain::Timestamp;
 use domain::identity::Identity;
 use domain::lock::{self, Attempt, Lock};
+use domain::name::HostId;
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
 use domain::server::{AuthServer, Proxy};
@@ -145,9 +146,14 @@ impl Cache {
         }
     }
 
-    /// The proxies that have made themselves known.
-    pub(crate) fn proxies(&self) -> Vec<Arc<Proxy>> {
-        self.0.read().proxies.values().cloned().collect()
+    /// The proxies that have made themselves known and are not locked.
+    pub(crate) fn proxies(&self, now: Timestamp) -> Vec<Arc<Proxy>> {
+        let known = self.0.read();
+        let is_locked = |proxy: &Proxy| {
+            let id = HostId::parse(proxy.name());
+            id.is_none_or(|id| lock::find_host(known.locks.values(), (id, 0), now).is_some())
+        };
+        known.proxies.values().filter(|proxy| !is_locked(proxy)).cloned().collect()
     }
 
     /// Where the auth servers that have made themselves known are reached.
@@ -236,7 +242,6 @@ fn read_lock(item: &Item, before: Option<&Lock>) -> Option<Lock> {
 #[cfg(test)]
 mod tests {
     use domain::lock::{LockSpec, Target};
-    use domain::name::HostId;
     use domain::role::presets;
     use port::clock::SystemClock;
     use storage::MemoryStore;

@@ -44,6 +44,11 @@ pub enum AuthError {
         "a node with the UUID {0} is online already; if this host is a copy of it, delete host_uuid from its data_dir and join again"
     )]
     HostTaken(String),
+    /// The host's UUID is that of a proxy's host, and the token is not for proxies.
+    #[error(
+        "the UUID {0} is that of a host that runs a proxy; to run a node beside it, join with a token for both roles (tctl tokens add --type=node,proxy); if this host is a copy of it, delete host_uuid from its data_dir"
+    )]
+    ProxysHost(String),
     /// The host's UUID belongs to a host with other keys, which may be silent.
     #[error(
         "the UUID {0} belongs to a host that joined with other keys; if this host is a copy of it, delete host_uuid from its data_dir and join again; if it is that host installed anew, have an administrator run tctl rm node/{0} first"
@@ -127,7 +132,9 @@ impl AuthError {
             Self::Denied(_) | Self::Locked(_) | Self::Join(_) => Code::PermissionDenied,
             Self::TooMany(_) => Code::ResourceExhausted,
             Self::NotFound { .. } => Code::NotFound,
-            Self::Exists { .. } | Self::HostTaken(_) | Self::HostKnown(_) => Code::AlreadyExists,
+            Self::Exists { .. } | Self::HostTaken(_) | Self::HostKnown(_) | Self::ProxysHost(_) => {
+                Code::AlreadyExists
+            }
             Self::InUse(_) => Code::FailedPrecondition,
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! A certificate leaves this file only after its event is on disk.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use api::auth as wire;
@@ -14,6 +13,7 @@ use domain::certificate::host_principals;
 use domain::identity::{HostIdentity, Identity, SystemRole, UserIdentity};
 
 use crate::error::AuthError;
+use crate::reserve::is_among;
 use crate::service::AuthService;
 
 /// What a host wants in its certificates.
@@ -58,7 +58,17 @@ impl AuthService {
         wish.check_tls_key()?;
         let (role, id) = (identity.role, identity.host_id);
         let mut principals = host_principals(role, id, wish.node_name, &identity.cluster, wish.addresses);
-        principals.retain(|principal| self.may_be_called(&identity, principal));
+        if role == SystemRole::Proxy {
+            self.reserve(id, wish).await?;
+        }
+        let reserved = self.reserved_from(&identity).await?;
+        principals.retain(|principal| {
+            let is_proxys = is_among(&reserved, principal);
+            if is_proxys {
+                tracing::warn!(host = %id, name = principal, "a proxy is reached by a name of this host, so its certificate does not have it");
+            }
+            !is_proxys
+        });
         let now = self.deps.clock.now();
         let ttl = self.settings.host_ttl;
         self.host_certificates(identity, principals, wish, (now, ttl)).await
@@ -149,24 +159,5 @@ impl AuthService {
         self.record_event(context, detail).await?;
         self.deps.metrics.certificates.get_or_create(&cert_type.into()).inc();
         Ok(())
-    }
-
-    /// Whether a host may have this name in its certificate, be it its own or an address. None but a
-    /// proxy or the auth server may take a name under which the proxies are reached, or clients would
-    /// take it for one; but the node on their own host has the host's name.
-    fn may_be_called(&self, identity: &HostIdentity, name: &str) -> bool {
-        // The same name in the spelling of the DNS with its root.
-        let name = name.trim_end_matches('.');
-        let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        let is_this = |host: &str| host.trim_end_matches('.').eq_ignore_ascii_case(name);
-        let is_on_its_host = |id: &str| identity.host_id.to_string() == id;
-        let is_proxys = || {
-            let own = !is_on_its_host(&self.settings.host_id.to_string())
-                && self.settings.proxies.all().any(|address| is_this(domain::server::host(address)));
-            let others = self.cache.proxies();
-            let mut others = others.iter().filter(|proxy| !is_on_its_host(proxy.name()));
-            own || others.any(|proxy| proxy.spec.hosts().any(is_this))
-        };
-        matches!(identity.role, SystemRole::Proxy | SystemRole::Auth) || is_own || !is_proxys()
     }
 }

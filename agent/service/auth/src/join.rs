@@ -113,6 +113,12 @@ impl AuthService {
         if role == SystemRole::Node && host_id == self.settings.host_id && !is_local {
             return Err(AuthError::HostTaken(host_id.to_string()));
         }
+        // The node beside a proxy may have its name, so whoever says to be that must be let in as a proxy as well.
+        let may_be_proxy =
+            || admit(&presented, SystemRole::Proxy, &statics, dynamic.as_ref(), self.deps.clock.now());
+        if role == SystemRole::Node && self.is_proxys_host(host_id).await? && may_be_proxy().is_err() {
+            return Err(AuthError::ProxysHost(host_id.to_string()));
+        }
         self.check_host_free(host_id, role).await?;
         let identity = HostIdentity { host_id, role: admission.role(), cluster: self.cluster.clone() };
         let wish = HostWish {

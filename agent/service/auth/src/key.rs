@@ -26,6 +26,16 @@ pub(crate) fn hosts(host_id: &str) -> Prefix {
     Prefix::of(&["host", host_id])
 }
 
+/// The names of a proxy.
+pub(crate) fn reserved(host_id: HostId) -> Key {
+    Key::of(&["reserved", &host_id.to_string()])
+}
+
+/// The names of every proxy.
+pub(crate) fn all_reserved() -> Prefix {
+    Prefix::of(&["reserved"])
+}
+
 /// A record.
 pub(crate) fn record(kind: Kind, name: &str) -> Key {
     Key::of(&["record", kind.as_str(), name])

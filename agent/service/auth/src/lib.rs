@@ -5,7 +5,7 @@
 //! (but joining), decisions anywhere else than in `domain::access` and `domain::token`, and
 //! certificates that are not on record in the audit log first.
 //!
-//! One file per topic: [`cluster`] (first start), `join`, `renew`, `host`, `sign`, `heartbeat`, `record`,
+//! One file per topic: [`cluster`] (first start), `join`, `renew`, `host`, `reserve`, `sign`, `heartbeat`, `record`,
 //! `watch`, `event`, `status`; `rpc` puts them on the wire, `server` on the network.
 
 mod authority;
@@ -22,6 +22,7 @@ mod metrics;
 mod passed_on;
 mod record;
 mod renew;
+mod reserve;
 mod rpc;
 mod server;
 mod service;

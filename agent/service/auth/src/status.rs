@@ -1,15 +1,20 @@
 //! Who answers, and the state of the cluster.
 
+use std::collections::HashSet;
+
 use api::auth as wire;
 
 use crate::error::AuthError;
 use crate::service::AuthService;
 
+/// The most addresses of one kind that are told.
+const TOLD_MAX: usize = 64;
+
 impl AuthService {
     /// For anyone with a certificate of the cluster. What this process knows of itself comes first, then what other
     /// servers say of themselves.
     pub(crate) fn status(&self) -> Result<wire::StatusResponse, AuthError> {
-        let (proxies, own) = (self.cache.proxies(), &self.settings.proxies);
+        let (proxies, own) = (self.cache.proxies(self.deps.clock.now()), &self.settings.proxies);
         let web = own.web.iter().chain(proxies.iter().flat_map(|proxy| &proxy.spec.public_addrs));
         let ssh = own.ssh.iter().chain(proxies.iter().flat_map(|proxy| &proxy.spec.ssh_public_addrs));
         Ok(wire::StatusResponse {
@@ -31,13 +36,8 @@ impl AuthService {
 }
 
 fn each_once(addresses: impl Iterator<Item = String>) -> Vec<String> {
-    let mut once = Vec::new();
-    for address in addresses {
-        if !once.contains(&address) {
-            once.push(address);
-        }
-    }
-    once
+    let mut told = HashSet::new();
+    addresses.filter(|address| told.insert(address.clone())).take(TOLD_MAX).collect()
 }
 
 fn with_port(name: &str, port: u16) -> String {

@@ -474,6 +474,7 @@ async fn none_but_a_proxy_is_called_by_the_proxys_name() {
             role: SystemRole::Proxy,
             token: "proxy-token".into(),
             host_id: domain::name::HostId(port::random::Random::uuid(&*bed.random)),
+            host_addresses: vec![name.to_owned()],
             ..asked
         };
         let bundle = client::join::join(&proxy, &*bed.random).await.unwrap();

@@ -6,7 +6,7 @@ use api::auth::StatusResponse;
 use client::AuthClient;
 use client::join::Joining;
 use domain::identity::SystemRole;
-use domain::name::HostId;
+use domain::lock::{Lock, LockSpec, Target};
 use domain::node::TTL;
 use domain::resource::Kind;
 use domain::server::{AuthServer, Proxy, ProxySpec};
@@ -14,7 +14,7 @@ use port::random::Random as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, joining};
-use crate::{node, said};
+use crate::said;
 
 /// How long something may take that needs nothing but to be noticed.
 const SOON: Duration = Duration::from_secs(30);
@@ -71,18 +71,57 @@ async fn a_proxy_is_told_of_until_it_leaves_or_falls_silent() {
     until(&bed.admin, |status| !is_told(status)).await;
 }
 
+/// The names in the certificate of a host that joins, or why it does not.
+async fn names(bed: &Bed, joining: &Joining) -> Result<Vec<String>, String> {
+    let bundle = client::join::join(joining, &*bed.random).await.map_err(said)?;
+    Ok(bundle.ssh_certificate.valid_principals().to_vec())
+}
+
 #[tokio::test]
-async fn no_node_takes_the_name_of_a_proxy_that_runs_elsewhere() {
+async fn no_node_takes_the_name_of_a_proxy_for_as_long_as_its_certificate_lives() {
+    let bed = Bed::start().await;
+    let addresses = vec!["p.example.com".to_owned(), "2001:db8::1".to_owned()];
+    let proxys = Joining { host_addresses: addresses.clone(), ..as_proxy(&bed) };
+    assert!(names(&bed, &proxys).await.unwrap().contains(&addresses[0]));
+    // It has never said a word yet, and the names are its own.
+    let thief = |name: &str| Joining {
+        host_addresses: vec!["2001:0db8:0::1".to_owned(), "web.example.com".to_owned()],
+        ..joining(&bed, name, "node-token")
+    };
+    for name in ["p.example.com", "P.Example.com"] {
+        let names = names(&bed, &thief(name)).await.unwrap();
+        assert!(!names.iter().any(|name| name.eq_ignore_ascii_case("p.example.com")), "{names:?}");
+        assert!(!names.iter().any(|name| name.starts_with("2001:")), "{names:?}");
+        assert!(names.contains(&"web.example.com".to_owned()), "{names:?}");
+    }
+    // With public names of its own it is not reached by its host's.
+    assert!(names(&bed, &thief("proxy-2")).await.unwrap().contains(&"proxy-2".to_owned()));
+    bed.clock.advance(domain::certificate::HOST_TTL + Duration::from_secs(600));
+    assert!(names(&bed, &thief("p.example.com")).await.unwrap().contains(&addresses[0]));
+}
+
+#[tokio::test]
+async fn a_token_for_nodes_alone_makes_nobody_the_node_beside_a_proxy() {
+    let bed = Bed::start().await;
+    let proxys = as_proxy(&bed);
+    assert!(names(&bed, &proxys).await.unwrap().contains(&"proxy-2".to_owned()));
+    let beside = Joining { host_id: proxys.host_id, ..joining(&bed, "proxy-2", "node-token") };
+    let error = names(&bed, &beside).await.unwrap_err();
+    assert!(error.contains("a host that runs a proxy") && error.contains("--type=node,proxy"), "{error}");
+    bed.token("for-both", &[SystemRole::Node, SystemRole::Proxy], 600).await;
+    let beside = Joining { token: "for-both".into(), ..beside };
+    assert!(names(&bed, &beside).await.unwrap().contains(&"proxy-2".to_owned()), "the host has one name");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_locked_is_not_told_of() {
     let bed = Bed::start().await;
     let proxys = as_proxy(&bed);
     join(&bed, &proxys).await.heartbeat(&proxy("p.example.com"), false).await.unwrap();
     until(&bed.admin, |status| status.proxy_addresses.len() == 2).await;
-    for (host_id, may) in [(HostId(bed.random.uuid()), false), (proxys.host_id, true)] {
-        let node = Joining { host_id, ..joining(&bed, "p.example.com", "node-token") };
-        let bundle = client::join::join(&node, &*bed.random).await.unwrap();
-        let names = bundle.ssh_certificate.valid_principals();
-        assert_eq!(names.contains(&"p.example.com".to_owned()), may, "{names:?}");
-    }
+    let target = Target { server_id: Some(proxys.host_id), ..Target::default() };
+    bed.admin.put(&Lock::new("l", LockSpec { target, ..LockSpec::default() }), false).await.unwrap();
+    until(&bed.admin, |status| status.proxy_addresses.len() == 1).await;
 }
 
 #[tokio::test]
@@ -93,9 +132,6 @@ async fn what_a_proxy_says_is_no_line_of_a_file() {
         let error = said(speaker.heartbeat(&proxy(evil), false).await.unwrap_err());
         assert!(error.contains("spec.public_addrs") && error.contains("host:port"), "{error}");
     }
-    // What it says is its own kind of record, whatever it sends.
-    let error = said(speaker.heartbeat(&node("web-1"), false).await.unwrap_err());
-    assert!(error.contains("the heartbeat cannot be read"), "{error}");
     assert!(bed.admin.list_json(Kind::Proxy).await.unwrap().is_empty());
 }
 
@@ -108,9 +144,17 @@ async fn every_auth_server_of_a_store_is_told_by_each() {
     let running = tokio::spawn(std::sync::Arc::clone(&other).run(stop.clone()));
     let status = until(&bed.admin, |status| status.auth_addresses.len() == 2).await;
     assert_eq!(status.auth_addresses, [one.clone(), other.address().to_string()]);
-    let listed = bed.admin.list_json(Kind::AuthServer).await.unwrap();
+    let looking = async {
+        loop {
+            let listed = bed.admin.list_json(Kind::AuthServer).await.unwrap();
+            if listed.len() == 2 {
+                return listed;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let listed = tokio::time::timeout(SOON, looking).await.unwrap();
     let listed: Vec<_> = listed.iter().map(|json| AuthServer::from_json(json).unwrap()).collect();
-    assert_eq!(listed.len(), 2);
     assert!(
         listed.iter().all(|server| server.spec.hostname == "auth-1" && server.metadata.expires.is_some())
     );

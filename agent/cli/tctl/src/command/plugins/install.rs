@@ -139,24 +139,37 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
                 .hint("if that is what you want, run this again with --yes"));
         }
     }
-    let watched = Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await;
+    let changes = next(&delivery, &trust, &settings);
+    // One that runs on another directory, or must be told something first, has nothing to say.
+    let is_watched = changes.is_none() && settings.plugins.directory.as_ref() == Some(&directory);
+    let watched = match is_watched {
+        true => Some(Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await),
+        false => None,
+    };
     let path = delivery.install(&directory)?;
     context.printer.line(format!("installed {}", path.display()))?;
-    if let Some(changes) = next(&delivery, &trust, &settings) {
+    if let Some(changes) = changes {
         return Ok(context.printer.line(changes)?);
     }
     context.printer.flush()?;
-    // One that runs on another directory has nothing to say.
-    let uptake = match settings.plugins.directory.as_ref() == Some(&directory) {
-        true => watched.end(delivery.digest()).await,
-        false => Uptake::NoDaemon,
+    let uptake = match watched {
+        Some(watched) => watched.end(delivery.digest()).await,
+        None => Uptake::NoDaemon,
     };
-    Ok(context.printer.line(match uptake {
-        Uptake::Served => "the running daemon has taken it up",
-        Uptake::NotYet => "the running daemon takes it up by itself; see: tctl plugins ls",
-        Uptake::NoDaemon => "teleport.yaml grants what it asks for; a daemon takes it up by itself",
-        Uptake::Not(why) => return Err(not_served(&manifest.name, &why)),
-    })?)
+    Ok(context.printer.line(told(uptake, &manifest.name)?)?)
+}
+
+/// What the daemon makes of it, in words; a failure where it does not serve it.
+fn told(uptake: Uptake, name: &PluginName) -> Result<String, Failure> {
+    Ok(match uptake {
+        Uptake::Served => "the running daemon has taken it up".to_owned(),
+        Uptake::Off(how) => format!("it is switched off {}", escape(&how)),
+        Uptake::NotYet => "the running daemon has not taken it up yet; see: tctl plugins ls".to_owned(),
+        Uptake::NoDaemon => {
+            "teleport.yaml grants what it asks for; a daemon takes it up by itself".to_owned()
+        }
+        Uptake::Not(why) => return Err(not_served(name, &why)),
+    })
 }
 
 fn not_served(name: &PluginName, why: &str) -> Failure {

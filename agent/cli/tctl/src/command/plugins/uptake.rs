@@ -7,10 +7,12 @@ use std::time::Duration;
 use api::control::{Answer, Plugin, Question};
 use client::control;
 use domain::plugin::{Digest, PluginName};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-/// How long the daemon is waited for: compiling a plugin of many megabytes takes longer.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long the daemon is waited for: compiling a plugin of many megabytes takes a while.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long one answer of it is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long it must have said the same before that is believed: a label may call for a plugin of which half is there.
 const SETTLED: Duration = Duration::from_secs(2);
 /// How often it is asked.
@@ -23,21 +25,29 @@ pub(super) enum Uptake {
     Served,
     /// It is not, in words of the daemon.
     Not(String),
+    /// It is switched off, and how to switch it on.
+    Off(String),
     /// The daemon has not come to it yet.
     NotYet,
     /// No daemon that runs plugins answers here.
     NoDaemon,
 }
 
-/// How a plugin is: state, reason, and the digest that is served.
-type How = Option<(String, Option<String>, Option<String>)>;
+/// How a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct How {
+    state: String,
+    reason: String,
+    /// The digest that is served.
+    served: Option<String>,
+}
 
 /// A daemon that is watched.
 pub(super) struct Watched {
     data_dir: PathBuf,
     name: PluginName,
-    /// How the plugin was before.
-    before: Option<How>,
+    /// How the plugin was before, where a daemon answered; inside, where it knew the plugin.
+    before: Option<Option<How>>,
 }
 
 impl Watched {
@@ -58,15 +68,15 @@ impl Watched {
             if now != last {
                 since = Instant::now();
             }
+            let is_settled = Some(&now) != self.before.as_ref() && since.elapsed() >= SETTLED;
             match &now {
-                Some((state, _, Some(served))) if state == "Ready" && *served == digest => {
+                Some(how) if how.state == "Ready" && how.served.as_ref() == Some(&digest) => {
                     return Uptake::Served;
                 }
-                Some((state, reason, _))
-                    if Some(&now) != self.before.as_ref() && since.elapsed() >= SETTLED =>
-                {
-                    let reason = reason.as_deref().unwrap_or("it does not say why");
-                    return Uptake::Not(format!("{state}: {reason}"));
+                Some(how) if how.state == "Disabled" => return Uptake::Off(how.reason.clone()),
+                // Not loaded: it has not been looked at.
+                Some(how) if is_settled && how.state != "Not loaded" => {
+                    return Uptake::Not(format!("{}: {}", how.state, how.reason));
                 }
                 _ => {}
             }
@@ -77,12 +87,14 @@ impl Watched {
     }
 
     /// Nothing where no daemon answers; inside, nothing where it does not know the plugin.
-    async fn how(&self) -> Option<How> {
-        let Ok(Answer::Plugins(plugins)) = control::ask(&self.data_dir, &Question::List).await else {
-            return None;
-        };
+    async fn how(&self) -> Option<Option<How>> {
+        let asking = control::ask(&self.data_dir, &Question::List);
+        let Ok(Ok(Answer::Plugins(plugins))) = timeout(ANSWER, asking).await else { return None };
         let plugin = plugins.into_iter().find(|plugin| plugin.name == self.name.as_str());
-        let how = |Plugin { state, reason, known, .. }| (state, reason, known.map(|known| known.digest));
-        Some(plugin.map(how))
+        Some(plugin.map(|Plugin { state, reason, known, .. }| How {
+            state,
+            reason: reason.unwrap_or_default(),
+            served: known.map(|known| known.digest),
+        }))
     }
 }
