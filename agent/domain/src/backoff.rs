@@ -35,6 +35,12 @@ impl Backoff {
     }
 }
 
+/// A period a quarter shorter or longer, so that many who began together do not stay together. `draw` is uniform in
+/// `0.0..1.0`.
+pub fn around(period: Duration, draw: f64) -> Duration {
+    period.mul_f64(0.75 + draw.clamp(0.0, 1.0) / 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -48,6 +54,12 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 5]);
         backoff.succeeded();
         assert_eq!(backoff.failed(1.0).as_secs(), 1);
+    }
+
+    #[test]
+    fn a_period_is_a_quarter_shorter_or_longer() {
+        let waits = [0.0, 0.5, 1.0].map(|draw| around(Duration::from_secs(60), draw).as_secs());
+        assert_eq!(waits, [45, 60, 75]);
     }
 
     proptest! {

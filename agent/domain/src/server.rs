@@ -4,6 +4,8 @@
 //! The records are made by heartbeats and by nobody else, so what a newer program adds to them is no misspelt word: it
 //! is passed over.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::check_principal;
@@ -19,6 +21,9 @@ pub type AuthServer = Resource<AuthServerSpec>;
 
 /// The most addresses of one kind.
 pub const ADDRESSES_MAX: usize = 32;
+
+/// The most names one proxy has to itself.
+const NAMES_MAX: usize = 64;
 
 /// The longest name and version kept, in characters.
 const TEXT_MAX: usize = 256;
@@ -93,6 +98,29 @@ pub fn is_address(address: &str) -> bool {
     port.is_some_and(|port| port > 0) && check_principal(host(address)).is_ok()
 }
 
+/// The names under which a proxy is reached that has these in its certificate: what it is told, and where that is no
+/// name, its host's.
+pub fn names_of_proxy<'a>(hostname: &'a str, addresses: &'a [String]) -> Vec<&'a str> {
+    let is_nameless = addresses.iter().all(|address| address.parse::<IpAddr>().is_ok());
+    let told = addresses.iter().map(String::as_str);
+    told.chain(is_nameless.then_some(hostname)).take(NAMES_MAX).collect()
+}
+
+/// Whether a name is one of these, which are proxies', in whatever spelling. Every host is `localhost` to itself.
+pub fn is_proxys(names: &[String], name: &str) -> bool {
+    // The same name in the spelling of the DNS with its root.
+    let name = name.trim_end_matches('.');
+    let ip = name.parse::<IpAddr>().ok();
+    if name == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
+        return false;
+    }
+    let is_same = |other: &String| {
+        let other = other.trim_end_matches('.');
+        other.eq_ignore_ascii_case(name) || ip.is_some() && other.parse().ok() == ip
+    };
+    names.iter().any(is_same)
+}
+
 fn clean(text: &str) -> String {
     clean_value(text).chars().take(TEXT_MAX).collect()
 }
@@ -154,6 +182,25 @@ mod tests {
             ProxySpec { public_addrs: vec!["p:1".to_owned(); ADDRESSES_MAX + 1], ..ProxySpec::default() };
         assert!(Proxy::new(ID, many).check().is_err());
         assert!(Proxy::new("p", ProxySpec::default()).check().is_err(), "the name is a UUID");
+    }
+
+    #[test]
+    fn a_proxy_without_a_name_of_its_own_has_that_of_its_host() {
+        let addresses = ["10.0.0.1", "p.example.com"].map(str::to_owned);
+        assert_eq!(names_of_proxy("host-1", &addresses), ["10.0.0.1", "p.example.com"]);
+        assert_eq!(names_of_proxy("host-1", &addresses[..1]), ["10.0.0.1", "host-1"]);
+        assert_eq!(names_of_proxy("host-1", &[]), ["host-1"]);
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_every_spelling() {
+        let names = ["p.example.com", "2001:db8::1", "127.0.0.1", "localhost"].map(str::to_owned);
+        for same in ["p.example.com", "P.Example.COM.", "2001:0DB8::0001"] {
+            assert!(is_proxys(&names, same), "{same}");
+        }
+        for other in ["q.example.com", "example.com", "2001:db8::2", "127.0.0.1", "localhost", ""] {
+            assert!(!is_proxys(&names, other), "{other}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::AuthClient;
+use domain::backoff::around;
 use domain::node::HEARTBEAT;
 use domain::server::ProxySpec;
 use port::random::Random;
@@ -45,7 +46,7 @@ impl Presence {
                     if error.is_temporary() { RETRY } else { HEARTBEAT }
                 }
             };
-            tokio::time::sleep(wait.mul_f64(0.75 + self.random.uniform() / 2.0)).await;
+            tokio::time::sleep(around(wait, self.random.uniform())).await;
         }
     }
 }

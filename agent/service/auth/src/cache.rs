@@ -3,7 +3,7 @@
 //! Follows the store like anybody else would; decisions about a *record* being written read the
 //! store itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::Timestamp;
@@ -12,20 +12,23 @@ use domain::lock::{self, Attempt, Lock};
 use domain::name::HostId;
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
-use domain::server::{AuthServer, Proxy};
+use domain::server::{AuthServerSpec, Proxy, ProxySpec};
 use parking_lot::RwLock;
 use port::store::{Change, Item, Key, Prefix, Revision, Store, StoreError};
 
 use crate::error::AuthError;
 use crate::key;
 
+mod server;
+
+use server::Servers;
+
 #[derive(Default)]
 struct Known {
     roles: HashMap<Key, Arc<Role>>,
     locks: HashMap<Key, Lock>,
-    /// In an order that stays.
-    proxies: BTreeMap<Key, Arc<Proxy>>,
-    auth_servers: BTreeMap<Key, AuthServer>,
+    proxies: Servers<ProxySpec>,
+    auth_servers: Servers<AuthServerSpec>,
 }
 
 /// Roles, locks and servers, kept fresh.
@@ -59,10 +62,7 @@ impl Cache {
             .iter()
             .filter_map(|item| Some((item.key.clone(), read_lock(item, before.locks.get(&item.key))?)))
             .collect();
-        let proxy = |item: &Item| Some((item.key.clone(), Arc::new(Proxy::from_json(&item.value).ok()?)));
-        known.proxies = proxies.iter().filter_map(proxy).collect();
-        let auth_server = |item: &Item| Some((item.key.clone(), AuthServer::from_json(&item.value).ok()?));
-        known.auth_servers = auth_servers.iter().filter_map(auth_server).collect();
+        (known.proxies, known.auth_servers) = (Servers::read(proxies), Servers::read(auth_servers));
         drop(known);
         Ok([role_revision, lock_revision, proxy_revision, auth_revision])
     }
@@ -84,11 +84,11 @@ impl Cache {
                     None => return Ok(()),
                 },
                 event = proxies.next() => match event {
-                    Some(event) => self.apply_proxy(event?.change),
+                    Some(event) => self.0.write().proxies.apply(event?.change),
                     None => return Ok(()),
                 },
                 event = auth_servers.next() => match event {
-                    Some(event) => self.apply_auth_server(event?.change),
+                    Some(event) => self.0.write().auth_servers.apply(event?.change),
                     None => return Ok(()),
                 },
             }
@@ -122,30 +122,6 @@ impl Cache {
         }
     }
 
-    fn apply_proxy(&self, change: Change) {
-        let mut known = self.0.write();
-        let (key, proxy) = match change {
-            Change::Put(item) => (item.key, Proxy::from_json(&item.value).ok()),
-            Change::Delete(key) => (key, None),
-        };
-        match proxy {
-            Some(proxy) => drop(known.proxies.insert(key, Arc::new(proxy))),
-            None => drop(known.proxies.remove(&key)),
-        }
-    }
-
-    fn apply_auth_server(&self, change: Change) {
-        let mut known = self.0.write();
-        let (key, server) = match change {
-            Change::Put(item) => (item.key, AuthServer::from_json(&item.value).ok()),
-            Change::Delete(key) => (key, None),
-        };
-        match server {
-            Some(server) => drop(known.auth_servers.insert(key, server)),
-            None => drop(known.auth_servers.remove(&key)),
-        }
-    }
-
     /// The proxies that have made themselves known and are not locked.
     pub(crate) fn proxies(&self, now: Timestamp) -> Vec<Arc<Proxy>> {
         let known = self.0.read();
@@ -153,12 +129,12 @@ impl Cache {
             let id = HostId::parse(proxy.name());
             id.is_none_or(|id| lock::find_host(known.locks.values(), (id, 0), now).is_some())
         };
-        known.proxies.values().filter(|proxy| !is_locked(proxy)).cloned().collect()
+        known.proxies.iter().filter(|proxy| !is_locked(proxy)).cloned().collect()
     }
 
     /// Where the auth servers that have made themselves known are reached.
     pub(crate) fn auth_addresses(&self) -> Vec<String> {
-        self.0.read().auth_servers.values().flat_map(|server| server.spec.addrs.clone()).collect()
+        self.0.read().auth_servers.iter().flat_map(|server| server.spec.addrs.clone()).collect()
     }
 
     /// A role by name.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use api::auth as wire;
 use domain::Timestamp;
 use domain::access::api::Caller;
+use domain::backoff::around;
 use domain::identity::SystemRole;
 use domain::label::{Labels, check_key, clean_value};
 use domain::name::HostId;
 use domain::node::{HEARTBEAT, Node, NodeSpec, TTL, admit_hostname, check_address};
-use domain::resource::{Resource, Spec};
+use domain::resource::{Kind, Resource, Spec};
 use domain::server::{ADDRESSES_MAX, AuthServer, AuthServerSpec, Proxy, ProxySpec};
 use port::store::{Operation, StoreError, Transaction};
 
@@ -38,22 +39,23 @@ impl AuthService {
     ) -> Result<wire::HeartbeatResponse, AuthError> {
         let host = caller.host()?;
         let id = host.host_id;
-        let listed_as = match (host.role, request.leaving) {
-            (SystemRole::Node, true) => self.forget::<NodeSpec>(id).await.map(|()| String::new())?,
-            (SystemRole::Proxy, true) => self.forget::<ProxySpec>(id).await.map(|()| String::new())?,
-            (SystemRole::Node, false) => {
-                let node = self.admit_node(id, &request.spec, peer)?;
-                self.keep(&node).await?;
-                node.spec.hostname
-            }
-            (SystemRole::Proxy, false) => {
-                let spec: ProxySpec = read_spec(&request.spec)?;
-                let proxy = Proxy::new(id.to_string(), spec.cleaned()).expiring(self.until());
-                proxy.check()?;
-                self.keep(&proxy).await?;
-                proxy.spec.hostname
-            }
-            (role, _) => return Err(AuthError::Invalid(format!("a {role} has no record of its own"))),
+        let kind = match host.role {
+            SystemRole::Node => Kind::Node,
+            SystemRole::Proxy => Kind::Proxy,
+            role => return Err(AuthError::Invalid(format!("a {role} has no record of its own"))),
+        };
+        if request.leaving {
+            self.forget(kind, id).await?;
+            return Ok(wire::HeartbeatResponse { listed_as: String::new() });
+        }
+        let listed_as = if kind == Kind::Node {
+            let node = self.admit_node(id, &request.spec, peer)?;
+            self.keep(&node).await?;
+            node.spec.hostname
+        } else {
+            let proxy = self.admit_proxy(id, &request.spec)?;
+            self.keep(&proxy).await?;
+            proxy.spec.hostname
         };
         Ok(wire::HeartbeatResponse { listed_as })
     }
@@ -69,13 +71,13 @@ impl AuthService {
                     RETRY
                 }
             };
-            tokio::time::sleep(wait.mul_f64(0.75 + self.deps.random.uniform() / 2.0)).await;
+            tokio::time::sleep(around(wait, self.deps.random.uniform())).await;
         }
     }
 
     /// Takes this auth server off the list. One that cannot is forgotten when its record expires.
     pub(crate) async fn leave(&self) {
-        let leaving = self.forget::<AuthServerSpec>(self.settings.host_id);
+        let leaving = self.forget(Kind::AuthServer, self.settings.host_id);
         let _ = tokio::time::timeout(LEAVE, leaving).await;
     }
 
@@ -101,8 +103,8 @@ impl AuthService {
         self.deps.store.put(key, record.to_json().into(), record.metadata.expires).await.map(drop)
     }
 
-    async fn forget<S: Spec>(&self, id: HostId) -> Result<(), StoreError> {
-        let removal = Operation::Delete(key::record(S::KIND, &id.to_string()));
+    async fn forget(&self, kind: Kind, id: HostId) -> Result<(), StoreError> {
+        let removal = Operation::Delete(key::record(kind, &id.to_string()));
         self.deps.store.write(Transaction::default().then(removal)).await.map(drop)
     }
 
@@ -120,6 +122,14 @@ impl AuthService {
         let node = Node::new(id.to_string(), spec).expiring(self.until());
         node.check()?;
         Ok(node)
+    }
+
+    /// The same of a proxy.
+    fn admit_proxy(&self, id: HostId, json: &[u8]) -> Result<Proxy, AuthError> {
+        let spec: ProxySpec = read_spec(json)?;
+        let proxy = Proxy::new(id.to_string(), spec.cleaned()).expiring(self.until());
+        proxy.check()?;
+        Ok(proxy)
     }
 }
 

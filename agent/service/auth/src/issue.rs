@@ -11,9 +11,9 @@ use domain::Timestamp;
 use domain::audit::{CertKind, Context, Detail};
 use domain::certificate::host_principals;
 use domain::identity::{HostIdentity, Identity, SystemRole, UserIdentity};
+use domain::server::is_proxys;
 
 use crate::error::AuthError;
-use crate::reserve::is_among;
 use crate::service::AuthService;
 
 /// What a host wants in its certificates.
@@ -63,11 +63,11 @@ impl AuthService {
         }
         let reserved = self.reserved_from(&identity).await?;
         principals.retain(|principal| {
-            let is_proxys = is_among(&reserved, principal);
-            if is_proxys {
+            let is_taken = is_proxys(&reserved, principal);
+            if is_taken {
                 tracing::warn!(host = %id, name = principal, "a proxy is reached by a name of this host, so its certificate does not have it");
             }
-            !is_proxys
+            !is_taken
         });
         let now = self.deps.clock.now();
         let ttl = self.settings.host_ttl;

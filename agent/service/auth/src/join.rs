@@ -109,17 +109,11 @@ impl AuthService {
         statics.extend(self.local_token.read().clone());
         let admission = admit(&presented, role, &statics, dynamic.as_ref(), self.deps.clock.now())?;
         let is_local = self.local_token.read().as_ref().is_some_and(|token| token.value == presented);
-        // This host's own node comes with the token of this process; its name is the proxy's too.
-        if role == SystemRole::Node && host_id == self.settings.host_id && !is_local {
-            return Err(AuthError::HostTaken(host_id.to_string()));
+        if role == SystemRole::Node {
+            let as_proxy =
+                admit(&presented, SystemRole::Proxy, &statics, dynamic.as_ref(), self.deps.clock.now());
+            self.check_host_free(host_id, is_local, as_proxy.is_ok()).await?;
         }
-        // The node beside a proxy may have its name, so whoever says to be that must be let in as a proxy as well.
-        let may_be_proxy =
-            || admit(&presented, SystemRole::Proxy, &statics, dynamic.as_ref(), self.deps.clock.now());
-        if role == SystemRole::Node && self.is_proxys_host(host_id).await? && may_be_proxy().is_err() {
-            return Err(AuthError::ProxysHost(host_id.to_string()));
-        }
-        self.check_host_free(host_id, role).await?;
         let identity = HostIdentity { host_id, role: admission.role(), cluster: self.cluster.clone() };
         let wish = HostWish {
             node_name: &request.node_name,
@@ -143,10 +137,20 @@ impl AuthService {
         Ok(item.and_then(|item| Resource::from_json(&item.value).ok()))
     }
 
-    /// A token must not let a host take the place of a node that is there.
-    async fn check_host_free(&self, host_id: HostId, role: SystemRole) -> Result<(), AuthError> {
-        if role != SystemRole::Node {
-            return Ok(());
+    /// A token must not let a host take the place of a node that is there, nor of the node beside the auth server
+    /// or a proxy: that may have the proxy's name, so it comes with the token of this process, or with one that lets
+    /// it in as a proxy as well.
+    async fn check_host_free(
+        &self,
+        host_id: HostId,
+        is_local: bool,
+        may_be_proxy: bool,
+    ) -> Result<(), AuthError> {
+        if host_id == self.settings.host_id && !is_local {
+            return Err(AuthError::HostTaken(host_id.to_string()));
+        }
+        if !may_be_proxy && self.is_proxys_host(host_id).await? {
+            return Err(AuthError::ProxysHost(host_id.to_string()));
         }
         match self.deps.store.get(&key::record(Kind::Node, &host_id.to_string())).await? {
             Some(_) => Err(AuthError::HostTaken(host_id.to_string())),

@@ -12,7 +12,7 @@ const TOLD_MAX: usize = 64;
 
 impl AuthService {
     /// For anyone with a certificate of the cluster. What this process knows of itself comes first, then what other
-    /// servers say of themselves.
+    /// servers say of themselves; all of it from memory, so that whoever asks is answered while the store fails.
     pub(crate) fn status(&self) -> Result<wire::StatusResponse, AuthError> {
         let (proxies, own) = (self.cache.proxies(self.deps.clock.now()), &self.settings.proxies);
         let web = own.web.iter().chain(proxies.iter().flat_map(|proxy| &proxy.spec.public_addrs));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::backoff::around;
 use domain::node::NodeSpec;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -77,8 +78,7 @@ impl NodeService {
         if changed && name != self.settings.hostname {
             tracing::warn!(nodename = %self.settings.hostname, listed_as = %name, "the name is not a valid host name; the node is listed under its UUID, change nodename");
         }
-        let heartbeat = self.settings.heartbeat;
-        heartbeat.mul_f64(0.75 + self.deps.random.uniform() / 2.0)
+        around(self.settings.heartbeat, self.deps.random.uniform())
     }
 
     fn announcement_failed(&self, reason: String) -> Duration {

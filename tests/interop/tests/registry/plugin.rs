@@ -239,5 +239,10 @@ async fn what_a_running_daemon_makes_of_a_plugin_is_told_by_install() {
         Daemon::start(desk.folder.path(), "host", &host_yaml(&desk, &ports, "{publishers: acme}")).await;
     let said = desk.run("tctl", &install).await.good();
     assert!(said.ends_with("the running daemon has taken it up\n"), "{said}");
+    desk.run("tctl", &["plugins", "rm", "hostile", "-c", "host.yaml"]).await.good();
+    desk.run("tctl", &["plugins", "disable", "hostile", "-c", "host.yaml"]).await.good();
+    let said = desk.run("tctl", &install).await.good();
+    let off = "it is switched off on this host; to use it, run: tctl plugins enable hostile\n";
+    assert!(said.ends_with(off), "{said}");
     daemon.stop().await;
 }

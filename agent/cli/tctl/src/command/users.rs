@@ -1,6 +1,7 @@
 //! `tctl users`: who may be given certificates.
 
 use clap::Subcommand;
+use client::ClientError;
 use terminal::Failure;
 
 use crate::context::Context;
@@ -19,6 +20,13 @@ pub(crate) enum Command {
     /// Remove users; their certificates are refused from then on
     #[command(visible_alias = "del")]
     Rm(rm::Arguments),
+}
+
+/// What the auth server said about a user, with the way to see who there is where that is the matter.
+pub(super) fn refused(error: ClientError) -> Failure {
+    let is_about_names = error.is_not_found() || error.is_taken();
+    let failure = Failure::from(error);
+    if is_about_names { failure.hint("list the users with: tctl users ls") } else { failure }
 }
 
 impl Command {

@@ -12,6 +12,7 @@ use ssh_key::Certificate;
 use terminal::{Explain, Failure};
 
 use super::export::{authority_lines, proxy_hosts};
+use crate::command::users;
 use crate::context::{Context, Session};
 use crate::credential::{Credential, Target};
 use crate::shell::quoted;
@@ -151,11 +152,7 @@ impl Arguments {
             let source_address = self.source_address.clone().unwrap_or_default();
             let request =
                 SignUserRequest { user, ttl_seconds, ssh_public_key, tls_public_key, source_address };
-            let made = session.client.sign_user(request).await.map_err(|error| {
-                let is_unknown = error.is_not_found();
-                let failure = Failure::from(error);
-                if is_unknown { failure.hint("list the users with: tctl users ls") } else { failure }
-            })?;
+            let made = session.client.sign_user(request).await.map_err(users::refused)?;
             return Ok(Signed { ssh: made.ssh, tls: made.tls, authorities: made.authorities });
         }
         // A certificate that is not written down would still be one of a node.

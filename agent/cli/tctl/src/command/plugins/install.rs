@@ -142,9 +142,10 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     let changes = next(&delivery, &trust, &settings);
     // One that runs on another directory, or must be told something first, has nothing to say.
     let is_watched = changes.is_none() && settings.plugins.directory.as_ref() == Some(&directory);
-    let watched = match is_watched {
-        true => Some(Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await),
-        false => None,
+    let watched = if is_watched {
+        Some(Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await)
+    } else {
+        None
     };
     let path = delivery.install(&directory)?;
     context.printer.line(format!("installed {}", path.display()))?;

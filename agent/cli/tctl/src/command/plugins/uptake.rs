@@ -33,8 +33,8 @@ pub(super) enum Uptake {
     NoDaemon,
 }
 
-/// How a plugin is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a plugin is; without a state where the daemon does not know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct How {
     state: String,
     reason: String,
@@ -46,8 +46,8 @@ struct How {
 pub(super) struct Watched {
     data_dir: PathBuf,
     name: PluginName,
-    /// How the plugin was before, where a daemon answered; inside, where it knew the plugin.
-    before: Option<Option<How>>,
+    /// How the plugin was before, where a daemon answered.
+    before: Option<How>,
 }
 
 impl Watched {
@@ -62,22 +62,20 @@ impl Watched {
     pub(super) async fn end(self, digest: Digest) -> Uptake {
         let digest = digest.to_string();
         let (began, mut since) = (Instant::now(), Instant::now());
-        let Some(mut last) = self.before.clone() else { return Uptake::NoDaemon };
+        let Some(before) = &self.before else { return Uptake::NoDaemon };
+        let mut last = before.clone();
         while began.elapsed() < WAIT {
             let Some(now) = self.how().await else { return Uptake::NoDaemon };
             if now != last {
                 since = Instant::now();
             }
-            let is_settled = Some(&now) != self.before.as_ref() && since.elapsed() >= SETTLED;
-            match &now {
-                Some(how) if how.state == "Ready" && how.served.as_ref() == Some(&digest) => {
-                    return Uptake::Served;
-                }
-                Some(how) if how.state == "Disabled" => return Uptake::Off(how.reason.clone()),
-                // Not loaded: it has not been looked at.
-                Some(how) if is_settled && how.state != "Not loaded" => {
-                    return Uptake::Not(format!("{}: {}", how.state, how.reason));
-                }
+            let is_settled = now != *before && since.elapsed() >= SETTLED;
+            match now.state.as_str() {
+                "Ready" if now.served.as_ref() == Some(&digest) => return Uptake::Served,
+                "Disabled" => return Uptake::Off(now.reason),
+                // It has not been looked at.
+                "" | "Not loaded" => {}
+                state if is_settled => return Uptake::Not(format!("{state}: {}", now.reason)),
                 _ => {}
             }
             last = now;
@@ -86,15 +84,16 @@ impl Watched {
         Uptake::NotYet
     }
 
-    /// Nothing where no daemon answers; inside, nothing where it does not know the plugin.
-    async fn how(&self) -> Option<Option<How>> {
+    /// How it is now, where a daemon answers.
+    async fn how(&self) -> Option<How> {
         let asking = control::ask(&self.data_dir, &Question::List);
         let Ok(Ok(Answer::Plugins(plugins))) = timeout(ANSWER, asking).await else { return None };
         let plugin = plugins.into_iter().find(|plugin| plugin.name == self.name.as_str());
-        Some(plugin.map(|Plugin { state, reason, known, .. }| How {
+        let how = plugin.map(|Plugin { state, reason, known, .. }| How {
             state,
             reason: reason.unwrap_or_default(),
             served: known.map(|known| known.digest),
-        }))
+        });
+        Some(how.unwrap_or_default())
     }
 }

@@ -89,11 +89,7 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let session = context.connect().await?;
     let user = arguments.user(context.now());
     user.check()?;
-    session.client.put(&user, false).await.map_err(|error| {
-        let is_taken = error.is_taken();
-        let failure = Failure::from(error);
-        if is_taken { failure.hint("list the users with: tctl users ls") } else { failure }
-    })?;
+    session.client.put(&user, false).await.map_err(super::refused)?;
     let wish = Wish {
         roles: Vec::new(),
         value: None,
