@@ -18,34 +18,51 @@ const APT: Duration = Duration::from_secs(1200);
 struct Need {
     /// The package that brings it.
     package: &'static str,
-    present: fn(&Runner<'_>) -> bool,
+    /// The programs it is needed for.
+    programs: &'static [&'static str],
+    /// What else must be true.
+    works: fn(&Runner<'_>) -> bool,
+}
+
+impl Need {
+    /// Programs, and nothing to ask of them but that they are there.
+    const fn of(package: &'static str, programs: &'static [&'static str]) -> Self {
+        Self { package, programs, works: |_| true }
+    }
+
+    fn present(&self, runner: &Runner<'_>) -> bool {
+        all_found(self.programs) && (self.works)(runner)
+    }
 }
 
 /// What is needed, a row per package.
-const NEEDS: [Need; 8] = [
-    Need {
-        package: "openssh-client",
-        present: |_| all_found(&["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent"]),
-    },
-    Need { package: "openssh-server", present: |_| all_found(&["sshd"]) && sftp_server() },
-    Need { package: "curl", present: |_| all_found(&["curl"]) },
+const NEEDS: [Need; 11] = [
+    Need::of("openssh-client", &["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent", "ssh-add"]),
+    Need { package: "openssh-server", programs: &["sshd"], works: |_| sftp_server() },
+    Need::of("curl", &["curl"]),
     // What other people sign plugins with.
-    Need { package: "minisign", present: |_| all_found(&["minisign"]) },
-    Need { package: "etcd-server", present: |_| all_found(&["etcd"]) },
+    Need::of("minisign", &["minisign"]),
+    Need::of("etcd-server", &["etcd"]),
     // Where plugins are pushed to and installed from.
-    Need { package: "docker-registry", present: |_| all_found(&["docker-registry"]) },
-    Need { package: "procps", present: |_| all_found(&["ps", "uptime"]) },
+    Need::of("docker-registry", &["docker-registry"]),
+    Need::of("procps", &["ps", "uptime"]),
+    // Sessions of other users are tested with a list of users that only the test sees.
+    Need::of("mount", &["mount"]),
     // Debian parts Python from what makes virtual environments.
-    Need { package: "python3-venv", present: python },
+    Need { package: "python3-venv", programs: &["python3"], works: python },
+    // What runs DynamoDB's stand-in, and builds plugins in JavaScript.
+    Need::of("nodejs", &["node"]),
+    Need::of("npm", &["npm"]),
 ];
 
 /// What `etcd-client` is built with, the native peer of one benchmark; nothing else here needs it.
 const PROTOC: [Need; 2] = [
-    Need { package: "protobuf-compiler", present: |_| all_found(&["protoc"]) },
+    Need::of("protobuf-compiler", &["protoc"]),
     // What its descriptions include. `protoc` finds it beside itself.
     Need {
         package: "libprotobuf-dev",
-        present: |_| beside_protoc("include/google/protobuf/descriptor.proto"),
+        programs: &[],
+        works: |_| beside_protoc("include/google/protobuf/descriptor.proto"),
     },
 ];
 
@@ -110,7 +127,7 @@ fn provide(runner: &Runner<'_>, may_install: bool, needs: &[Need]) -> Result<(),
 }
 
 fn missing(runner: &Runner<'_>, needs: &[Need]) -> Vec<&'static str> {
-    needs.iter().filter(|need| !(need.present)(runner)).map(|need| need.package).collect()
+    needs.iter().filter(|need| !need.present(runner)).map(|need| need.package).collect()
 }
 
 fn python(runner: &Runner<'_>) -> bool {
@@ -148,6 +165,8 @@ fn folder_of(program: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupt::Interrupts;
+    use crate::place::Place;
 
     #[test]
     fn programs_are_found_by_name() {
@@ -155,6 +174,32 @@ mod tests {
         assert!(!all_found(&["sh", "no-such-program"]));
         assert!(folder_of("sh").unwrap().join("sh").is_file());
         assert!(!beside_protoc("no/such/file"));
+    }
+
+    #[test]
+    fn what_the_steps_and_the_tests_start_has_a_row() {
+        for program in
+            ["node", "npm", "python3", "ssh-add", "sshd", "curl", "etcd", "docker-registry", "minisign"]
+        {
+            let rows = NEEDS.iter().filter(|need| need.programs.contains(&program));
+            assert_eq!(rows.count(), 1, "{program}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_and_may_not_be_installed_comes_with_the_command() {
+        let needs = [
+            Need::of("coreutils", &["cat"]),
+            Need::of("never-packaged", &["no-such-program"]),
+            Need { package: "broken", programs: &["sh"], works: |_| false },
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { root: folder.path().to_owned(), target: folder.path().to_owned() };
+        let interrupts = Interrupts::default();
+        let runner = Runner::new(&interrupts, &place).unwrap();
+        let failure = provide(&runner, false, &needs).unwrap_err().to_string();
+        assert!(failure.contains("missing: never-packaged, broken\n"), "{failure}");
+        assert!(failure.contains("run: apt-get install never-packaged broken\n"), "{failure}");
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub(crate) fn packages(runner: &Runner<'_>, may_install: bool) -> Result<(), Fai
     ]);
     install.arg(&folder).arg(PACKAGE).stdout(Stdio::from(std::io::stderr()));
     runner.visibly(&mut install, LIMIT).map_err(|failure| {
-        failure.next(format!("Node.js 20 or newer with npm must be installed, and npm's registry be reachable; it installs into {shown}"))
+        failure.next(format!(
+            "npm's registry must be reachable, or npm be configured with a mirror; it installs into {shown}"
+        ))
     })?;
     std::fs::write(&done, PACKAGE).during(format!("cannot write {}", done.display()))
 }
