@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use domain::label::{Labels, spec};
+use domain::label::{LABELS_MAX, Labels, spec};
 use domain::secret::Secret;
 
 use crate::address::{self, HostPort};
 use crate::auth;
 use crate::join::{Advertise, ServerKind, Servers};
 use crate::log::{LogOutput, Severity};
-use crate::node::NodeSettings;
+use crate::node::{NodeSettings, RAISED};
 use crate::report::Report;
 use crate::secret_source::{CaPinSource, SecretSource};
 use crate::settings::Draft;
@@ -78,7 +78,7 @@ pub(crate) fn apply(flags: &Flags, draft: &mut Draft, report: &Report) {
     let node = &mut draft.node.settings;
     node.permit_user_env |= flags.permit_user_env;
     if let Some(spec) = flags.labels.as_ref().and_then(|text| taken(report, "--labels", spec::parse(text))) {
-        apply_labels(spec, node);
+        apply_labels(spec, node, report);
     }
 }
 
@@ -126,11 +126,22 @@ fn apply_listen_ip(flags: &Flags, draft: &mut Draft, report: &Report) {
 }
 
 /// A label of the flag takes the place of the file's label of that name, whatever its kind.
-fn apply_labels(spec: spec::LabelSpec, node: &mut NodeSettings) {
+fn apply_labels(spec: spec::LabelSpec, node: &mut NodeSettings, report: &Report) {
+    for name in &spec.raised {
+        report.warning(None, "--labels", format!("the period of label {name:?} {RAISED}"));
+    }
     let named =
         |name: &str| spec.fixed.value(name).is_some() || spec.dynamic.iter().any(|label| label.name == name);
+    // Too many in the file alone are told as the file's.
+    let were = node.labels.0.len() + node.dynamic_labels.len();
     let kept = node.labels.iter().filter(|(key, _)| !named(key));
     node.labels = kept.chain(spec.fixed.iter()).collect::<Labels>();
     node.dynamic_labels.retain(|label| !named(&label.name));
     node.dynamic_labels.extend(spec.dynamic);
+    let are = node.labels.0.len() + node.dynamic_labels.len();
+    if were <= LABELS_MAX && are > LABELS_MAX {
+        let message =
+            format!("with those of the file, the node has {are} labels, more than {LABELS_MAX}; remove some");
+        report.problem(None, "--labels", message);
+    }
 }

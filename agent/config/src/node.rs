@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use domain::label::{DEFAULT_PROVIDER, DynamicLabel, LABELS_MAX, Labels, MIN_PERIOD, VALUE_MAX, check_key};
-use domain::printable::is_printable;
+use domain::label::{DEFAULT_PROVIDER, DynamicLabel, LABELS_MAX, Labels, MIN_PERIOD, check_key, check_value};
 
 use crate::address::{self, HostPort};
 use crate::field::Field;
@@ -13,6 +12,9 @@ use crate::unserved;
 
 /// The port of the node service.
 pub(crate) const PORT: u16 = 3022;
+
+/// What is said of a label whose period is shorter than any may be.
+pub(crate) const RAISED: &str = "is raised to 1s, the shortest there is";
 
 /// What the node service does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +73,8 @@ fn labels(section: &mut Section<'_>) -> Labels {
         // A key without a value is a label with an empty value.
         let value = if field.is_null() { Some("") } else { field.any_text() };
         let Some(value) = value else { continue };
-        if value.len() > VALUE_MAX || !value.chars().all(is_printable) {
-            field.problem(format!("must be one line of at most {VALUE_MAX} printable bytes"));
+        if let Err(error) = check_value(value) {
+            field.problem(error);
         }
         labels.0.insert(key.to_owned(), value.to_owned());
     }
@@ -114,7 +116,7 @@ fn command(section: &mut Section<'_>, at: Position) -> Option<DynamicLabel> {
     let period = period.and_then(|field| {
         let period = field.duration()?;
         if period < MIN_PERIOD {
-            field.warning("is raised to 1s, the shortest there is");
+            field.warning(RAISED);
         }
         Some(period.max(MIN_PERIOD))
     });

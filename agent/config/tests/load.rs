@@ -200,6 +200,42 @@ fn every_flag_has_its_error() {
 }
 
 #[test]
+fn labels_of_the_flag_pass_the_checks_of_the_file() {
+    let labels = |text: &str| Flags { labels: Some(text.into()), ..Flags::default() };
+    assert_eq!(
+        refused(&labels("motd=a\u{1b}b")),
+        "--labels: label \"motd\" must be one line of at most 4096 printable bytes"
+    );
+    assert!(refused(&labels(&format!("a={}", "x".repeat(4097)))).starts_with("--labels: label \"a\" must"));
+    assert!(refused(&labels("a=[1m:\"x \0\"]")).starts_with("--labels: label \"a\": "));
+    let settings = started(&labels("slow=[1m:date],quick=[10ms:date]"));
+    let raised = "--labels: the period of label \"quick\" is raised to 1s, the shortest there is";
+    assert_eq!(settings.warnings, [raised]);
+}
+
+#[test]
+fn labels_are_counted_with_those_of_the_file() {
+    let list = |name: &str, count: usize, between: &str| {
+        (0..count).map(|n| format!("{name}{n}{between}x")).collect::<Vec<_>>().join(",")
+    };
+    let load = |file: usize, flag: usize| {
+        let yaml = format!("ssh_service: {{labels: {{{}}}}}", list("a", file, ": "));
+        let files = Files::with(&[("/etc/teleport.yaml", &yaml)]);
+        let labels = format!("{},a0=y,command=[1m:date]", list("b", flag, "="));
+        files.load(&Flags { labels: Some(labels), ..Flags::default() }, &Environment::default())
+    };
+    let node = load(200, 55).unwrap().node.unwrap();
+    assert_eq!((node.labels.0.len(), node.dynamic_labels.len()), (255, 1), "as many as there may be");
+    let error = load(200, 56).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--labels: with those of the file, the node has 257 labels, more than 256; remove some"
+    );
+    let error = load(257, 1).unwrap_err().to_string();
+    assert!(error.contains("ssh_service.labels: more than 256") && !error.contains("--labels"), "{error}");
+}
+
+#[test]
 fn flags_environment_and_file_are_reported_together() {
     let files = Files::with(&[("/etc/teleport.yaml", "teleport: {nodname: x}")]);
     let flags = Flags { roles: Some("nod".into()), ..Flags::default() };

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::is_printable;
+
 pub mod selector;
 pub mod spec;
 
@@ -94,6 +96,9 @@ pub enum LabelError {
     /// The product keeps this prefix for itself.
     #[error("label key {0:?} is reserved: keys starting with teleport.internal/ are set by the cluster")]
     Reserved(String),
+    /// The value is too long, or would not show as one line.
+    #[error("must be one line of at most {VALUE_MAX} printable bytes")]
+    Value,
 }
 
 /// Checks a key an operator wrote.
@@ -106,6 +111,15 @@ pub fn check_key(key: &str) -> Result<(), LabelError> {
         return Err(LabelError::Key(key.to_owned()));
     }
     if is_internal(key) { Err(LabelError::Reserved(key.to_owned())) } else { Ok(()) }
+}
+
+/// Checks a value an operator wrote. What a provider computes is cut to fit instead: [`clean_value`].
+///
+/// # Errors
+/// [`LabelError::Value`], which does not name the key.
+pub fn check_value(value: &str) -> Result<(), LabelError> {
+    let fits = value.len() <= VALUE_MAX && value.chars().all(is_printable);
+    if fits { Ok(()) } else { Err(LabelError::Value) }
 }
 
 /// Whether the product keeps this label for itself.
@@ -149,6 +163,14 @@ mod tests {
         assert_eq!(check_key("a b"), Err(LabelError::Key("a b".into())));
         assert_eq!(check_key(""), Err(LabelError::Key("".into())));
         assert!(matches!(check_key(INVALID_HOSTNAME), Err(LabelError::Reserved(_))));
+    }
+
+    #[test]
+    fn values_are_one_printable_line() {
+        assert!(check_value("").is_ok() && check_value(&"x".repeat(VALUE_MAX)).is_ok());
+        for wrong in ["a\nb", "\u{1b}[2J", "\u{202e}", &"é".repeat(VALUE_MAX / 2 + 1)] {
+            assert_eq!(check_value(wrong), Err(LabelError::Value), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! A comma inside brackets or quotes does not split. The command is split on spaces, quotes group
 //! words; no shell is involved.
 
-use super::{DEFAULT_PROVIDER, DynamicLabel, LabelError, Labels, MIN_PERIOD, check_key};
+use std::time::Duration;
+
+use super::{DEFAULT_PROVIDER, DynamicLabel, LabelError, Labels, MIN_PERIOD, check_key, check_value};
 use crate::duration::{self, DurationError};
+use crate::plugin::capability::{ArgvError, check_argv};
 
 /// Static and dynamic labels of one `--labels` value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct LabelSpec {
     pub fixed: Labels,
     /// `key=[period:command]` entries.
     pub dynamic: Vec<DynamicLabel>,
+    /// The names of dynamic labels whose period was raised to the shortest there is.
+    pub raised: Vec<String>,
 }
 
 /// Why a `--labels` value cannot be used.
@@ -24,6 +29,14 @@ pub enum SpecError {
     /// The key breaks the rule.
     #[error(transparent)]
     Key(#[from] LabelError),
+    /// The value breaks the rule.
+    #[error("label {key:?} {source}")]
+    Value {
+        /// The label.
+        key: String,
+        /// The rule.
+        source: LabelError,
+    },
     /// A key twice.
     #[error("label {0:?} is given twice")]
     Duplicate(String),
@@ -44,6 +57,14 @@ pub enum SpecError {
     /// Nothing to run.
     #[error("label {0:?}: the command is empty")]
     NoCommand(String),
+    /// A command the operating system would not take.
+    #[error("label {key:?}: {source}")]
+    Command {
+        /// The label.
+        key: String,
+        /// The rule.
+        source: ArgvError,
+    },
 }
 
 /// Reads a `--labels` value.
@@ -60,27 +81,38 @@ pub fn parse(text: &str) -> Result<LabelSpec, SpecError> {
             return Err(SpecError::Duplicate(key.to_owned()));
         }
         match value.strip_prefix('[') {
-            Some(inner) => spec.dynamic.push(dynamic(key, inner)?),
+            Some(inner) => {
+                let (period, label) = dynamic(key, inner)?;
+                spec.raised.extend((period < label.period).then(|| key.to_owned()));
+                spec.dynamic.push(label);
+            }
             None => {
-                spec.fixed.0.insert(key.to_owned(), unquoted(value).to_owned());
+                spec.fixed.0.insert(key.to_owned(), fixed(key, unquoted(value))?);
             }
         }
     }
     Ok(spec)
 }
 
-fn dynamic(key: &str, inner: &str) -> Result<DynamicLabel, SpecError> {
+fn fixed(key: &str, value: &str) -> Result<String, SpecError> {
+    check_value(value).map_err(|source| SpecError::Value { key: key.to_owned(), source })?;
+    Ok(value.to_owned())
+}
+
+/// The label, and its period as it was written.
+fn dynamic(key: &str, inner: &str) -> Result<(Duration, DynamicLabel), SpecError> {
     let unclosed = || SpecError::Unclosed(key.to_owned());
     let inner = inner.strip_suffix(']').ok_or_else(unclosed)?;
-    let (period, command) = inner.split_once(':').ok_or_else(|| SpecError::NoPeriod(key.to_owned()))?;
-    let period =
-        duration::parse(period).map_err(|source| SpecError::Period { key: key.to_owned(), source })?;
+    let (written, command) = inner.split_once(':').ok_or_else(|| SpecError::NoPeriod(key.to_owned()))?;
+    let written =
+        duration::parse(written).map_err(|source| SpecError::Period { key: key.to_owned(), source })?;
     let command = split_words(unquoted(command.trim())).ok_or_else(unclosed)?;
     if command.is_empty() {
         return Err(SpecError::NoCommand(key.to_owned()));
     }
+    check_argv(&command).map_err(|source| SpecError::Command { key: key.to_owned(), source })?;
     let (name, plugin) = (key.to_owned(), DEFAULT_PROVIDER.to_owned());
-    Ok(DynamicLabel { name, command, period: period.max(MIN_PERIOD), plugin })
+    Ok((written, DynamicLabel { name, command, period: written.max(MIN_PERIOD), plugin }))
 }
 
 /// Splits at commas outside brackets and quotes.
@@ -134,8 +166,6 @@ fn unquoted(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -158,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn short_periods_are_raised_to_one_second() {
-        let spec = parse("a=[10ms:true]").unwrap();
-        assert_eq!(spec.dynamic.first().unwrap().period, MIN_PERIOD);
+    fn short_periods_are_raised_to_one_second_and_told() {
+        let spec = parse("a=[10ms:true],b=[1s:true],c=[999ms:true]").unwrap();
+        assert!(spec.dynamic.iter().all(|label| label.period == MIN_PERIOD));
+        assert_eq!(spec.raised, ["a", "c"]);
     }
 
     #[test]
@@ -173,6 +204,10 @@ mod tests {
         assert!(matches!(parse("a=[1:x]"), Err(SpecError::Period { .. })));
         assert!(matches!(parse("a=[1m:]"), Err(SpecError::NoCommand(_))));
         assert!(matches!(parse("a=\"x"), Err(SpecError::Unclosed(_))));
+        assert!(matches!(parse("a=x\u{1b}y"), Err(SpecError::Value { .. })));
+        assert!(matches!(parse(&format!("a={}", "x".repeat(5000))), Err(SpecError::Value { .. })));
+        assert!(matches!(parse("a=[1m:\"a \0\"]"), Err(SpecError::Command { .. })));
+        assert!(matches!(parse("a=[1m:\"'' a\"]"), Err(SpecError::Command { .. })));
     }
 
     proptest! {
