@@ -34,7 +34,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn form(self) -> &'static str {
+    /// What it takes, in words.
+    pub fn form(self) -> &'static str {
         match self {
             Self::Text => "a text",
             Self::Number => "a whole number",
@@ -42,6 +43,18 @@ impl Kind {
             Self::Duration => "a duration like 5s",
             Self::Size => "a size like 32MiB",
             Self::List => "a list of texts",
+        }
+    }
+
+    /// A value of this kind as YAML, for somebody to replace.
+    fn placeholder(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Number => "0",
+            Self::Flag => "no",
+            Self::Duration => "0s",
+            Self::Size => "0",
+            Self::List => "[TEXT]",
         }
     }
 }
@@ -180,35 +193,61 @@ impl Schema {
         plugin: &PluginName,
         written: &BTreeMap<String, Written>,
     ) -> Result<BTreeMap<String, String>, ConfigError> {
-        if let Some(key) = written.keys().find(|key| !self.0.contains_key(*key)) {
-            let known: Vec<_> = self.0.keys().map(String::as_str).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(ConfigError::Unknown { plugin: plugin.clone(), key: key.clone(), known });
-        }
         let mut values = BTreeMap::new();
-        for (name, key) in &self.0 {
-            let (plugin, name, description) = (plugin.clone(), name.clone(), key.description.clone());
-            let value = match (written.get(&name), &key.default) {
-                (Some(value), _) => match value_of(key.kind, value) {
-                    Some(value) => value,
-                    None => {
-                        return Err(ConfigError::Form {
-                            plugin,
-                            key: name,
-                            form: key.kind.form(),
-                            description,
-                        });
-                    }
-                },
-                (None, Some(default)) => default.clone(),
-                (None, None) if key.required => {
-                    return Err(ConfigError::Missing { plugin, key: name, description });
-                }
-                (None, None) => continue,
-            };
-            values.insert(name, value);
+        for (name, value) in self.read(plugin, written) {
+            values.extend(value?.map(|value| (name, value)));
         }
         Ok(values)
+    }
+
+    /// Every key at fault, for the operator who is to write them all at once: [`resolve`](Self::resolve) stops at
+    /// the first.
+    pub fn faults(&self, plugin: &PluginName, written: &BTreeMap<String, Written>) -> Vec<ConfigError> {
+        self.read(plugin, written).filter_map(|(_, value)| value.err()).collect()
+    }
+
+    /// What is written and nobody reads, then each key that is read.
+    fn read(
+        &self,
+        plugin: &PluginName,
+        written: &BTreeMap<String, Written>,
+    ) -> impl Iterator<Item = (String, Result<Option<String>, ConfigError>)> {
+        let stray = written.keys().filter(|key| !self.0.contains_key(*key));
+        let stray = stray.map(|key| (key.clone(), Err(self.unknown(plugin, key))));
+        let keys = self.0.iter();
+        stray.chain(keys.map(|(name, key)| (name.clone(), key.value(plugin, name, written.get(name)))))
+    }
+
+    fn unknown(&self, plugin: &PluginName, key: &str) -> ConfigError {
+        let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        ConfigError::Unknown { plugin: plugin.clone(), key: key.to_owned(), known }
+    }
+}
+
+impl Key {
+    /// What the plugin reads; nothing where nothing is written and nothing holds instead.
+    fn value(
+        &self,
+        plugin: &PluginName,
+        name: &str,
+        written: Option<&Written>,
+    ) -> Result<Option<String>, ConfigError> {
+        let (plugin, key, description) = (plugin.clone(), name.to_owned(), self.description.clone());
+        match written {
+            Some(written) => match value_of(self.kind, written) {
+                Some(value) => Ok(Some(value)),
+                None => Err(ConfigError::Form { plugin, key, form: self.kind.form(), description }),
+            },
+            None if self.required => Err(ConfigError::Missing { plugin, key, description }),
+            None => Ok(self.default.clone()),
+        }
+    }
+
+    /// A line of YAML with a value of the right kind to be replaced, and what it is for.
+    pub fn line(&self, name: &str) -> String {
+        let (value, description) = (self.kind.placeholder(), &self.description);
+        format!("{name}: {value}  # {description}")
     }
 }
 
@@ -294,6 +333,21 @@ mod tests {
         for (written, expected) in cases {
             let error = resolve(&written).unwrap_err();
             assert!(error.contains(expected), "{error} should say {expected}");
+        }
+    }
+
+    #[test]
+    fn every_key_at_fault_is_told_and_what_is_to_be_written_is_of_its_kind() {
+        let name = PluginName::new("storage-x").unwrap();
+        let written = [("peer", one("a")), ("tries", one("x"))].map(|(key, value)| (key.to_owned(), value));
+        let faults = schema().faults(&name, &written.into());
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let expected = ["reads no config key \"peer\"", "needs config key peers", "config key tries"];
+        assert!(faults.iter().zip(expected).all(|(fault, part)| fault.contains(part)), "{faults:?}");
+        assert_eq!(faults.len(), expected.len());
+        assert_eq!(schema().0["peers"].line("peers"), "peers: [TEXT]  # where etcd is");
+        for kind in [Kind::Text, Kind::Number, Kind::Flag, Kind::Duration, Kind::Size] {
+            assert!(read(kind, kind.placeholder()).is_some(), "{kind:?}");
         }
     }
 

@@ -89,6 +89,44 @@ fn what_install_says_to_add_is_what_the_plugin_asks_for() {
 }
 
 #[test]
+fn the_lines_of_install_are_enough_also_for_limits_and_configuration() {
+    let shop = Shop::open();
+    let more = "[limits]\nkv_bytes = \"16MiB\"\n[config.city]\ntype = \"text\"\nrequired = true\n\
+                description = \"whose weather\"\n[config.days]\ntype = \"number\"\ndefault = \"3\"\n\
+                description = \"how far ahead\"\n";
+    shop.package("v1", "1.0.0", &format!("{KV}{more}"));
+    let said = shop.tctl("inspect v1/plugin.wasm").good();
+    for line in [
+        "  kv_bytes: 16MiB (default 64KiB)",
+        "  city: a text, required (whose weather)",
+        "  days: a whole number, default \"3\" (how far ahead)",
+    ] {
+        assert!(said.lines().any(|shown| shown == line), "{said} should say {line}");
+    }
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    let (_, yaml) = said.split_once("restart teleport:\n").unwrap();
+    shop.tctl("rm hostile").good();
+    // As they stand, below what is there already.
+    let (_, load) = yaml.split_once("  plugins:\n").unwrap();
+    let (directory, key) = (shop.desk.path("plugins"), &shop.key);
+    let head = format!(
+        "teleport:\n  data_dir: {0}/data\n  plugins:\n    directory: {0}\n    publishers: {{acme: {key}}}\n",
+        directory.display()
+    );
+    std::fs::write(shop.desk.path("teleport.yaml"), format!("{head}{load}")).unwrap();
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    assert!(said.contains("teleport.yaml grants what it asks for"), "{said}");
+    // With grants alone the daemon would refuse it, so that is not said to be all.
+    shop.tctl("rm hostile").good_with_notes();
+    shop.configure("hostile: {publishers: acme, grants: {kv: yes}}");
+    let said = shop.tctl("install v1/plugin.wasm").good();
+    for line in ["limits: kv_bytes: 16MiB", "config: city: TEXT  # whose weather"] {
+        assert!(said.contains(&format!("add under teleport.plugins.load.hostile.{line}")), "{said}");
+    }
+    assert!(!said.contains("grants what it asks for"), "{said}");
+}
+
+#[test]
 fn another_version_shows_what_is_new_and_replaces_nothing_unasked() {
     let shop = Shop::open();
     shop.package("v1", "1.0.0", ECHO);

@@ -14,6 +14,7 @@ mod arrival;
 mod explain;
 mod inspect;
 mod install;
+mod lacking;
 mod logs;
 mod ls;
 mod rm;

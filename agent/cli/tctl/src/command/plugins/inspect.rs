@@ -4,6 +4,7 @@
 use api::control::{Answer, Plugin, Question};
 use clap::Args;
 use domain::plugin::grant::need_text;
+use domain::plugin::{ContractKind, Limits, Manifest, configuration};
 use domain::printable::escape;
 use serde::Serialize;
 use terminal::{Failure, FormatArgs};
@@ -41,6 +42,10 @@ struct Inspected {
     /// Whether the daemon would take it by what the configuration says.
     trust: String,
     needs: Vec<Need>,
+    /// Limits it wants other than the default.
+    limits: Vec<Limit>,
+    /// What it reads of its configuration.
+    config: Vec<Key>,
     imports: Vec<String>,
     exports: Vec<String>,
 }
@@ -49,6 +54,24 @@ struct Inspected {
 struct Need {
     what: String,
     reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Limit {
+    key: String,
+    wanted: String,
+    default: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Key {
+    key: String,
+    /// What it takes, in words.
+    takes: &'static str,
+    required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<String>,
+    description: String,
 }
 
 /// Shows a plugin.
@@ -88,9 +111,25 @@ fn inspected(arrival: &Arrival, context: &Context<'_>) -> Result<Inspected, Fail
         digest: delivery.digest().to_string(),
         trust,
         needs: manifest.needs.iter().map(need).collect(),
+        limits: limits(manifest)?,
+        config: manifest.config.0.iter().map(key).collect(),
         imports: delivery.imports().to_vec(),
         exports: delivery.exports().to_vec(),
     })
+}
+
+fn limits(manifest: &Manifest) -> Result<Vec<Limit>, Failure> {
+    let defaults = Limits::of(ContractKind::serving(&manifest.contract)?);
+    let limit = |(key, wanted): (&String, &String)| {
+        let (key, default) = (key.clone(), defaults.written(key));
+        Limit { key, wanted: wanted.clone(), default }
+    };
+    Ok(manifest.limits.iter().map(limit).collect())
+}
+
+fn key((key, read): (&String, &configuration::Key)) -> Key {
+    let (key, takes, required) = (key.clone(), read.kind.form(), read.required);
+    Key { key, takes, required, default: read.default.clone(), description: read.description.clone() }
 }
 
 /// An error and its causes in one line.
@@ -114,7 +153,27 @@ fn text(inspected: &Inspected) -> String {
     lines.extend(
         inspected.needs.iter().map(|need| format!("  {} ({})", escape(&need.what), escape(&need.reason))),
     );
+    if !inspected.limits.is_empty() {
+        lines.push("It wants these limits:".to_owned());
+        let limits = inspected.limits.iter();
+        lines.extend(limits.map(|Limit { key, wanted, default }| {
+            format!("  {}: {} (default {default})", escape(key), escape(wanted))
+        }));
+    }
+    if !inspected.config.is_empty() {
+        lines.push("It reads of its configuration:".to_owned());
+        lines.extend(inspected.config.iter().map(|key| format!("  {}", key_text(key))));
+    }
     lines.join("\n")
+}
+
+fn key_text(Key { key, takes, required, default, description }: &Key) -> String {
+    let holds = match default {
+        _ if *required => ", required".to_owned(),
+        Some(default) => format!(", default {default:?}"),
+        None => String::new(),
+    };
+    format!("{key}: {takes}{holds} ({})", escape(description))
 }
 
 fn known_text(plugin: &Plugin) -> String {

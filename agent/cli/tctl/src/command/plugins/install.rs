@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Settings;
-use domain::plugin::grant::{Item, account, need_text};
-use domain::plugin::{Digest, Grant, Manifest, PluginName, Publisher};
+use domain::plugin::grant::need_text;
+use domain::plugin::{Digest, Manifest, PluginName, Publisher};
 use domain::printable::escape;
 use plugin_host::publish::{Delivery, installed, settle};
 use plugin_host::{Compiler, PluginSettings};
 use terminal::Failure;
 
 use super::arrival::{Arrival, SourceArgs};
+use super::lacking::{self, Beyond, limits_beyond};
 use super::uptake::{Uptake, Watched};
-use super::yaml;
 use crate::context::Context;
 
 /// Arguments of `tctl plugins install`.
@@ -121,9 +121,10 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     let directory = arguments.directory.find(&settings)?;
     let Arrival { delivery, from } = arguments.source.fetch(&arguments.from, context).await?;
     let manifest = delivery.manifest();
+    let limits = limits_beyond(manifest)?;
     let publisher = delivery.vouched(&written(&settings, &manifest.name), &known_publishers(&settings))?;
     let trust = Trust::of(publisher.as_ref(), &settings, manifest, delivery.digest());
-    context.printer.line(summary(&delivery, &from, &trust))?;
+    context.printer.line(summary(&delivery, &from, &trust, &limits))?;
     if let Some(path) = installed(&directory, &manifest.name) {
         match before(&path).await {
             Some(old) if old.digest() == delivery.digest() && old.signature() == delivery.signature() => {
@@ -139,7 +140,7 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
                 .hint("if that is what you want, run this again with --yes"));
         }
     }
-    let changes = next(&delivery, &trust, &settings);
+    let changes = lacking::changes(&delivery, &trust, &settings);
     // One that runs on another directory, or must be told something first, has nothing to say.
     let is_watched = changes.is_none() && settings.plugins.directory.as_ref() == Some(&directory);
     let watched = if is_watched {
@@ -184,7 +185,7 @@ async fn before(path: &Path) -> Option<Delivery> {
     Delivery::read(path, &Compiler::this_program()).await.ok()
 }
 
-fn summary(delivery: &Delivery, from: &str, trust: &Trust) -> String {
+fn summary(delivery: &Delivery, from: &str, trust: &Trust, limits: &[Beyond]) -> String {
     let manifest = delivery.manifest();
     let mut lines = vec![
         format!("{} {}: {}", manifest.name, manifest.version, escape(&manifest.description)),
@@ -194,13 +195,18 @@ fn summary(delivery: &Delivery, from: &str, trust: &Trust) -> String {
     lines.push(if manifest.needs.is_empty() { "it asks for nothing" } else { "it asks for:" }.to_owned());
     let needs = manifest.needs.iter();
     lines.extend(needs.map(|need| format!("  {} ({})", escape(&need_text(need)), escape(&need.reason))));
+    lines.extend(limits.iter().map(ToString::to_string));
     lines.join("\n")
 }
 
 /// What a new version asks for beside or instead of what the old one did.
 fn difference(old: Option<&Delivery>, new: &Delivery) -> String {
     let Some(old) = old else { return "in place of one that cannot be read".to_owned() };
-    let needs = |of: &Delivery| of.manifest().needs.iter().map(need_text).collect::<BTreeSet<_>>();
+    let needs = |of: &Delivery| {
+        let limits = limits_beyond(of.manifest()).unwrap_or_default();
+        let limits = limits.iter().map(|limit| format!("the limit {}", limit.line()));
+        of.manifest().needs.iter().map(need_text).chain(limits).collect::<BTreeSet<_>>()
+    };
     let (before, after) = (needs(old), needs(new));
     let mut lines = vec![format!("in place of version {}, {}", old.manifest().version, old.digest())];
     lines.extend(after.difference(&before).map(|need| format!("  + asks for {} in addition", escape(need))));
@@ -209,29 +215,6 @@ fn difference(old: Option<&Delivery>, new: &Delivery) -> String {
         lines.push("  asks for the same".to_owned());
     }
     lines.join("\n")
-}
-
-/// What is left to do before the daemon loads it, if anything is.
-fn next(delivery: &Delivery, trust: &Trust, settings: &Settings) -> Option<String> {
-    let (manifest, digest) = (delivery.manifest(), delivery.digest());
-    let Some(plugin) = settings.plugins.load.get(&manifest.name) else {
-        let block = yaml::section(manifest, trust, &digest.to_string());
-        return Some(format!("add to teleport.yaml, as far as you agree, and restart teleport:\n{block}"));
-    };
-    let mut grants = plugin.grants.clone();
-    grants.extend(plugin.secrets.keys().cloned().map(Grant::secret));
-    let at = format!("teleport.plugins.load.{}", manifest.name);
-    let mut changes: Vec<String> = match trust {
-        Trust::Publisher(_) | Trust::Pinned => Vec::new(),
-        Trust::KnownPublisher(name) => vec![format!("add under {at}: publishers: [{name}]")],
-        Trust::Nobody => vec![format!("add under {at}: digest: {digest}")],
-    };
-    changes.extend(account(manifest, &grants, &[]).into_iter().filter_map(|item: Item| item.change));
-    if changes.is_empty() {
-        return None;
-    }
-    let lines: Vec<_> = changes.iter().map(|line| format!("  {}", escape(line))).collect();
-    Some(format!("in teleport.yaml, as far as you agree, and restart teleport:\n{}", lines.join("\n")))
 }
 
 /// What the configuration says of whose word counts for a plugin.
