@@ -19,8 +19,7 @@ mod state;
 mod verdict;
 
 pub use report::{CallError, CallReport, Outcome};
-use state::FUEL;
-pub(crate) use state::{CallState, Identity, Provisions};
+pub(crate) use state::{CallState, FUEL, Identity, Provisions};
 pub(crate) use verdict::{clean, settled, too_long};
 
 /// A plugin that can be called.

@@ -14,17 +14,18 @@ use domain::plugin::PluginName;
 use parking_lot::Mutex;
 use port::label::{LabelFailure, LabelProvider};
 use port::random::SystemRandom;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
 
 use crate::cache::Cache;
-use crate::call::{CallReport, Outcome};
+use crate::call::{CallError, CallReport, Outcome};
 use crate::capability::kv::Keeping;
 use crate::capability::process;
 use crate::diary::Diaries;
 use crate::engine::Engine;
 use crate::error::{LoadError, chain};
+use crate::line::NoTurn;
 use crate::load::Plugin;
 use crate::place::{self, Owner};
 use crate::registry::Registry;
@@ -42,6 +43,7 @@ mod tests;
 
 use conduct::{refusal, unserved};
 pub use list::{LoadedListing, PluginListing, PluginState};
+use loading::Loads;
 pub use operate::PluginAccount;
 
 /// Loads and runs plugins.
@@ -57,9 +59,7 @@ pub(crate) struct Core {
     environment: Arc<BTreeMap<String, String>>,
     pub(crate) registry: Registry,
     machine: OnceLock<Machine>,
-    /// Held while a plugin is loaded: one at a time, so that two labels of one plugin do not
-    /// compile it twice.
-    loading: tokio::sync::Mutex<()>,
+    loads: Loads,
     turns: Semaphore,
     random: SystemRandom,
     /// Set once, when the host is stopped.
@@ -131,7 +131,7 @@ impl PluginHost {
             environment,
             registry: Registry::default(),
             machine: OnceLock::new(),
-            loading: tokio::sync::Mutex::new(()),
+            loads: Loads::default(),
             turns,
             random: SystemRandom,
             stopping: watch::Sender::new(false),
@@ -178,7 +178,6 @@ impl PluginHost {
         let mut working = self.core.working.subscribe();
         drop(working.wait_for(|working| *working == 0).await);
         let _idle = self.core.turns.acquire_many(all).await;
-        let _not_loading = self.core.loading.lock().await;
     }
 
     /// Computes a label and tells how the call went.
@@ -260,16 +259,30 @@ impl Core {
         let span = info_span!("plugin.call", plugin = %name, version = %plugin.manifest.version, label = %label.name);
         let report = async {
             let began = Instant::now();
-            let turn = tokio::time::timeout(callable.provisions.limits.wall(), self.turns.acquire()).await;
-            match turn {
-                Ok(Ok(_turn)) => callable.evaluate(&machine.engine, label).await,
-                _ => self.busy(&plugin, label, began.elapsed()),
+            match self.turn(&plugin, began).await {
+                Ok(_turn) => callable.evaluate(&machine.engine, label).await,
+                Err(error) => unserved(&plugin, label, began.elapsed(), error),
             }
         };
         let report = report.instrument(span).await;
         self.judge(&plugin, pass, &report);
         self.tell(&report);
         Ok(report)
+    }
+
+    /// A turn of the plugin's, and of all plugins', within the time a call may take.
+    async fn turn<'a>(
+        &'a self,
+        plugin: &'a Plugin,
+        began: Instant,
+    ) -> Result<(SemaphorePermit<'a>, SemaphorePermit<'a>), CallError> {
+        let (name, wall) = (&plugin.manifest.name, plugin.callable.provisions.limits.wall());
+        let named = |no_turn: NoTurn| no_turn.named(name, began.elapsed(), self.settings.concurrency);
+        let own = plugin.line.turn(wall).await.map_err(named)?;
+        match timeout_at(began + wall, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok((own, turn)),
+            _ => Err(named(NoTurn::Late)),
+        }
     }
 
     /// Does the work, or drops it when the host is stopped.

@@ -24,6 +24,7 @@ mod error;
 mod group;
 mod host;
 mod limit;
+mod line;
 mod load;
 mod place;
 pub mod publish;
@@ -45,6 +46,7 @@ pub use capability::http::{
     AwsKeys, AwsKeysError, CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError,
     ProxySettings, Resolver, SignSettings, TlsError,
 };
+pub use capability::kv::{delete_kept, kept_file};
 pub use capability::process::PASSED_ON;
 pub use capability::secrets::{SecretFrom, SecretSettings};
 pub use change::{Change, ChangeKind, ChangeObserver, Facts};
@@ -57,6 +59,6 @@ pub use place::PlaceError;
 pub use quarantine::Rules as QuarantineRules;
 pub use settings::{Observer, PluginSettings, Question, Settings, StorageObserver};
 pub use signature::{SignatureError, Signed};
-pub use storage::StoragePlugin;
+pub use storage::{StoragePlugin, Taken};
 pub use switch::SwitchError;
 pub use watch::Watching;

@@ -31,6 +31,7 @@ use crate::contract;
 use crate::diary::Diary;
 use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::line::Line;
 use crate::place::PlaceError;
 use crate::quarantine::Conduct;
 use crate::settings::{PluginSettings, Settings};
@@ -57,6 +58,8 @@ pub(crate) struct Plugin {
     pub(crate) publisher: Option<Publisher>,
     /// What to call.
     pub(crate) callable: Callable,
+    /// Where calls wait that are made in fresh instances.
+    pub(crate) line: Line,
     /// The instances of it that are kept, where its contract lets them be.
     pub(crate) warm: Pool,
     /// How it has behaved since it was loaded.
@@ -90,6 +93,11 @@ pub(crate) struct Loader<'a> {
     pub(crate) facts: Mutex<Facts>,
 }
 
+/// How many of so many calls may be one plugin's: not all, so that one that takes its time holds up no other.
+fn share(concurrency: u32) -> u32 {
+    concurrency.saturating_sub(1).max(1)
+}
+
 /// What is settled about a plugin before its code is looked at.
 struct Checked {
     kind: ContractKind,
@@ -121,21 +129,18 @@ impl Loader<'_> {
             vouched.map(|vouched| Some((found, vouched)))
         })?;
         match other {
-            Some((found, vouched)) => {
-                let warm = loaded.map(|loaded| loaded.warm.successor()).unwrap_or_default();
-                self.make(name, found, vouched, warm).await.map(Some)
-            }
+            Some((found, vouched)) => self.make(name, found, vouched, loaded).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// From bytes that somebody vouches for to a plugin.
+    /// From bytes that somebody vouches for to a plugin, which may follow another.
     async fn make(
         &self,
         name: &PluginName,
         found: Found,
         vouched: Vouched,
-        warm: Pool,
+        before: Option<&Plugin>,
     ) -> Result<Plugin, LoadError> {
         let digest = vouched.digest;
         let key = Key::new(&digest, self.engine.fingerprint());
@@ -160,6 +165,11 @@ impl Loader<'_> {
             }
         };
         let Checked { kind, manifest, effective, limits, config } = checked;
+        let warm = Pool::after(before.map(|before| &before.warm), limits.queue);
+        let line = match before {
+            Some(before) => before.line.successor(limits.queue),
+            None => Line::new(share(self.settings.concurrency), limits.queue),
+        };
         let linked = contract::link(kind, self.engine.wasmtime(), &component, effective.may_send())
             .map_err(|error| LoadError::Link { name: name.clone(), source: error.into() })?;
         let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
@@ -194,6 +204,7 @@ impl Loader<'_> {
             beside,
             publisher,
             callable,
+            line,
             warm,
             conduct,
             facts,

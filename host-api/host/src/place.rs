@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Write permission for group and others.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// Any permission for everybody. The group may read a secret: that is how operators share one on purpose.
+const EVERYBODY: u32 = 0o007;
+
 /// Why a place cannot be relied on.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
@@ -48,6 +51,14 @@ pub enum PlaceError {
     #[error("{path} may be written by others (mode {mode:03o}); run: chmod go-w {path}", path = path.display())]
     Writable {
         /// The file or folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A secret that everybody may read.
+    #[error("everybody on this machine may read {path} (mode {mode:03o}), which holds a secret; run: chmod o-rwx {path}", path = path.display())]
+    Exposed {
+        /// The file.
         path: PathBuf,
         /// Its mode.
         mode: u32,
@@ -145,6 +156,20 @@ pub(crate) fn open(path: &Path, owner: Owner, follow: bool) -> Result<Option<Fil
     Ok(Some(file))
 }
 
+/// Opens a file with a secret in it, which an operator wrote: a link is followed, nobody else may write it, and
+/// not everybody may read it. `None` when there is none.
+///
+/// # Errors
+/// As [`open`], and [`PlaceError::Exposed`].
+pub(crate) fn open_secret(path: &Path) -> Result<Option<File>, PlaceError> {
+    let Some(file) = open(path, Owner::ThisOrRoot, true)? else { return Ok(None) };
+    let mode = file.metadata().map_err(io_error(path, "looked at"))?.mode() & 0o7777;
+    if mode & EVERYBODY != 0 {
+        return Err(PlaceError::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(Some(file))
+}
+
 /// Makes a new file of mode 0600; one that exists is an error.
 ///
 /// # Errors
@@ -213,6 +238,24 @@ mod tests {
         assert!(open(&path, Owner::ThisOrRoot, true).unwrap().is_some());
         mode(root.path(), 0o777);
         assert!(matches!(folder(root.path(), Owner::ThisOrRoot), Err(PlaceError::Writable { .. })));
+    }
+
+    #[test]
+    fn a_secret_that_everybody_may_read_is_refused_with_the_way_out() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("token");
+        std::fs::write(&path, b"x").unwrap();
+        for bad in [0o644, 0o604, 0o601] {
+            mode(&path, bad);
+            let error = open_secret(&path).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("run: chmod o-rwx {}", path.display())), "{error}");
+        }
+        mode(&path, 0o622);
+        assert!(matches!(open_secret(&path), Err(PlaceError::Writable { .. })));
+        for good in [0o600, 0o640, 0o400] {
+            mode(&path, good);
+            assert!(open_secret(&path).unwrap().is_some(), "{good:o}");
+        }
     }
 
     #[test]

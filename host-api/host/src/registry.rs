@@ -22,6 +22,9 @@ pub(crate) const LEAVE_ALONE: Duration = Duration::from_secs(30);
 /// full disk.
 pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(300);
 
+/// The longest they are left alone, however often they were refused.
+const TRY_AGAIN_MOST: Duration = Duration::from_secs(3600);
+
 /// What is known of a plugin.
 #[derive(Clone)]
 pub(crate) struct Entry {
@@ -62,14 +65,14 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Files that were refused now, and `before` for the same reason. What may pass is tried again soon, and
-    /// ever less often: a trial holds up the loading of others.
+    /// Files that were refused now, and `before` for the same reason. They are tried again ever less often: that
+    /// may mean to compile them once more.
     pub(crate) fn after(before: Option<&Self>, reason: Arc<str>, error: &LoadError) -> Self {
-        let wait = match (error, before) {
-            (LoadError::Unready { .. }, None) => LEAVE_ALONE,
-            (LoadError::Unready { .. }, Some(before)) => (before.wait * 2).min(TRY_AGAIN),
-            _ => TRY_AGAIN,
+        let (first, most) = match error {
+            LoadError::Unready { .. } => (LEAVE_ALONE, TRY_AGAIN),
+            _ => (TRY_AGAIN, TRY_AGAIN_MOST),
         };
+        let wait = before.map_or(first, |before| (before.wait * 2).min(most));
         Self { reason, again: Instant::now() + wait, wait }
     }
 }
@@ -120,13 +123,20 @@ impl Registry {
         });
     }
 
-    /// Puts a plugin in place of what was known of it.
-    pub(crate) fn put(&self, name: &PluginName, entry: &Entry) {
+    /// Puts a plugin in place of what was known of it, unless it is off: whoever switches it off does so first
+    /// and then has it forgotten, so that it is not put back by a load that began before. Says whether it is there.
+    pub(crate) fn put(&self, name: &PluginName, entry: &Entry, is_off: impl Fn() -> bool) -> bool {
+        let mut is_put = true;
         self.entries.rcu(|entries| {
+            is_put = !is_off();
+            if !is_put {
+                return Arc::clone(entries);
+            }
             let mut entries = BTreeMap::clone(entries);
             entries.insert(name.clone(), entry.clone());
-            entries
+            Arc::new(entries)
         });
+        is_put
     }
 }
 
@@ -143,7 +153,7 @@ mod tests {
         let registry = Registry::default();
         let name = PluginName::new("label-x").unwrap();
         assert!(registry.find(&name).unwrap().is_none());
-        registry.put(&name, &refused(Some(Instant::now() + LEAVE_ALONE)));
+        registry.put(&name, &refused(Some(Instant::now() + LEAVE_ALONE)), || false);
         let Err(error) = registry.find(&name) else { panic!("it is left alone") };
         assert_eq!(error.to_string(), "broken (not tried again for 30 s)");
         tokio::time::advance(LEAVE_ALONE).await;
@@ -151,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_tried_again_ever_less_often() {
+    async fn what_was_refused_is_tried_again_ever_less_often() {
         let unready = LoadError::Unready {
             name: PluginName::new("storage-x").unwrap(),
             version: "1".into(),
@@ -167,14 +177,20 @@ mod tests {
         }
         assert_eq!(waits, [30, 60, 120, 240, 300, 300]);
         let wrong = LoadError::Stopped(PluginName::new("storage-x").unwrap());
-        assert_eq!(Refused::after(None, "r".into(), &wrong).wait, TRY_AGAIN);
+        let (mut waits, mut before) = (Vec::new(), None);
+        for _ in 0..6 {
+            let refused = Refused::after(before.as_ref(), "r".into(), &wrong);
+            waits.push(refused.wait.as_secs());
+            before = Some(refused);
+        }
+        assert_eq!(waits, [300, 600, 1200, 2400, 3600, 3600]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_removed_is_not_tried_however_long_it_takes() {
         let registry = Registry::default();
         let name = PluginName::new("label-x").unwrap();
-        registry.put(&name, &refused(None));
+        registry.put(&name, &refused(None), || false);
         tokio::time::advance(LEAVE_ALONE * 100).await;
         let Err(error) = registry.find(&name) else { panic!("it is not tried") };
         assert_eq!(error.to_string(), "broken");

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
+use domain::secret::Secret;
 use port::clock::Clock;
 use wasmtime_wasi::HostWallClock;
 
@@ -113,6 +114,9 @@ pub struct Sent<'a> {
     pub url: &'a str,
     /// What with.
     pub body: &'a [u8],
+    /// Values of headers as they were really sent, where they hold what is nobody's to read: secrets in place of their
+    /// stand-ins, signatures, and whatever is there to prove who asks. Nothing before the request has been sent.
+    pub attached: &'a [Secret],
 }
 
 /// What comes of a request.

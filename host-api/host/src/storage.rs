@@ -75,6 +75,25 @@ impl PluginHost {
     }
 }
 
+/// What an instance has taken since it was made, where a plugin is tried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Bytes of linear memory at their highest.
+    pub memory: u64,
+    /// Fuel.
+    pub fuel: Option<u64>,
+}
+
+impl StoragePlugin {
+    /// What the instance that answered last has taken; nothing where none is kept.
+    pub fn taken(&self) -> Option<Taken> {
+        let host = &self.desk.host;
+        host.core.serving(&self.desk.name)?.warm.taken()
+    }
+}
+
 impl Desk {
     async fn ask<A: Ask>(&self, ask: A) -> Result<A::Answer, StoreError> {
         self.try_ask(ask).await?
@@ -117,10 +136,10 @@ impl Core {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
         let name = &plugin.manifest.name;
         let wall = callable.provisions.limits.wall();
-        let Some(_turn) = pool.turn(wall).await else {
-            let (plugin, concurrency) = (name.clone(), crate::warm::INSTANCES);
-            return Err(CallError::Busy { plugin, waited: began.elapsed(), concurrency });
-        };
+        let _turn = pool
+            .turn(wall)
+            .await
+            .map_err(|no_turn| no_turn.named(name, began.elapsed(), crate::warm::INSTANCES))?;
         let engine = self.engine(name)?;
         let warm = match pool.take(began) {
             Some(warm) => warm,

@@ -14,15 +14,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use port::backend::{About, BackendPage, Batch};
 use port::store::{Change, Item, Revision, StoreError};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::call::{CallError, CallState, Callable, settled, too_long};
+use crate::call::{CallError, CallState, Callable, FUEL, settled, too_long};
 use crate::contract::Linked;
 use crate::contract::storage_backend::v1::{self, Instance};
 use crate::engine::Engine;
 use crate::limit::{Meter, within};
+use crate::line::{Line, NoTurn};
+use crate::storage::Taken;
 
 /// Instances that answer at one time; more calls wait.
 pub(crate) const INSTANCES: u32 = 8;
@@ -120,26 +122,19 @@ pub(crate) struct Pool {
     #[allow(clippy::vec_box, reason = "moved in and out in each call")]
     idle: Mutex<Vec<Box<Warm>>>,
     tails: Mutex<Vec<Weak<Tailing>>>,
-    /// Shared with the versions before and after.
-    turns: Arc<Semaphore>,
+    line: Line,
     /// Set once, when nothing is kept any more.
     retired: watch::Sender<bool>,
 }
 
-impl Default for Pool {
-    fn default() -> Self {
-        Self::with(Arc::new(Semaphore::new(usize::try_from(INSTANCES).unwrap_or(1))))
-    }
-}
-
 impl Pool {
-    fn with(turns: Arc<Semaphore>) -> Self {
-        Self { idle: Mutex::default(), tails: Mutex::default(), turns, retired: watch::Sender::new(false) }
-    }
-
-    /// For the version that comes next. Calls of this one that are still under way have turns of both.
-    pub(crate) fn successor(&self) -> Self {
-        Self::with(Arc::clone(&self.turns))
+    /// A pool before which so many calls may wait, of the version after the one whose pool that is.
+    pub(crate) fn after(before: Option<&Self>, waiting: u64) -> Self {
+        let line = match before {
+            Some(before) => before.line.successor(waiting),
+            None => Line::new(INSTANCES, waiting),
+        };
+        Self { idle: Mutex::default(), tails: Mutex::default(), line, retired: watch::Sender::new(false) }
     }
 
     /// Ends what is kept, and those that follow the changes. Calls that are under way end as they would.
@@ -180,11 +175,11 @@ impl Pool {
     }
 
     /// A turn, when there is one in time.
-    pub(crate) async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
-        match self.turns.try_acquire() {
-            Ok(turn) => Some(turn),
-            Err(_) => within(wait, self.turns.acquire()).await.ok()?.ok(),
-        }
+    ///
+    /// # Errors
+    /// [`NoTurn`].
+    pub(crate) async fn turn(&self, wait: Duration) -> Result<SemaphorePermit<'_>, NoTurn> {
+        self.line.turn(wait).await
     }
 
     /// The instance that was used last, if any is fit for another call.
@@ -194,6 +189,14 @@ impl Pool {
         let mut warm = idle.pop()?;
         warm.used = now;
         Some(warm)
+    }
+
+    /// What the instance that was used last has taken.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        let idle = self.idle.lock();
+        let Warm { store, meter, .. } = &**idle.last()?;
+        let fuel = store.get_fuel().ok().map(|left| FUEL - left);
+        Some(Taken { cpu: meter.spent(), memory: store.data().holdings.memory(), fuel })
     }
 
     /// Takes back an instance that has answered.
@@ -242,7 +245,10 @@ impl Warm {
     ) -> Result<(Box<Self>, Result<A::Answer, StoreError>), CallError> {
         let _clock = engine.running();
         self.calls += 1;
-        self.meter.restart();
+        // Where a plugin is tried out, what all of its calls took is told.
+        if !engine.counts() {
+            self.meter.restart();
+        }
         self.store.data_mut().renew();
         self.store.set_epoch_deadline(1);
         let wall = self.store.data().provisions.limits.wall() + wait;

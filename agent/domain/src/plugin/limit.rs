@@ -53,6 +53,10 @@ pub struct Limits {
     pub http_time: u64,
     /// Bytes of keys and values kept for the plugin on this host.
     pub kv_bytes: u64,
+    /// Bytes of stack for the plugin's code. The same for all plugins.
+    pub stack: u64,
+    /// Calls that wait for their turn at one time; more are refused.
+    pub queue: u64,
 }
 
 /// How a limit is written.
@@ -75,6 +79,8 @@ pub struct Row {
     pub unit: Unit,
     /// The most an operator may set it to.
     pub ceiling: u64,
+    /// Whether it is the same for all plugins, so that nobody may set it.
+    pub fixed: bool,
     /// What it bounds, for people.
     pub what: &'static str,
     field: fn(&mut Limits) -> &mut u64,
@@ -86,6 +92,9 @@ const MINUTE: u64 = 60_000;
 
 /// The largest linear memory the host sets address space aside for.
 pub const MEMORY_CEILING: u64 = 128 * MIB;
+
+/// Stack for the code of any plugin, in bytes; deeper recursion traps.
+pub const STACK: u64 = 512 * KIB;
 
 /// The defaults of each contract.
 const fn defaults(kind: ContractKind) -> Limits {
@@ -111,6 +120,9 @@ const fn defaults(kind: ContractKind) -> Limits {
             http_bytes: MIB,
             http_time: 9_000,
             kv_bytes: 64 * KIB,
+            stack: STACK,
+            // As many as a node may have labels.
+            queue: 256,
         },
         // Records of up to 1 MiB, in pages and transactions of several, all of it copied twice.
         ContractKind::StorageBackend => Limits {
@@ -132,12 +144,14 @@ const fn defaults(kind: ContractKind) -> Limits {
             http_bytes: 256 * MIB,
             http_time: 30_000,
             kv_bytes: 64 * KIB,
+            stack: STACK,
+            queue: 16_384,
         },
     }
 }
 
 #[rustfmt::skip]
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 20] = [
     row("memory", Unit::Bytes, MEMORY_CEILING, "linear memory of one call, all memories together", |l| &mut l.memory),
     row("tables", Unit::Count, 20_000, "table elements of one call, all tables together", |l| &mut l.tables),
     row("instances", Unit::Count, 64, "core instances one component may be made of", |l| &mut l.instances),
@@ -156,6 +170,8 @@ const TABLE: [Row; 18] = [
     row("http_bytes", Unit::Bytes, 1024 * MIB, "bytes of all HTTP bodies of one call; of bodies being sent at one time, all calls together", |l| &mut l.http_bytes),
     row("http_time", Unit::Time, 15 * MINUTE, "time from an HTTP request to the head of its answer", |l| &mut l.http_time),
     row("kv_bytes", Unit::Bytes, 16 * MIB, "bytes kept for the plugin from call to call", |l| &mut l.kv_bytes),
+    Row { fixed: true, ..row("stack", Unit::Bytes, STACK, "stack of the plugin's code; the same for all plugins", |l| &mut l.stack) },
+    row("queue", Unit::Count, 65_536, "calls that wait for their turn at one time, all calls together", |l| &mut l.queue),
 ];
 
 const fn row(
@@ -165,12 +181,12 @@ const fn row(
     what: &'static str,
     field: fn(&mut Limits) -> &mut u64,
 ) -> Row {
-    Row { key, unit, ceiling, what, field }
+    Row { key, unit, ceiling, fixed: false, what, field }
 }
 
 /// The table, for documents and for whoever lists it.
 pub fn table() -> &'static [Row] {
-    static ROWS: [Row; 18] = TABLE;
+    static ROWS: [Row; 20] = TABLE;
     &ROWS
 }
 

@@ -99,6 +99,16 @@ pub enum ManifestError {
         /// What it takes.
         wanted: &'static str,
     },
+    /// A secret cannot be seen that cannot be opened.
+    #[error(
+        "a need of {reveal} for {label} has none of {secret} beside it, and a secret is opened before it is seen; add [[needs]] with capability = \"{secret}\", label = \"{label}\" and a reason",
+        reveal = Capability::SecretReveal,
+        secret = Capability::Secret
+    )]
+    Reveal {
+        /// The secret.
+        label: SecretLabel,
+    },
     /// What it reads of its configuration cannot be so.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -145,6 +155,7 @@ impl TryFrom<Written> for Manifest {
             check_text("reason", &need.reason)?;
             check_need(need)?;
         }
+        check_reveals(&needs)?;
         config.check()?;
         let limits = limits.into_iter().map(|(key, Wish(text))| (key, text)).collect();
         Ok(Self { name, version, contract, description, homepage, needs, limits, config })
@@ -164,6 +175,22 @@ fn check_need(need: &Need) -> Result<(), ManifestError> {
         Capability::Kv => (has == (false, false, false), "nothing beside its reason"),
     };
     if fits { Ok(()) } else { Err(ManifestError::Need { capability, wanted }) }
+}
+
+/// What is to be seen is opened first, which is a need of its own: without it the plugin could never work.
+fn check_reveals(needs: &[Need]) -> Result<(), ManifestError> {
+    let labels = |capability: Capability| {
+        needs
+            .iter()
+            .filter(move |need| need.capability == capability.key())
+            .filter_map(|need| need.label.as_ref())
+    };
+    let bare = labels(Capability::SecretReveal)
+        .find(|label| !labels(Capability::Secret).any(|opened| opened == *label));
+    match bare {
+        Some(label) => Err(ManifestError::Reveal { label: label.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn is_version_byte(byte: u8) -> bool {
@@ -270,6 +297,16 @@ mod tests {
             (
                 with("needs", json!([{ "capability": "http", "hosts": ["https://*.com"], "reason": "x" }])),
                 "two labels is needed",
+            ),
+            (
+                with(
+                    "needs",
+                    json!([
+                        { "capability": "secret", "label": "other", "reason": "x" },
+                        { "capability": "secret_reveal", "label": "token", "reason": "x" },
+                    ]),
+                ),
+                "add [[needs]] with capability = \"secret\", label = \"token\" and a reason",
             ),
             (with("world", json!("x")), "unknown field `world`"),
         ];

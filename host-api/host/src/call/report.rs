@@ -125,7 +125,7 @@ pub enum CallError {
     Guest(String),
     /// As many calls as may run were running all the time.
     #[error(
-        "plugin {plugin} did not get its turn within {waited:?}: {concurrency} calls of plugins were running all the time"
+        "plugin {plugin} did not get its turn within {waited:?}: {concurrency} calls were running all the time; see which take long: tctl plugins ls"
     )]
     Busy {
         /// The plugin.
@@ -134,6 +134,16 @@ pub enum CallError {
         waited: Duration,
         /// Calls that run at one time.
         concurrency: u32,
+    },
+    /// As many of its calls as may wait were waiting.
+    #[error(
+        "{most} calls of plugin {plugin} wait for their turn already; if more may, set teleport.plugins.load.{plugin}.limits.queue"
+    )]
+    Queue {
+        /// The plugin.
+        plugin: PluginName,
+        /// Calls that may wait.
+        most: u64,
     },
     /// It failed too often, and is left alone for a while.
     #[error("plugin {plugin} is quarantined until {until:.0} after {failures} failures, the last: {last}")]
@@ -175,7 +185,9 @@ impl CallError {
             Self::Wall { .. } | Self::Cpu { .. } => Outcome::Timeout,
             Self::Memory { .. } => Outcome::Memory,
             Self::Output { .. } | Self::Guest(_) => Outcome::Guest,
-            Self::Busy { .. } | Self::OtherKind { .. } | Self::Host { .. } => Outcome::Host,
+            Self::Busy { .. } | Self::Queue { .. } | Self::OtherKind { .. } | Self::Host { .. } => {
+                Outcome::Host
+            }
             Self::Quarantined { .. } => Outcome::Quarantined,
         }
     }

@@ -19,7 +19,7 @@ use crate::limit::{CpuSpent, Holdings, Meter};
 use crate::rehearsal::Rehearsal;
 
 /// What a store begins with where fuel is counted: never used up, for processor time is the limit.
-pub(super) const FUEL: u64 = u64::MAX;
+pub(crate) const FUEL: u64 = u64::MAX;
 
 /// Who a plugin is, for logs and errors.
 #[derive(Debug, Clone, PartialEq, Eq)]

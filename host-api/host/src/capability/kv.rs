@@ -1,11 +1,14 @@
 //! `teleport:host/kv`: a few bytes a plugin keeps from call to call, in one small file of its own below
 //! the data folder.
 //!
-//! The whole file is read once and written whole, beside the old one and over it: a crash leaves the one
-//! or the other. It is synced before the plugin is answered.
+//! The whole file is written whole, beside the old one and over it: a crash leaves the one or the other. It is synced
+//! before the plugin is answered. It is read anew when it is another file than the one read or written last: what an
+//! administrator has deleted or put back is not undone from memory.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::plugin::PluginName;
 use domain::plugin::grant::Use;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::block_in_place;
 
 use super::v1::teleport::host::kv::{Failure, Host};
@@ -29,11 +32,48 @@ const ENTRY: usize = 32;
 
 type Entries = BTreeMap<String, Vec<u8>>;
 
+/// Which file it is, and when it was written; nothing where there is none.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// Entries as they are in a file.
+struct Known {
+    entries: Entries,
+    stamp: Stamp,
+}
+
+/// The file in which what a plugin of this name keeps is. It belongs to the name: a plugin that is removed leaves it
+/// to the next of the same name.
+pub fn kept_file(data_dir: &Path, plugin: &PluginName) -> PathBuf {
+    folder(data_dir).join(format!("{plugin}.json"))
+}
+
+/// Deletes what a plugin of this name keeps; whether there was anything. A daemon that runs on this data folder
+/// notices before it serves the next call, so whoever wants nothing to be written back waits until the plugin is no
+/// longer served.
+///
+/// # Errors
+/// When there is a file and it cannot be deleted.
+pub fn delete_kept(data_dir: &Path, plugin: &PluginName) -> io::Result<bool> {
+    match std::fs::remove_file(kept_file(data_dir, plugin)) {
+        Ok(()) => std::fs::File::open(folder(data_dir))?.sync_all().map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("plugins").join("kv")
+}
+
+fn stamp(found: &std::fs::Metadata) -> Stamp {
+    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
+}
+
 /// What one plugin keeps.
 pub(crate) struct Kept {
     folder: PathBuf,
-    file: String,
-    entries: Mutex<Option<Entries>>,
+    path: PathBuf,
+    entries: Mutex<Option<Known>>,
     /// Nothing is written to the disk.
     forgotten: bool,
 }
@@ -62,8 +102,8 @@ impl Keeping {
 impl Kept {
     fn new(data_dir: &Path, plugin: &PluginName) -> Self {
         Self {
-            folder: data_dir.join("plugins").join("kv"),
-            file: format!("{plugin}.json"),
+            folder: folder(data_dir),
+            path: kept_file(data_dir, plugin),
             entries: Mutex::new(None),
             forgotten: false,
         }
@@ -72,32 +112,42 @@ impl Kept {
     /// With these entries and without a file, where the plugin is tried out.
     fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
         if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
-            (self.entries, self.forgotten) = (Mutex::new(Some(kept)), true);
+            let known = Known { entries: kept, stamp: None };
+            (self.entries, self.forgotten) = (Mutex::new(Some(known)), true);
         }
         self
     }
 
-    /// The entries, read from the file the first time.
-    async fn open(&self) -> Result<MutexGuard<'_, Option<Entries>>, Failure> {
-        let mut entries = self.entries.lock().await;
-        if entries.is_none() {
-            let read = block_in_place(|| self.read()).map_err(Failure::Unavailable)?;
-            *entries = Some(read);
+    /// The entries, read from the file the first time and when it is another.
+    async fn open(&self) -> Result<MappedMutexGuard<'_, Known>, Failure> {
+        let mut slot = self.entries.lock().await;
+        if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
+            // A file that cannot be read is not what was known of the one before it.
+            *slot = None;
+            *slot = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
         }
-        Ok(entries)
+        let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
+        MutexGuard::try_map(slot, Option::as_mut).map_err(gone)
     }
 
-    fn read(&self) -> Result<Entries, String> {
+    fn is_current(&self, known: &Known) -> bool {
+        self.forgotten || known.stamp == std::fs::symlink_metadata(&self.path).ok().as_ref().and_then(stamp)
+    }
+
+    fn read(&self) -> Result<Known, String> {
         self.make_folder()?;
-        let path = self.folder.join(&self.file);
-        let Some(file) = place::open(&path, Owner::This, false).map_err(|error| error.to_string())? else {
-            return Ok(Entries::new());
+        let path = &self.path;
+        let Some(file) = place::open(path, Owner::This, false).map_err(|error| error.to_string())? else {
+            return Ok(Known { entries: Entries::new(), stamp: None });
         };
+        let stamp = file.metadata().ok().as_ref().and_then(stamp);
         let damaged = |error: &dyn std::fmt::Display| format!("{} is damaged: {error}", path.display());
         let text: BTreeMap<String, String> =
             serde_json::from_reader(std::io::BufReader::new(file)).map_err(|error| damaged(&error))?;
         let decode = |(key, value): (String, String)| STANDARD.decode(value).map(|value| (key, value));
-        text.into_iter().map(decode).collect::<Result<_, _>>().map_err(|error| damaged(&error))
+        let entries =
+            text.into_iter().map(decode).collect::<Result<_, _>>().map_err(|error| damaged(&error))?;
+        Ok(Known { entries, stamp })
     }
 
     fn make_folder(&self) -> Result<(), String> {
@@ -108,15 +158,18 @@ impl Kept {
         Ok(())
     }
 
-    fn write(&self, entries: &Entries) -> Result<(), String> {
+    fn write(&self, entries: &Entries) -> Result<Stamp, String> {
         let text: BTreeMap<_, _> = entries.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-        let path = self.folder.join(&self.file);
+        let path = &self.path;
         let failed = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
         let mut file = tempfile::Builder::new().tempfile_in(&self.folder).map_err(failed)?;
         serde_json::to_writer(&mut file, &text).map_err(|error| failed(error.into()))?;
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        // Before it has its name: from then on somebody may delete it.
+        let stamp = file.as_file().metadata().ok().as_ref().and_then(stamp);
+        file.persist(path).map_err(|error| failed(error.error))?;
+        std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(stamp)
     }
 
     /// Makes a change, if it fits and the disk takes it; otherwise all is as it was.
@@ -125,8 +178,8 @@ impl Kept {
         bytes_max: u64,
         change: impl FnOnce(&mut Entries) -> (bool, T),
     ) -> Result<T, Failure> {
-        let mut slot = self.open().await?;
-        let mut entries = slot.clone().unwrap_or_default();
+        let mut known = self.open().await?;
+        let mut entries = known.entries.clone();
         let (changed, answer) = change(&mut entries);
         if !changed {
             return Ok(answer);
@@ -136,9 +189,9 @@ impl Kept {
             return Err(Failure::Full(bytes_max));
         }
         if !self.forgotten {
-            block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
+            known.stamp = block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
         }
-        *slot = Some(entries);
+        known.entries = entries;
         Ok(answer)
     }
 }
@@ -169,8 +222,8 @@ fn named(key: &str) -> Result<(), Failure> {
 impl Host for CallState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Failure> {
         let (kept, _) = self.kept(&key)?;
-        let entries = kept.open().await?;
-        Ok(entries.as_ref().and_then(|entries| entries.get(&key).cloned()))
+        let known = kept.open().await?;
+        Ok(known.entries.get(&key).cloned())
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), Failure> {
@@ -204,9 +257,8 @@ impl Host for CallState {
 
     async fn keys(&mut self, prefix: String) -> Result<Vec<String>, Failure> {
         let (kept, _) = self.kept(&prefix)?;
-        let entries = kept.open().await?;
-        let all = entries.iter().flat_map(Entries::keys);
-        Ok(all.filter(|key| key.starts_with(&prefix)).cloned().collect())
+        let known = kept.open().await?;
+        Ok(known.entries.keys().filter(|key| key.starts_with(&prefix)).cloned().collect())
     }
 }
 
@@ -232,8 +284,26 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         set(&kept(root.path()), "a", b"\0\xff").await.unwrap();
         let again = kept(root.path());
-        let entries = again.open().await.unwrap();
-        assert_eq!(entries.as_ref().unwrap().get("a").map(Vec::as_slice), Some(&b"\0\xff"[..]));
+        let known = again.open().await.unwrap();
+        assert_eq!(known.entries.get("a").map(Vec::as_slice), Some(&b"\0\xff"[..]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_deleted_is_gone_for_one_who_has_read_it_and_is_not_written_back() {
+        let (root, name) = (tempfile::tempdir().unwrap(), PluginName::new("label-x").unwrap());
+        let kept = kept(root.path());
+        set(&kept, "a", b"1").await.unwrap();
+        assert!(delete_kept(root.path(), &name).unwrap() && !delete_kept(root.path(), &name).unwrap());
+        assert_eq!(kept.open().await.unwrap().entries.len(), 0);
+        set(&kept, "b", b"2").await.unwrap();
+        let text = std::fs::read_to_string(kept_file(root.path(), &name)).unwrap();
+        assert_eq!(text, r#"{"b":"Mg=="}"#);
+        // What was put back is there again.
+        std::fs::write(root.path().join("put"), r#"{"c":"Mw=="}"#).unwrap();
+        std::fs::rename(root.path().join("put"), kept_file(root.path(), &name)).unwrap();
+        let chmod = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(kept_file(root.path(), &name), chmod).unwrap();
+        assert_eq!(kept.open().await.unwrap().entries.keys().collect::<Vec<_>>(), ["c"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -245,8 +315,7 @@ mod tests {
         set(&old, "a", b"1").await.unwrap();
         set(&new, "b", b"2").await.unwrap();
         set(&old, "c", b"3").await.unwrap();
-        let entries = new.open().await.unwrap();
-        assert_eq!(entries.as_ref().unwrap().len(), 3);
+        assert_eq!(new.open().await.unwrap().entries.len(), 3);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +324,7 @@ mod tests {
         let kept = kept(root.path());
         set(&kept, "a", b"1").await.unwrap();
         assert!(matches!(set(&kept, "b", &[0; 200]).await, Err(Failure::Full(200))));
-        assert_eq!(kept.open().await.unwrap().as_ref().unwrap().len(), 1);
+        assert_eq!(kept.open().await.unwrap().entries.len(), 1);
         set(&kept, "c", b"2").await.unwrap();
     }
 

@@ -22,7 +22,7 @@ use wasmtime::component::{Resource, ResourceTableError};
 use super::v1::teleport::host::secret_reveal;
 use super::v1::teleport::host::secrets::{Algorithm, Failure, Host, HostSecret};
 use crate::call::CallState;
-use crate::place::{self, Owner};
+use crate::place;
 
 mod revealed;
 mod stand_in;
@@ -37,7 +37,8 @@ const SECRET_MAX: u64 = 64 * 1024;
 /// Where a secret is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretFrom {
-    /// A file that only the daemon's user and root may write; a line break at its end is left out.
+    /// A file that only the daemon's user and root may write, and not everybody read; a line break at its end is
+    /// left out.
     File(PathBuf),
     /// A variable of the daemon's environment, read by `process`; nothing when it is not set.
     Environment {
@@ -93,8 +94,7 @@ fn read(settings: &SecretSettings) -> Result<Secret, String> {
             value.clone().ok_or_else(|| format!("the variable {name} is not set for this daemon"))
         }
         SecretFrom::File(path) => {
-            let file =
-                place::open(path, Owner::ThisOrRoot, true).map_err(|error| crate::error::chain(&error))?;
+            let file = place::open_secret(path).map_err(|error| crate::error::chain(&error))?;
             let file = file.ok_or_else(|| format!("there is no file {}", path.display()))?;
             let mut bytes = zeroize::Zeroizing::new(Vec::new());
             let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, SECRET_MAX + 1), &mut bytes);
@@ -212,14 +212,20 @@ impl secret_reveal::Host for CallState {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
-    fn a_file_is_read_without_its_last_line_break() {
+    fn a_file_is_read_without_its_last_line_break_unless_everybody_may_read_it() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("token");
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         std::fs::write(&path, "s3cret\r\n").unwrap();
+        mode(0o644);
         let settings = SecretSettings { from: SecretFrom::File(path.clone()), hosts: Vec::new() };
+        assert!(read(&settings).unwrap_err().contains("chmod o-rwx"));
+        mode(0o640);
         assert_eq!(read(&settings).unwrap().reveal_str(), Some("s3cret"));
         std::fs::write(&path, vec![b'x'; 64 * 1024 + 1]).unwrap();
         assert!(read(&settings).unwrap_err().contains("more than 65536 bytes"));

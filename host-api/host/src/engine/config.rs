@@ -3,12 +3,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use domain::plugin::limit::MEMORY_CEILING;
+use domain::plugin::limit::{MEMORY_CEILING, STACK};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Config, Engine};
-
-/// Stack for plugin code, in bytes; deeper recursion traps.
-const WASM_STACK: usize = 512 * 1024;
 
 /// Stack for plugin code and the host functions it calls, in bytes. Address space, until it is touched.
 const FIBER_STACK: usize = 1024 * 1024;
@@ -22,7 +19,7 @@ pub(crate) fn sync_contracts() -> Config {
         // not need.
         .concurrency_support(false)
         .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK)
+        .max_wasm_stack(usize::try_from(STACK).unwrap_or(FIBER_STACK / 2))
         .async_stack_size(FIBER_STACK)
         .memory_init_cow(true)
         // As much address space per memory as a plugin can ever be granted: small enough for machines

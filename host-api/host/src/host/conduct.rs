@@ -62,12 +62,6 @@ impl Core {
         }
     }
 
-    /// The answer to a call that never got its turn.
-    pub(super) fn busy(&self, plugin: &Plugin, label: &DynamicLabel, waited: Duration) -> CallReport {
-        let (name, concurrency) = (plugin.manifest.name.clone(), self.settings.concurrency);
-        unserved(plugin, label, waited, CallError::Busy { plugin: name, waited, concurrency })
-    }
-
     /// Counts a strike, or takes a call as proof that the plugin behaves.
     pub(super) fn judge(&self, plugin: &Plugin, pass: Pass<'_>, report: &CallReport) {
         let name = &plugin.manifest.name;

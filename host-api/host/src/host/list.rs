@@ -107,7 +107,7 @@ impl Core {
         let disabled = self.settings.plugins.get(name).is_some_and(|written| !written.enabled);
         let (state, loaded) = match self.registry.entry(name).map(|entry| entry.state) {
             _ if disabled => (PluginState::Disabled, self.carried(name)),
-            _ if self.switches.is_off(name) => (PluginState::SwitchedOff, self.carried(name)),
+            _ if self.is_switched_off(name) => (PluginState::SwitchedOff, self.carried(name)),
             None => (PluginState::NotLoaded, self.carried(name)),
             Some(State::Refused { reason, .. }) => (PluginState::Refused(reason.to_string()), None),
             Some(State::Ready { plugin, refused }) => {

@@ -1,12 +1,17 @@
 //! Having a plugin loaded when it is called for, by one caller at a time, and telling of it.
+//!
+//! A plugin may take minutes to compile. Others do not wait for it, unless two do so at once; the one the
+//! cluster's records are in never waits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::plugin::PluginName;
 use parking_lot::Mutex;
 use port::random::Random;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
-use super::{Core, Machine};
+use super::{Core, Machine, Working};
 use crate::cache::Cache;
 use crate::call::CallError;
 use crate::change::{Change, ChangeKind, Facts};
@@ -23,6 +28,33 @@ const TRIALS: u32 = 1;
 /// The store follows with one, and reads the past to watchers that come late with eight more.
 const TAILS: u32 = 10;
 
+/// Plugins loaded at one time: each is in memory as a whole meanwhile, and compiled by a process of its own.
+const LOADS: usize = 2;
+
+/// Who loads what.
+pub(super) struct Loads {
+    /// Held while a plugin is loaded, so that two labels of one plugin do not compile it twice. One is kept for
+    /// each name there ever was, which are as many as there were folders.
+    names: Mutex<BTreeMap<PluginName, Arc<tokio::sync::Mutex<()>>>>,
+    /// Those of all plugins, except the one the records are in.
+    turns: Semaphore,
+    /// Held while the engine is made.
+    machine: Mutex<()>,
+}
+
+/// The right to load a plugin, or to say that it is not to be.
+pub(super) struct Loading {
+    _name: OwnedMutexGuard<()>,
+    /// Whoever stops the host waits for it.
+    _working: Working,
+}
+
+impl Default for Loads {
+    fn default() -> Self {
+        Self { names: Mutex::default(), turns: Semaphore::new(LOADS), machine: Mutex::default() }
+    }
+}
+
 impl Core {
     /// The plugin, loaded if it is not yet.
     pub(crate) async fn plugin(&self, name: &PluginName) -> Result<Arc<Plugin>, LoadError> {
@@ -35,15 +67,15 @@ impl Core {
 
     /// The plugin of this name, loaded by this or by another call that came at the same time.
     async fn loaded(&self, name: &PluginName) -> Result<Arc<Plugin>, LoadError> {
-        if self.switches.is_off(name) {
+        if self.is_switched_off(name) {
             return Err(LoadError::SwitchedOff(name.clone()));
         }
-        let _one_at_a_time = self.loading.lock().await;
+        let _one_at_a_time = self.loading(name).await;
         if let Some(plugin) = self.registry.find(name)? {
             return Ok(plugin);
         }
         // Again: whoever switched it off may have had the lock meanwhile.
-        if self.switches.is_off(name) {
+        if self.is_switched_off(name) {
             return Err(LoadError::SwitchedOff(name.clone()));
         }
         let before = match self.registry.entry(name).map(|entry| entry.state) {
@@ -51,6 +83,12 @@ impl Core {
             _ => None,
         };
         self.take_up(name, self.see(name), before.as_ref(), LEAVE_ALONE).await
+    }
+
+    /// Waits until nobody else loads this plugin.
+    pub(super) async fn loading(&self, name: &PluginName) -> Loading {
+        let lock = Arc::clone(self.loads.names.lock().entry(name.clone()).or_default());
+        Loading { _name: lock.lock_owned().await, _working: Working::begin(&self.working) }
     }
 
     /// Loads what there is of a plugin, unless it is the same as what is `loaded`; with what is known of
@@ -69,6 +107,11 @@ impl Core {
         let environment = &self.environment;
         let diary = self.diaries.begun(name);
         let (keeping, facts) = (&self.keeping, Mutex::default());
+        let _turn = match self.keeps_records(name) {
+            true => None,
+            // Never closed.
+            false => self.loads.turns.acquire().await.ok(),
+        };
         let loader = Loader { settings, environment, engine, cache, random, keeping, diary, facts };
         let plugin = loader.load(name, loaded).await;
         (plugin.map(|plugin| plugin.map(Arc::new)), loader.facts.into_inner())
@@ -80,9 +123,12 @@ impl Core {
         self.machine(name).map(|machine| &machine.engine).map_err(failed)
     }
 
-    /// Engine and cache, made by the first caller. Called with nothing loaded under the loading
-    /// lock only.
+    /// Engine and cache, made by the first caller.
     pub(super) fn machine(&self, name: &PluginName) -> Result<&Machine, LoadError> {
+        if let Some(machine) = self.machine.get() {
+            return Ok(machine);
+        }
+        let _one_at_a_time = self.loads.machine.lock();
         if let Some(machine) = self.machine.get() {
             return Ok(machine);
         }

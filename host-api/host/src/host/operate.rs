@@ -56,14 +56,13 @@ impl PluginHost {
     }
 
     /// Switches a plugin off, now and for later starts; `by` is who wanted it. Calls that are under way
-    /// end as they would. Says whether it is a change.
+    /// end as they would; what is being loaded is not taken up. Says whether it is a change.
     ///
     /// # Errors
     /// [`LoadError::KeepsRecords`] for the plugin the records are in; [`LoadError::Switch`] when it could
     /// not be written down, and nothing has changed.
     pub async fn disable(&self, name: &PluginName, by: &str) -> Result<bool, LoadError> {
         self.core.known(name)?;
-        let _not_loading = self.core.loading.lock().await;
         let loaded = match self.core.registry.entry(name).map(|entry| entry.state) {
             Some(State::Ready { plugin, .. }) => Some(plugin),
             _ => None,
@@ -121,9 +120,15 @@ impl Core {
         self.switches.set(name, on).map_err(failed)
     }
 
+    /// Whether an administrator has switched it off. Not where it keeps the records: without them there is no
+    /// cluster, and nobody who could switch it on again.
+    pub(super) fn is_switched_off(&self, name: &PluginName) -> bool {
+        self.switches.is_off(name) && !self.keeps_records(name)
+    }
+
     /// Whether somebody has switched it off, here or in the configuration.
     pub(super) fn is_off(&self, name: &PluginName) -> bool {
-        self.switches.is_off(name) || self.settings.plugins.get(name).is_some_and(|written| !written.enabled)
+        self.is_switched_off(name) || self.settings.plugins.get(name).is_some_and(|written| !written.enabled)
     }
 
     fn account(&self, name: &PluginName) -> PluginAccount {

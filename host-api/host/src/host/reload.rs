@@ -7,10 +7,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::PluginName;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -24,6 +27,47 @@ use crate::registry::{Entry, Refused, State};
 use crate::seen::Seen;
 use crate::watch::Watch;
 
+/// Plugins that are looked at beside each other: one may take minutes to compile.
+#[derive(Default)]
+struct Looks<'a> {
+    under_way: FuturesUnordered<BoxFuture<'a, PluginName>>,
+    names: BTreeSet<PluginName>,
+    /// Those to be looked at once more, for they may have changed meanwhile.
+    again: BTreeSet<PluginName>,
+}
+
+impl<'a> Looks<'a> {
+    fn want(&mut self, core: &'a Core, name: &PluginName) {
+        if !self.names.insert(name.clone()) {
+            self.again.insert(name.clone());
+            return;
+        }
+        let name = name.clone();
+        self.under_way.push(Box::pin(async move {
+            core.look(&name).await;
+            name
+        }));
+    }
+
+    /// Looks until it is time to look at everything.
+    async fn go_on(&mut self, core: &'a Core, next: impl Future<Output = ()>) {
+        let mut next = pin!(next);
+        loop {
+            tokio::select! {
+                // First: whoever waits for what is in the directory expects the looks before the next time.
+                biased;
+                Some(name) = self.under_way.next() => {
+                    self.names.remove(&name);
+                    if self.again.remove(&name) {
+                        self.want(core, &name);
+                    }
+                }
+                () = &mut next => return,
+            }
+        }
+    }
+}
+
 impl Core {
     /// Watches the plugin directory, until the host is stopped.
     pub(super) async fn watch(&self, directory: &Path) {
@@ -34,7 +78,7 @@ impl Core {
             let folders = |names: &BTreeSet<PluginName>| {
                 names.iter().map(|name| directory.join(name.as_str())).collect::<Vec<_>>()
             };
-            let mut names = BTreeSet::new();
+            let (mut names, mut looks) = (BTreeSet::new(), Looks::default());
             loop {
                 names = block_in_place(|| {
                     // The directory first: what comes into it after it was listed is told.
@@ -44,9 +88,9 @@ impl Core {
                     names
                 });
                 for name in &names {
-                    self.look(name).await;
+                    looks.want(self, name);
                 }
-                watch.next().await;
+                looks.go_on(self, watch.next()).await;
             }
         };
         tokio::select! {
@@ -83,7 +127,7 @@ impl Core {
         if changed().is_none() {
             return;
         }
-        let _one_at_a_time = self.loading.lock().await;
+        let _one_at_a_time = self.loading(name).await;
         // Somebody who called for it may have been quicker.
         let Some((entry, seen)) = changed() else { return };
         // Whoever calls for it first tries again, and is told the reason itself.
@@ -99,8 +143,8 @@ impl Core {
             State::Ready { plugin, refused } => {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
                 let stays = matches!(&state, State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin));
-                self.registry.put(name, &Entry { seen, state });
-                if !stays {
+                let is_put = self.registry.put(name, &Entry { seen, state }, || self.is_switched_off(name));
+                if !stays || !is_put {
                     // Afterwards, so that nobody finds it who calls anew.
                     plugin.warm.retire();
                 }
@@ -139,7 +183,9 @@ impl Core {
                 State::Refused { reason, again: Some(Instant::now() + rest) }
             }
         };
-        self.registry.put(name, &Entry { seen, state });
+        if !self.registry.put(name, &Entry { seen, state }, || self.is_switched_off(name)) {
+            return Err(LoadError::SwitchedOff(name.clone()));
+        }
         // Its folder is to be watched from now on.
         self.stirred.notify_one();
         loaded

@@ -56,6 +56,9 @@ pub(super) trait Kind: Send + Sync + 'static {
     /// Whether questions may gather at all.
     fn gathers(&self) -> bool;
 
+    /// The most questions that wait.
+    fn waiting_max(&self) -> usize;
+
     /// Asks one.
     fn alone(
         &self,
@@ -129,7 +132,7 @@ impl<K: Kind> Gathering<K> {
             let place = Place { of: Arc::clone(self), runtime: Handle::current(), is_taken: true };
             return Ok(Entered::Now(place, question));
         }
-        state.waiting.push(question).map(Entered::Later)
+        state.waiting.push(question, || self.kind.waiting_max()).map(Entered::Later)
     }
 
     async fn answer(&self, mut group: Vec<Asked<K>>) {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use domain::plugin::{ContractKind, Limits};
 use port::store::{Item, Key, Operation, Revision, StoreError, Transaction};
 
 use super::ask::{Get, GetMany, PutMany, Write};
@@ -60,6 +61,15 @@ impl Desk {
             |plugin| matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if offers(linked)),
         )
     }
+
+    /// How many questions may wait for the plugin that serves now.
+    fn waiting_max(&self) -> usize {
+        let serving = self.host.core.serving(&self.name);
+        let queue = serving.map_or(Limits::of(ContractKind::StorageBackend).queue, |plugin| {
+            plugin.callable.provisions.limits.queue
+        });
+        usize::try_from(queue).unwrap_or(usize::MAX)
+    }
 }
 
 /// Asks for items.
@@ -73,6 +83,10 @@ impl Kind for Gets {
         self.0.offers(v1::Linked::gets_many)
     }
 
+    fn waiting_max(&self) -> usize {
+        self.0.waiting_max()
+    }
+
     async fn alone(&self, key: Key) -> Result<Option<Item>, StoreError> {
         self.0.ask(Get(key)).await
     }
@@ -83,7 +97,11 @@ impl Kind for Gets {
             Ok(Ok(items)) => Ok(items),
             Ok(Err(error @ StoreError::Unavailable(_))) => Err(Apart::Failed(error)),
             Ok(Err(_)) => Err(Apart::AskEach),
-            Err(NoAnswer::Call(error)) if !matches!(error, CallError::Busy { .. }) => Err(Apart::AskEach),
+            Err(NoAnswer::Call(error))
+                if !matches!(error, CallError::Busy { .. } | CallError::Queue { .. }) =>
+            {
+                Err(Apart::AskEach)
+            }
             Err(no_answer) => Err(Apart::Failed(no_answer.into())),
         }
     }
@@ -98,6 +116,10 @@ impl Kind for Puts {
 
     fn gathers(&self) -> bool {
         self.0.offers(v1::Linked::puts_many)
+    }
+
+    fn waiting_max(&self) -> usize {
+        self.0.waiting_max()
     }
 
     async fn alone(&self, put: Put) -> Result<Revision, StoreError> {

@@ -218,6 +218,18 @@ async fn a_backend_that_cannot_be_followed_is_no_store_and_says_why() {
 }
 
 #[tokio::test]
+async fn one_that_was_switched_off_before_it_kept_the_records_serves_them() {
+    let name = PluginName::new(NAME).unwrap();
+    let mut bed = bed("");
+    bed.settings.storage = None;
+    let host = bed.host();
+    assert!(host.disable(&name, "a test").await.unwrap());
+    assert!(backend(&host).open().await.unwrap_err().to_string().contains("switched off"));
+    bed.settings.storage = Some(name);
+    backend(&bed.host()).open().await.unwrap();
+}
+
+#[tokio::test]
 async fn only_the_plugin_that_keeps_the_records_cannot_be_switched_off() {
     let name = PluginName::new(NAME).unwrap();
     let mut bed = bed("");

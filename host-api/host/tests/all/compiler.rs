@@ -5,9 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use plugin_host::Compiler;
+use domain::plugin::PluginName;
+use plugin_host::{Compiler, PluginState};
+use port::backend::Backend as _;
 
-use crate::bed::{Bed, gone, refusal};
+use crate::backend;
+use crate::bed::{Bed, LONG, call, gone, guest, manifest, refusal, released};
 
 const CHILD: &str = env!("CARGO_BIN_EXE_teleport-plugin-compiler");
 
@@ -59,6 +62,74 @@ async fn a_compiler_that_floods_is_cut_off() {
 async fn a_compiler_that_answers_nonsense_is_not_believed() {
     let text = refusal(&bed_with("cat > /dev/null; echo nonsense").host(), "label-command").await;
     assert!(text.contains("the compiler's account of the component cannot be read"), "{text}");
+}
+
+/// A host whose compiler never ends where the component says so, with such a one and another in its directory.
+fn with_one_that_takes_for_ever(mut bed: Bed, name: &str) -> (Bed, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = folder.path().join("begun").display().to_string();
+    let script = format!(
+        "f=$(mktemp -p {folder}); cat > $f; if grep -q takes-for-ever $f; then touch {begun}; exec sleep 1000; fi; exec {CHILD} \"$@\" < $f",
+        folder = folder.path().display()
+    );
+    let arguments = vec!["-c".into(), script.into(), "compiler".into()];
+    bed.settings.compiler = Compiler::Child { program: "/bin/sh".into(), arguments };
+    slow(&mut bed, name);
+    (bed, folder)
+}
+
+fn slow(bed: &mut Bed, name: &str) {
+    let manifest = manifest(name) + "# takes-for-ever\n";
+    bed.install(name, &released(&guest("hostile"), &manifest), &manifest);
+    bed.pin(name);
+}
+
+async fn begun(folder: &tempfile::TempDir) {
+    let begun = async {
+        while !folder.path().join("begun").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, begun).await.expect("it is compiled");
+}
+
+#[tokio::test]
+async fn others_are_loaded_while_one_is_compiled() {
+    let (bed, folder) = with_one_that_takes_for_ever(Bed::hostile(), "slow");
+    let host = bed.host();
+    begun(&folder).await;
+    assert_eq!(call(&host, "echo served").await.result.unwrap(), "served");
+    // What changes is taken up as well.
+    bed.install("hostile", &guest("hostile"), &manifest("hostile").replace("0.0.1", "0.0.2"));
+    let taken_up = async {
+        while call(&host, "echo").await.version != "0.0.2" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, taken_up).await.expect("it is taken up");
+    tokio::time::timeout(LONG, host.stop()).await.expect("stopping ends what is compiled");
+}
+
+#[tokio::test]
+async fn one_that_is_switched_off_while_it_is_compiled_is_off_at_once() {
+    let (bed, folder) = with_one_that_takes_for_ever(Bed::hostile(), "slow");
+    let host = bed.host();
+    begun(&folder).await;
+    let name = PluginName::new("slow").unwrap();
+    assert!(tokio::time::timeout(LONG, host.disable(&name, "a test")).await.expect("at once").unwrap());
+    let listed = host.list().into_iter().find(|plugin| plugin.name == name).unwrap();
+    assert_eq!(listed.state, PluginState::SwitchedOff);
+}
+
+#[tokio::test]
+async fn the_one_that_keeps_the_records_waits_for_no_other() {
+    // As many as are loaded at one time take for ever.
+    let (mut bed, folder) = with_one_that_takes_for_ever(backend::bed(""), "slow");
+    slow(&mut bed, "slower");
+    let host = bed.host();
+    begun(&folder).await;
+    let storage = backend::backend(&host);
+    tokio::time::timeout(LONG, storage.open()).await.expect("it is opened").unwrap();
 }
 
 /// The result of the real child for these bytes: exit code, and what it said.

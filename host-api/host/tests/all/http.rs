@@ -1,6 +1,9 @@
 //! Requests of plugins that may be sent: to real servers on loopback, with TLS, client certificates,
 //! proxies and secrets; and the ends of those that take too much.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -92,6 +95,27 @@ async fn files_that_cannot_be_used_are_said_when_the_plugin_is_loaded() {
         text.contains("ca.pem, for requests to https://api.test, holds no certificates in PEM"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_key_that_everybody_may_read_is_refused_when_the_plugin_is_loaded() {
+    let mut bed = Fetch::new();
+    let destination = bed.grant("https://api.test", true);
+    let (certificate, key) = Authority::new().issue("client");
+    let pair = CertificatePair {
+        cert_file: bed.file("client.pem", &certificate),
+        key_file: bed.file("client.key", &key),
+    };
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    // A certificate is no secret.
+    mode(&pair.cert_file, 0o644);
+    mode(&pair.key_file, 0o644);
+    let key = pair.key_file.clone();
+    bed.plugin().http.push(PlaceSettings { destination, ca_file: None, certificate: Some(pair), sign: None });
+    let text = crate::bed::refusal(&bed.host(), "fetch").await;
+    assert!(text.contains(&format!("run: chmod o-rwx {}", key.display())), "{text}");
+    mode(&key, 0o640);
+    assert!(bed.host().check(["fetch"]).await.is_empty());
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use plugin_host::{LoadError, Outcome};
+use plugin_host::{LoadError, Outcome, PluginHost};
+use tokio::task::JoinSet;
 
 use crate::bed::{Bed, LONG, call, gone, label};
 
@@ -41,6 +42,69 @@ async fn others_are_served_while_plugins_loop() {
     }
     assert!(looping.iter().all(|call| !call.is_finished()), "they loop for a minute of processor time");
     looping.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Waits until so many programs that were told to write their number into this folder run.
+async fn running(folder: &std::path::Path, count: usize) {
+    let all = async {
+        while std::fs::read_dir(folder).unwrap().count() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, all).await.expect("they run");
+}
+
+/// Calls that go on for as long as they may, each of which leaves a file in this folder when it has begun.
+fn hold(host: &Arc<PluginHost>, folder: &std::path::Path, count: usize) -> JoinSet<()> {
+    let mut held = JoinSet::new();
+    for _ in 0..count {
+        let (host, mut holding) = (Arc::clone(host), label("label-command", ""));
+        let script = format!("touch {}/$$; exec sleep 1000", folder.display());
+        holding.command = vec!["sh".to_owned(), "-c".to_owned(), script];
+        held.spawn(async move { drop(host.call(&holding).await) });
+    }
+    held
+}
+
+#[tokio::test]
+async fn one_plugin_cannot_have_all_the_turns() {
+    let mut bed = Bed::hostile();
+    for limit in ["wall", "process_time"] {
+        bed.limit("label-command", limit, "1m");
+    }
+    let (host, folder) = (bed.host(), tempfile::tempdir().unwrap());
+    assert!(host.check(["hostile", "label-command"]).await.is_empty());
+    let turns = usize::try_from(bed.settings.concurrency).unwrap();
+    let held = hold(&host, folder.path(), 4 * turns);
+    running(folder.path(), turns - 1).await;
+    assert_eq!(call(&host, "echo served").await.result.unwrap(), "served");
+    assert_eq!(held.len(), 4 * turns, "they hold their turns still");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), turns - 1);
+}
+
+#[tokio::test]
+async fn calls_beyond_those_that_may_wait_are_refused_at_once() {
+    let mut bed = Bed::new();
+    for limit in ["wall", "process_time"] {
+        bed.limit("label-command", limit, "1m");
+    }
+    bed.limit("label-command", "queue", "2");
+    bed.settings.concurrency = 1;
+    let (host, folder) = (bed.host(), tempfile::tempdir().unwrap());
+    let _held = hold(&host, folder.path(), 1);
+    running(folder.path(), 1).await;
+    let mut others = JoinSet::new();
+    for _ in 0..3 {
+        let host = Arc::clone(&host);
+        others.spawn(async move { host.call(&label("label-command", "true")).await.unwrap() });
+    }
+    let refused = tokio::time::timeout(LONG, others.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(refused.outcome(), Outcome::Host);
+    assert_eq!(
+        refused.result.unwrap_err().to_string(),
+        "2 calls of plugin label-command wait for their turn already; if more may, set teleport.plugins.load.label-command.limits.queue"
+    );
+    assert_eq!(others.len(), 2, "the others wait");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use plugin_host::Outcome;
 use crate::bed::{Bed, call, guest, manifest};
 
 /// For each limit the test that reaches it, as file and function below this crate.
-const REACHED: [(&str, &str, &str); 18] = [
+const REACHED: [(&str, &str, &str); 20] = [
     ("memory", "tests/all/hostile.rs", "memory_without_end_is_refused"),
     ("tables", "tests/all/crooked.rs", "tables_without_end_are_refused"),
     ("instances", "tests/all/limit.rs", "a_component_of_more_parts_than_it_may_have_does_not_run"),
@@ -31,6 +31,8 @@ const REACHED: [(&str, &str, &str); 18] = [
     ("http_bytes", "tests/all/http.rs", "bodies_are_bounded_both_ways"),
     ("http_time", "tests/all/http.rs", "servers_that_do_not_answer_cost_no_more_than_the_time_there_is"),
     ("kv_bytes", "tests/all/limit.rs", "what_is_kept_from_call_to_call_is_bounded"),
+    ("stack", "tests/all/hostile.rs", "recursion_without_end_overflows_its_own_stack_only"),
+    ("queue", "tests/all/isolation.rs", "calls_beyond_those_that_may_wait_are_refused_at_once"),
 ];
 
 #[test]
@@ -46,7 +48,8 @@ fn every_limit_is_reached_by_a_test() {
         let body = body.split("\n}\n").next().unwrap();
         let words = key.replace('_', " ");
         let sets = body.contains(&format!("\"{key}\"")) || source.contains(&format!("limits.{key}"));
-        let default = ["memory", "tables", "wall", "cpu", "output", "handles", "host_call"].contains(&key);
+        let default =
+            ["memory", "tables", "wall", "cpu", "output", "handles", "host_call", "stack"].contains(&key);
         assert!(sets || default, "{key}: {test} neither sets {words} nor reaches its default");
     }
 }

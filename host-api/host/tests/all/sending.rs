@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -106,11 +107,12 @@ impl Fetch {
         self.plugin().secrets.insert(SecretLabel::new(label).unwrap(), settings);
     }
 
-    /// Writes a file that only this user may write, and gives its path.
+    /// Writes a file that only this user may read and write, and gives its path.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.folder(name);
         let draft = self.0.folder("draft");
         std::fs::write(&draft, text).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(draft, &path).unwrap();
         path
     }

@@ -57,6 +57,16 @@ pub enum LimitError {
         /// The most there is.
         ceiling: String,
     },
+    /// One that is the same for all plugins.
+    #[error("{author} sets the limit {key}, which is {value} for all plugins; leave it out")]
+    Fixed {
+        /// Who wrote it.
+        author: Author,
+        /// The limit.
+        key: &'static str,
+        /// What it is.
+        value: String,
+    },
     /// A wish beyond the default that nobody has granted.
     #[error(
         "plugin {plugin} wants the limit {key} at {value}, above the default of {default}; if it may, add under teleport.plugins.load.{plugin}.limits: {key}: {value}"
@@ -110,6 +120,9 @@ fn read(author: Author, key: &str, text: &str) -> Result<(&'static Row, u64), Li
         .iter()
         .find(|row| row.key == key)
         .ok_or_else(|| LimitError::Unknown { author, key: key.to_owned() })?;
+    if row.fixed {
+        return Err(LimitError::Fixed { author, key: row.key, value: row.text(row.ceiling) });
+    }
     let wrong = || LimitError::Form { author, key: row.key, text: text.to_owned(), form: row.form() };
     let value = row.parse(text).filter(|value| *value > 0).ok_or_else(wrong)?;
     if value > row.ceiling {

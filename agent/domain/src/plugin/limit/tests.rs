@@ -62,7 +62,7 @@ fn less_is_taken_and_more_needs_the_operator() {
 
 #[test]
 fn each_slip_is_named_with_who_wrote_it() {
-    let cases: [(Pairs<'_>, Pairs<'_>, &str); 5] = [
+    let cases: [(Pairs<'_>, Pairs<'_>, &str); 6] = [
         (
             &[("memroy", "1MiB")],
             &[],
@@ -70,6 +70,11 @@ fn each_slip_is_named_with_who_wrote_it() {
         ),
         (&[], &[("wall", "5")], "teleport.yaml sets the limit wall to \"5\"; it wants a duration like 5s"),
         (&[], &[("cpu", "0")], "teleport.yaml sets the limit cpu to \"0\""),
+        (
+            &[("stack", "64KiB")],
+            &[],
+            "the plugin's manifest sets the limit stack, which is 512KiB for all plugins; leave it out",
+        ),
         (&[], &[("log_lines", "-1")], "it wants a number like 100"),
         (
             &[],

@@ -107,13 +107,16 @@ impl Exchange {
             code => self.too_large(target, code),
         })?;
         let head_only = head.method == Method::HEAD;
-        let stage =
+        let mut stage =
             self.provisions.rehearsal.as_ref().map(|rehearsal| Stage::new(rehearsal, &head, &body, target));
         let mut request = self.request(target, head, body)?;
         // Last, for the signature covers everything and is good for some minutes only.
         timeout_at(deadline, self.provisions.http.sign(target, &mut request)).await.map_err(|_| {
             late(Error::ConnectionLimitReached, "credentials to sign it with were not to be had")
         })??;
+        if let Some(stage) = &mut stage {
+            stage.sends(request.headers());
+        }
         if let Some(answer) = stage.as_ref().and_then(Stage::answer) {
             return self.answer(target, answer?, turn, head_only);
         }

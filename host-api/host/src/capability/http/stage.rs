@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::plugin::destination::Target;
-use http::{Response, request};
+use domain::secret::Secret;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request};
 use http_body_util::{BodyExt as _, Limited};
 use wasmtime_wasi_http::Error;
 
@@ -17,17 +18,35 @@ pub(super) struct Stage {
     method: String,
     url: String,
     body: Bytes,
+    attached: Vec<Secret>,
 }
+
+/// Headers that prove who asks, whoever wrote them.
+const PROOFS: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
 
 impl Stage {
     pub(super) fn new(rehearsal: &Rehearsal, head: &request::Parts, body: &Bytes, target: &Target) -> Self {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let (method, url) = (head.method.to_string(), format!("{target}{path}"));
-        Self { outside: Arc::clone(&rehearsal.outside), method, url, body: body.clone() }
+        Self {
+            outside: Arc::clone(&rehearsal.outside),
+            method,
+            url,
+            body: body.clone(),
+            attached: Vec::new(),
+        }
+    }
+
+    /// Notes what goes out in headers that nobody may read: the host marks the values it puts in.
+    pub(super) fn sends(&mut self, headers: &HeaderMap) {
+        let secret =
+            |(name, value): &(&HeaderName, &HeaderValue)| value.is_sensitive() || PROOFS.contains(name);
+        let values = headers.iter().filter(secret).map(|(_, value)| Secret::new(value.as_bytes()));
+        self.attached = values.collect();
     }
 
     fn sent(&self) -> Sent<'_> {
-        Sent { method: &self.method, url: &self.url, body: &self.body }
+        Sent { method: &self.method, url: &self.url, body: &self.body, attached: &self.attached }
     }
 
     /// What comes of it without its being sent; nothing when it is to be sent.

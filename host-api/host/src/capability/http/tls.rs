@@ -40,14 +40,14 @@ pub struct PlaceSettings {
 pub struct CertificatePair {
     /// The chain, the client's own certificate first.
     pub cert_file: PathBuf,
-    /// The key.
+    /// The key, which not everybody may read.
     pub key_file: PathBuf,
 }
 
 /// Why TLS to a place cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that others may write, or that cannot be opened.
+    /// A file that others may write, or everybody read where it is a key, or that cannot be opened.
     #[error("a file for requests to {destination} cannot be used")]
     Place {
         /// The place.
@@ -191,7 +191,7 @@ fn authorities(destination: &str, path: &Path) -> Result<RootCertStore, TlsError
 }
 
 fn certificates(destination: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(destination, path)?;
+    let bytes = read(destination, path, place::open(path, Owner::ThisOrRoot, true))?;
     match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         _ => Err(wrong(destination, path, "holds no certificates in PEM")),
@@ -199,15 +199,18 @@ fn certificates(destination: &str, path: &Path) -> Result<Vec<CertificateDer<'st
 }
 
 fn key(destination: &str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read(destination, path)?;
+    let bytes = read(destination, path, place::open_secret(path))?;
     // The reason could repeat what is in the file.
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| wrong(destination, path, "holds no private key in PEM"))
 }
 
-fn read(destination: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+fn read(
+    destination: &str,
+    path: &Path,
+    opened: Result<Option<File>, PlaceError>,
+) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let place = |source| TlsError::Place { destination: destination.to_owned(), source };
-    let file: Option<File> = place::open(path, Owner::ThisOrRoot, true).map_err(place)?;
-    let file = file.ok_or_else(|| wrong(destination, path, "is not there"))?;
+    let file = opened.map_err(place)?.ok_or_else(|| wrong(destination, path, "is not there"))?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)

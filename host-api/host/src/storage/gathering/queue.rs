@@ -9,14 +9,13 @@ use super::{GROUP_MAX, Kind, Outcome, Question};
 
 /// How many of those that wait are looked at for one group.
 const SCAN_MAX: usize = 1024;
-/// The most questions that wait, and how many there must be before those whose askers have left are looked for.
-const WAITING_MAX: usize = 16_384;
+/// How many must wait, of those that may, before those whose askers have left are looked for.
 const WAITING_FEW: usize = 256;
 
 /// Questions in the order they came.
 pub(super) struct Queue<K: Kind> {
     waiting: VecDeque<Waiting<K>>,
-    /// How many must wait before those whose askers have left are looked for.
+    /// How many must wait before it is looked how many may, and for those whose askers have left.
     look_at: usize,
 }
 
@@ -49,7 +48,7 @@ impl<K: Kind> Asked<K> {
 
 impl<K: Kind> Default for Queue<K> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), look_at: WAITING_FEW }
+        Self { waiting: VecDeque::new(), look_at: 0 }
     }
 }
 
@@ -70,14 +69,16 @@ impl<K: Kind> Queue<K> {
     pub(super) fn push(
         &mut self,
         question: K::Question,
+        most: impl FnOnce() -> usize,
     ) -> Result<oneshot::Receiver<Outcome<K>>, StoreError> {
         if self.waiting.len() >= self.look_at {
+            let most = most().max(1);
             self.waiting.retain(|waiting| !waiting.answer.is_closed());
-            self.look_at = (self.waiting.len() * 2).clamp(WAITING_FEW, WAITING_MAX);
-        }
-        if self.waiting.len() >= WAITING_MAX {
-            let text = format!("{WAITING_MAX} questions wait for the storage backend already; try again");
-            return Err(StoreError::Unavailable(text));
+            self.look_at = (self.waiting.len() * 2).clamp(WAITING_FEW.min(most), most);
+            if self.waiting.len() >= most {
+                let text = format!("{most} questions wait for the storage backend already; try again");
+                return Err(StoreError::Unavailable(text));
+            }
         }
         let (answer, receiver) = oneshot::channel();
         self.waiting.push_back(Waiting { question, answer });
@@ -142,6 +143,10 @@ mod tests {
             true
         }
 
+        fn waiting_max(&self) -> usize {
+            MOST
+        }
+
         async fn alone(&self, _: Put) -> Result<(), StoreError> {
             Ok(())
         }
@@ -151,31 +156,36 @@ mod tests {
         }
     }
 
+    const MOST: usize = 10_000;
+
     fn put(number: usize) -> Put {
         Put { key: Key::of(&[&number.to_string()]), value: "x".into(), expires: None }
     }
 
     #[test]
     fn those_that_wait_are_bounded_and_those_whose_askers_left_are_not_counted() {
-        let mut queue = Queue::<Mute>::default();
-        for number in 0..2 * WAITING_MAX {
-            drop(queue.push(put(number)).unwrap());
-            assert!(queue.waiting.len() <= WAITING_FEW);
+        for most in [1, 10, 300, MOST] {
+            let mut queue = Queue::<Mute>::default();
+            for number in 0..2 * MOST {
+                drop(queue.push(put(number), || most).unwrap());
+                assert!(queue.waiting.len() <= WAITING_FEW);
+            }
+            let mut queue = Queue::<Mute>::default();
+            let push = |queue: &mut Queue<Mute>, number| queue.push(put(number), || most);
+            let mut askers: Vec<_> = (0..most).map(|number| push(&mut queue, number).unwrap()).collect();
+            let refused = push(&mut queue, 0);
+            let text = format!("{most} questions wait");
+            assert!(matches!(refused, Err(StoreError::Unavailable(said)) if said.contains(&text)), "{most}");
+            askers.pop();
+            assert!(push(&mut queue, 0).is_ok(), "{most}");
         }
-        let mut askers: Vec<_> = (0..WAITING_MAX).map(|number| queue.push(put(number)).unwrap()).collect();
-        let refused = queue.push(put(0));
-        assert!(
-            matches!(refused, Err(StoreError::Unavailable(text)) if text.contains("16384 questions wait"))
-        );
-        askers.pop();
-        assert!(queue.push(put(0)).is_ok());
     }
 
     #[test]
     fn a_group_is_looked_for_among_the_first_and_the_others_keep_their_order() {
         let mut queue = Queue::<Mute>::default();
         let _askers: Vec<_> =
-            (0..2 * SCAN_MAX).map(|number| queue.push(put(number.min(SCAN_MAX))).unwrap()).collect();
+            (0..2 * SCAN_MAX).map(|number| queue.push(put(number.min(SCAN_MAX)), || MOST).unwrap()).collect();
         let count = queue.group(usize::MAX).len();
         assert_eq!(count, GROUP_MAX);
         let next: Vec<_> = queue.waiting.iter().take(2).map(|waiting| waiting.question.clone()).collect();

@@ -45,6 +45,10 @@ impl<const SHARED: bool> Kind for Arc<Echo<SHARED>> {
         self.gathers.load(Ordering::SeqCst)
     }
 
+    fn waiting_max(&self) -> usize {
+        usize::MAX
+    }
+
     async fn alone(&self, question: Number<SHARED>) -> Result<u64, StoreError> {
         self.calls.lock().push(vec![question.number]);
         self.let_go.acquire().await.unwrap().forget();
