@@ -20,4 +20,5 @@ mod outage;
 mod pair;
 mod plugin;
 mod program;
+mod signal;
 mod web;

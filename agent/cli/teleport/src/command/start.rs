@@ -1,16 +1,17 @@
-//! `teleport start`: settings, then services, then signals until the end.
+//! `teleport start`: settings and the log, then the daemon's life until a signal or a failure ends it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Environment, Flags, LogFormat, LogOutput, Settings};
-use process::signal::{Asked, Signals};
-use process::{Host, Running};
+use process::Host;
+use process::signal::Signals;
 use sys::process::PidFile;
 use terminal::{Explain, Failure};
 
 use super::version::BUILD;
 
+mod life;
 mod logging;
 
 /// How long the last log lines may take to be written.
@@ -107,84 +108,13 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let pid_file = settings.pid_file.as_deref().map(PidFile::create).transpose()?;
     // On standard error, and meant to be read, the log would say what the program says last.
     let is_told = settings.log.output == LogOutput::Stderr && settings.log.format == LogFormat::Text;
-    let outcome = live(settings, host, signals).await;
+    let outcome = life::live(settings, host, signals).await;
     drop(pid_file);
     if !is_told && let Err(failure) = &outcome {
         tracing::error!(reason = %failure.render().trim_end(), "stopped");
     }
     log.flush(LAST_LINES);
     outcome
-}
-
-async fn live(settings: Settings, host: Host, mut signals: Signals) -> Result<(), Failure> {
-    let log = host.log.clone();
-    let delay = settings.shutdown_delay;
-    let starting = process::start(settings, host);
-    tokio::pin!(starting);
-    let mut running = loop {
-        tokio::select! {
-            running = &mut starting => break running?,
-            asked = signals.next() => if matches!(asked, Asked::Stop | Asked::Drain) { return Ok(()) },
-        }
-    };
-    announce_ready(&running);
-    loop {
-        let asked = tokio::select! {
-            asked = signals.next() => asked,
-            error = running.failed() => {
-                running.stop().await;
-                return Err(error.into());
-            }
-        };
-        match asked {
-            Asked::Diagnostics => running.log_diagnostics(),
-            Asked::ReopenLog => reopen(log.as_ref()),
-            Asked::Stop => tokio::time::sleep(delay).await,
-            Asked::Drain => drain(&running, &mut signals).await,
-        }
-        if matches!(asked, Asked::Stop | Asked::Drain) {
-            running.stop().await;
-            return Ok(());
-        }
-    }
-}
-
-/// Drains until nobody is left or a second signal says not to wait.
-async fn drain(running: &Running, signals: &mut Signals) {
-    let impatient = async {
-        loop {
-            match signals.next().await {
-                Asked::Stop | Asked::Drain => return,
-                Asked::Diagnostics => running.log_diagnostics(),
-                Asked::ReopenLog => {}
-            }
-        }
-    };
-    tokio::select! {
-        () = running.drain() => {}
-        () = impatient => tracing::info!("not waiting any longer"),
-    }
-}
-
-fn reopen(log: Option<&telemetry::log::LogHandle>) {
-    if let Some(Err(error)) = log.map(telemetry::log::LogHandle::reopen) {
-        tracing::error!(%error, "the log file cannot be opened anew");
-    }
-}
-
-fn announce_ready(running: &Running) {
-    let health = running.health.clone();
-    let addresses = running.addresses.clone();
-    tokio::spawn(async move {
-        health.ready().await;
-        // Starting needs more memory than running does, and other code.
-        sys::process::free_heap();
-        sys::process::free_code();
-        for (service, address) in addresses.shown() {
-            tracing::info!(%service, %address, "listening");
-        }
-        tracing::info!("ready");
-    });
 }
 
 fn flags(arguments: Arguments) -> Flags {
