@@ -5,6 +5,7 @@
 //! the user's from the first instruction on; nothing of ours stays beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::access::SessionPermit;
 use domain::audit::{Context, Detail};
@@ -30,6 +31,10 @@ mod streams;
 use end::{CANNOT_START, send_end};
 use error::SessionError;
 use scp::Copying;
+
+/// How long what a file transfer has reported may take to be written down after it ended. Later than
+/// that it still is, behind the session's end.
+const LAST_REPORTS: Duration = Duration::from_secs(10);
 
 /// What a client does to a session while it runs.
 #[derive(Debug)]
@@ -136,13 +141,15 @@ struct Begin<'a> {
 }
 
 impl Begin<'_> {
+    /// Runs the session with what belongs to it: a forwarded agent is there before the program and
+    /// goes with it, however it ends.
     async fn session(
         &self,
         mut env: Vec<(String, String)>,
         terminal: Option<Terminal>,
         agent: Option<(SignedIn, russh::server::Handle)>,
         control: mpsc::Receiver<Control>,
-        (read, write): (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
+        channel: (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
     ) -> Result<ExitStatus, SessionError> {
         let user = self.find_user().await?;
         let agent = match agent {
@@ -153,12 +160,26 @@ impl Begin<'_> {
         };
         env.extend(agent.as_ref().map(|agent| ("SSH_AUTH_SOCK".to_owned(), agent.path())));
         let request = SpawnRequest {
-            user: user.clone(),
+            user,
             program: program(self.wanted),
             env,
             terminal,
             read_user_env: self.service.settings.permit_user_env,
         };
+        let outcome = self.program(request, control, channel).await;
+        if let Some(agent) = agent {
+            agent.end().await;
+        }
+        outcome
+    }
+
+    /// Runs the program. What was copied is written down also when the client went away meanwhile.
+    async fn program(
+        &self,
+        request: SpawnRequest,
+        control: mpsc::Receiver<Control>,
+        (read, write): (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
+    ) -> Result<ExitStatus, SessionError> {
         let session = self.service.deps.launcher.spawn(request).await?;
         self.service.deps.metrics.started.inc();
         let reporting = session.report.map(|report| {
@@ -171,18 +192,20 @@ impl Begin<'_> {
         let client = (AheadReader::new(read, self.backlog), write);
         let obeying = (control, |size| self.resized(size));
         let tap = Copying::tap(copying.as_mut());
-        let status = streams::carry(&session.process, session.streams, client, obeying, tap).await?;
+        let outcome = streams::carry(&session.process, session.streams, client, obeying, tap).await;
+        if outcome.is_err() {
+            // Hung up first: what it has to say then is still waited for below.
+            drop(session.process);
+        }
         if let Some(copying) = copying {
-            copying.record(&self.service.door, self.context, status.success()).await;
+            let success = outcome.as_ref().is_ok_and(ExitStatus::success);
+            copying.record(&self.service.door, self.context, success).await;
         }
         if let Some(reporting) = reporting {
-            // It ends with the program's last word.
-            let _ = reporting.await;
+            // It ends with the program's last word, unless something of the user's keeps that back.
+            let _ = tokio::time::timeout(LAST_REPORTS, reporting).await;
         }
-        if let Some(agent) = agent {
-            agent.end(&self.service.deps.launcher, &user).await;
-        }
-        Ok(status)
+        outcome
     }
 
     async fn find_user(&self) -> Result<HostUser, SessionError> {

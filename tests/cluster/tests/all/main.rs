@@ -23,3 +23,4 @@ mod protocol;
 mod proxy;
 mod rpc;
 mod stream;
+mod trace;

@@ -19,10 +19,13 @@ use crate::connection::signed_in::SignedIn;
 /// Connections to the agent at once. Programs ask it one question each.
 const CONNECTIONS: usize = 16;
 
-/// A forwarded agent.
+/// A forwarded agent. Dropping it stops forwarding at once; the socket is removed in the background
+/// then, while there is a background: [`Forwarded::end`] waits for it.
 pub(crate) struct Forwarded {
     path: PathBuf,
     accepting: JoinHandle<()>,
+    /// Who removes the socket; none when that is done.
+    removal: Option<Removal>,
 }
 
 impl Forwarded {
@@ -34,10 +37,12 @@ impl Forwarded {
         backlog: &Backlog,
         context: &Context,
     ) -> Option<Self> {
-        match who.service().deps.launcher.listen_agent(user).await {
+        let launcher = who.service().deps.launcher.clone();
+        match launcher.listen_agent(user).await {
             Ok((listener, path)) => {
+                let removal = Removal { launcher, user: user.clone(), path: path.clone() };
                 let accepting = accept_all(listener, who, client, backlog.clone(), context.clone());
-                Some(Self { path, accepting: tokio::spawn(accepting) })
+                Some(Self { path, accepting: tokio::spawn(accepting), removal: Some(removal) })
             }
             Err(error) => {
                 tracing::warn!(login = %user.name, error = &error as &dyn std::error::Error, "the agent is not forwarded");
@@ -52,10 +57,10 @@ impl Forwarded {
     }
 
     /// Stops forwarding and removes the socket.
-    pub(super) async fn end(self, launcher: &Launcher, user: &HostUser) {
+    pub(super) async fn end(mut self) {
         self.accepting.abort();
-        if let Err(error) = launcher.remove_agent(user, &self.path).await {
-            tracing::debug!(%error, "an agent's socket was left behind");
+        if let Some(removal) = self.removal.take() {
+            removal.run().await;
         }
     }
 }
@@ -63,6 +68,24 @@ impl Forwarded {
 impl Drop for Forwarded {
     fn drop(&mut self) {
         self.accepting.abort();
+        if let (Some(removal), Ok(runtime)) = (self.removal.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(removal.run());
+        }
+    }
+}
+
+/// Removes a socket and its folder, as the user.
+struct Removal {
+    launcher: Launcher,
+    user: HostUser,
+    path: PathBuf,
+}
+
+impl Removal {
+    async fn run(self) {
+        if let Err(error) = self.launcher.remove_agent(&self.user, &self.path).await {
+            tracing::debug!(%error, "an agent's socket was left behind");
+        }
     }
 }
 
