@@ -10,6 +10,11 @@ pub enum AuditError {
     /// The place for events waiting to be delivered is full.
     #[error("the audit spool is full ({0} bytes); events are refused until the auth server takes some")]
     Full(u64),
+    /// What is left of that place is for the events of users.
+    #[error(
+        "the audit spool holds {0} bytes, and the rest of it is for events of users; what strangers tried is not written down until the auth server takes some"
+    )]
+    Reserved(u64),
     /// Writing failed.
     #[error("cannot write the audit log: {0}")]
     Write(String),

@@ -4,11 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use domain::audit::{Context, Detail, Outcome};
+use domain::printable::clip;
 use port::audit::{AuditError, Recorder};
 use russh::keys::Certificate;
 use russh::server::Auth;
 
 use crate::user::{Authenticator, SigningIn, User};
+
+mod failures;
+
+use failures::Failures;
+
+/// As much of the login a stranger gave, and of why it was refused, as is written down, in bytes. No
+/// login that could be right is longer.
+const RECORDED_MAX: usize = 256;
 
 /// A service's door: how it checks, and where it writes down.
 pub struct Door {
@@ -18,9 +27,15 @@ pub struct Door {
     pub recorder: Arc<Recorder>,
     /// What all events of this service have in common: the cluster and the host.
     pub base: Context,
+    failures: Failures,
 }
 
 impl Door {
+    /// A door before which nobody has been refused yet.
+    pub fn new(authenticator: Authenticator, recorder: Arc<Recorder>, base: Context) -> Self {
+        Self { authenticator, recorder, base, failures: Failures::default() }
+    }
+
     /// Writes down what happened in a connection.
     ///
     /// # Errors
@@ -136,11 +151,18 @@ impl Drop for Entrance {
         if self.user.is_some() || self.login.is_none() {
             return;
         }
+        // The count is taken first: of those that are left out nothing is kept, not even for a moment.
+        let Some(left_out) = self.door.failures.count() else { return };
         let reason = self.signing_in.reason().unwrap_or("no valid certificate of this cluster was offered");
-        let detail = Detail::AuthFailure { outcome: Outcome::failed(reason) };
-        let (door, context) = (Arc::clone(&self.door), self.context());
+        let outcome = Outcome::failed(clip(reason, RECORDED_MAX));
+        let detail = Detail::AuthFailure { outcome, left_out };
+        let context = Context { login: clip(self.login(), RECORDED_MAX).to_owned(), ..self.context() };
+        let door = Arc::clone(&self.door);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { door.note(context, detail).await });
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

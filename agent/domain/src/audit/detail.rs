@@ -81,6 +81,10 @@ pub enum Detail {
         /// Always failed.
         #[serde(flatten)]
         outcome: Outcome,
+        /// How many others were refused since the last such event of this service, and not written
+        /// down one by one.
+        #[serde(skip_serializing_if = "is_zero")]
+        left_out: u64,
     },
     /// A user may not do what they asked for, though their certificate is good.
     SessionRejected {
@@ -231,7 +235,18 @@ fn as_text<S: serde::Serializer>(code: &Option<u32>, serializer: S) -> Result<S:
     serializer.serialize_str(&code.map(|code| code.to_string()).unwrap_or_default())
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Detail {
+    /// Whether a stranger decides how often this happens. Such events must never take the room of those
+    /// without which a user's session may not begin.
+    pub fn is_strangers(&self) -> bool {
+        matches!(self, Self::AuthFailure { .. })
+    }
+
     /// The event's name.
     pub fn name(&self) -> &'static str {
         match self {

@@ -61,12 +61,17 @@ impl Spool {
         Ok(Arc::new(Self { settings, metrics, written: Mutex::default(), fresh: Notify::new() }))
     }
 
-    /// Keeps one line.
-    fn keep(&self, line: &[u8]) -> Result<(), AuditError> {
+    /// Keeps one line. Those of strangers only while the spool is not half full: without room for its
+    /// beginning no session starts, and nobody who is not signed in may have a say in that.
+    fn keep(&self, line: &[u8], is_strangers: bool) -> Result<(), AuditError> {
         let mut written = self.written.lock();
         let added = line.len() as u64;
-        if written.total + added > self.settings.max_bytes {
+        let total = written.total + added;
+        if total > self.settings.max_bytes {
             return Err(AuditError::Full(written.total));
+        }
+        if is_strangers && total > self.settings.max_bytes / 2 {
+            return Err(AuditError::Reserved(written.total));
         }
         let failed = |error: io::Error| {
             let folder = self.settings.folder.display();
@@ -149,7 +154,7 @@ impl Spool {
 impl AuditSink for Spool {
     async fn record(&self, event: Event) -> Result<(), AuditError> {
         // One write into the page cache, a few microseconds: cheaper than going to another thread.
-        let kept = self.keep(&encode(event.to_json()).bytes);
+        let kept = self.keep(&encode(event.to_json()).bytes, event.detail.is_strangers());
         match &kept {
             Ok(()) => self.metrics.recorded.inc(),
             Err(_) => self.metrics.refused.inc(),

@@ -87,7 +87,7 @@ impl NodeService {
             server_hostname: settings.hostname.clone(),
             ..Context::default()
         };
-        let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
+        let door = Arc::new(Door::new(authenticator, Arc::clone(&deps.recorder), base));
         Arc::new(Self {
             config: Renewed::new(deps.identity.clone()),
             settings,

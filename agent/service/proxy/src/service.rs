@@ -60,7 +60,7 @@ impl ProxyService {
             server_hostname: settings.hostname.clone(),
             ..Context::default()
         };
-        let door = Arc::new(Door { authenticator, recorder: Arc::clone(&deps.recorder), base });
+        let door = Arc::new(Door::new(authenticator, Arc::clone(&deps.recorder), base));
         let config = Renewed::new(deps.identity.clone());
         Arc::new(Self { settings, deps, door, config, gate: Gate::new() })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::audit::{Context, Detail, Event};
+use domain::audit::{Context, Detail, Event, Outcome};
 use domain::health::State;
 use parking_lot::Mutex;
 use port::audit::{AuditError, AuditSink};
@@ -341,6 +341,33 @@ async fn a_full_spool_refuses_and_takes_events_again_when_some_have_arrived() {
     }
     assert_eq!(seen, (0..kept).collect::<Vec<_>>());
     record(&*spool, [kept]).await;
+}
+
+#[tokio::test]
+async fn strangers_fill_half_of_the_spool_and_users_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SpoolSettings { max_bytes: 20 * 1024, ..settings(folder.path()) };
+    let spool = Spool::open(settings, SpoolMetrics::default()).unwrap();
+    let refused = |number| {
+        let detail = Detail::AuthFailure { outcome: Outcome::failed("no"), left_out: 0 };
+        Event { detail, ..event(number) }
+    };
+    let mut numbers = 0..;
+    let error = loop {
+        if let Err(error) = spool.record(refused(numbers.next().unwrap())).await {
+            break error;
+        }
+    };
+    assert!(
+        matches!(error, AuditError::Reserved(bytes) if (9 * 1024..=10 * 1024).contains(&bytes)),
+        "{error}"
+    );
+    let mut kept = 0;
+    while spool.record(event(numbers.next().unwrap())).await.is_ok() {
+        kept += 1;
+    }
+    assert!(kept > 20, "{kept} events of users found room");
+    assert!(matches!(spool.record(event(0)).await, Err(AuditError::Full(bytes)) if bytes > 19 * 1024));
 }
 
 #[tokio::test]
