@@ -191,19 +191,14 @@ impl Checker {
         Denied::Node { user: self.user.clone(), node: node.to_owned() }
     }
 
-    /// A deny side with labels and logins forbids those logins on those nodes; with labels alone,
-    /// those nodes; with logins alone, those logins everywhere.
+    /// Each of the two that a deny side names forbids by itself: its labels all logins on those nodes, its logins
+    /// those logins everywhere. As with Teleport, whose roles are written for that: a deny side that was read as
+    /// both together would let in whom it is to keep out.
     fn check_denied(&self, node: HostId, labels: &Labels, login: Option<&str>) -> Result<(), Denied> {
         let forbids = |role: &&Compiled| {
-            let spec = &role.role.spec.deny;
-            let labels_hit = role.deny.labels.matches(labels);
-            let login_hit = login.is_some_and(|login| role.deny.has_login(login));
-            match (spec.node_labels.is_empty(), spec.logins.is_empty()) {
-                (true, true) => false,
-                (false, true) => labels_hit,
-                (true, false) => login_hit,
-                (false, false) => labels_hit && login_hit,
-            }
+            let names_labels = !role.role.spec.deny.node_labels.is_empty();
+            (names_labels && role.deny.labels.matches(labels))
+                || login.is_some_and(|login| role.deny.has_login(login))
         };
         match self.roles.iter().find(forbids) {
             Some(role) => Err(Denied::Role {

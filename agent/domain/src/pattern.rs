@@ -32,19 +32,21 @@ impl Pattern {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let expression = if text.starts_with('^') && text.ends_with('$') {
-            text.to_owned()
+        let wrong =
+            |error: regex::Error| PatternError { pattern: text.to_owned(), reason: error.to_string() };
+        let inner = text.strip_prefix('^').and_then(|text| text.strip_suffix('$'));
+        let expression = if let Some(inner) = inner {
+            // By itself first: a parenthesis must not close the group it is put in. The group is there because the
+            // anchors would belong to the first and the last of several alternatives only.
+            compiled(inner).map_err(wrong)?;
+            format!("^(?:{inner})$")
         } else if text.contains('*') {
             let parts: Vec<_> = text.split('*').map(regex::escape).collect();
             format!("^{}$", parts.join("(?s:.*)"))
         } else {
             return Ok(Self::Literal(text.to_owned()));
         };
-        regex::RegexBuilder::new(&expression)
-            .size_limit(64 * 1024)
-            .build()
-            .map(|regex| Self::Expression(Box::new(regex)))
-            .map_err(|error| PatternError { pattern: text.to_owned(), reason: error.to_string() })
+        compiled(&expression).map(|regex| Self::Expression(Box::new(regex))).map_err(wrong)
     }
 
     /// Whether the pattern matches the whole of `text`.
@@ -56,6 +58,10 @@ impl Pattern {
             Self::Expression(regex) => regex.is_match(text),
         }
     }
+}
+
+fn compiled(expression: &str) -> Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(expression).size_limit(64 * 1024).build()
 }
 
 #[cfg(test)]
@@ -87,5 +93,16 @@ mod tests {
         assert!(!matches("^us-(east|west)$", "us-east-1"));
         assert!(!matches("^us-(east|west)$", "us-east\n"));
         assert!(Pattern::new("^(unclosed$").is_err());
+        assert!(Pattern::new("^a)|(b$").is_err(), "the group is not left");
+    }
+
+    #[test]
+    fn each_alternative_is_anchored_at_both_ends() {
+        for whole in ["web", "db"] {
+            assert!(matches("^web|db$", whole));
+        }
+        for longer in ["webmaster", "mydb", "web\n"] {
+            assert!(!matches("^web|db$", longer), "{longer}");
+        }
     }
 }

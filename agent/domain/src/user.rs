@@ -57,6 +57,12 @@ impl UserStatus {
     }
 }
 
+/// When an account ends: as its record says, or with its record. Nothing for one that does not.
+pub fn end(user: &User) -> Option<Timestamp> {
+    let said = user.spec.expires.filter(|end| *end > Timestamp::UNIX_EPOCH);
+    [said, user.metadata.expires].into_iter().flatten().min()
+}
+
 /// Who made a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +128,19 @@ mod tests {
         assert!(status.locked_at(at(99)));
         assert!(!status.locked_at(at(100)));
         assert!(UserStatus { lock_expires: None, ..status }.locked_at(Timestamp::MAX));
+    }
+
+    #[test]
+    fn an_account_ends_with_whichever_comes_first() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut user = User::new("joe", UserSpec::default());
+        assert_eq!(end(&user), None);
+        user.spec.expires = Some(Timestamp::UNIX_EPOCH - std::time::Duration::from_secs(1));
+        assert_eq!(end(&user), None, "the zero time is never");
+        user.metadata.expires = Some(at(200));
+        assert_eq!(end(&user), Some(at(200)));
+        user.spec.expires = Some(at(100));
+        assert_eq!(end(&user), Some(at(100)));
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn a_trait_is_data_and_not_a_pattern() {
 fn deny_wins_over_allow() {
     let no_prod = role("no-prod", r#"{"deny":{"node_labels":{"env":"prod"}}}"#);
     let no_root = role("no-root", r#"{"deny":{"logins":["root"]}}"#);
-    let no_root_on_prod = role("nrp", r#"{"deny":{"logins":["root"],"node_labels":{"env":"prod"}}}"#);
+    let no_root_no_prod = role("nrnp", r#"{"deny":{"logins":["root"],"node_labels":{"env":"prod"}}}"#);
     let joe = user(&["access", "no-prod"], &["root", "joe"]);
     let with = |role: &Role| {
         let joe = UserIdentity { roles: vec!["access".into(), role.name().into()], ..joe.clone() };
@@ -77,9 +77,13 @@ fn deny_wins_over_allow() {
     assert!(session(&with(&no_prod), "joe", &[("env", "dev")]).is_ok());
     assert!(session(&with(&no_root), "root", &[]).is_err());
     assert!(session(&with(&no_root), "joe", &[]).is_ok());
-    assert!(session(&with(&no_root_on_prod), "root", &[("env", "prod")]).is_err());
-    assert!(session(&with(&no_root_on_prod), "joe", &[("env", "prod")]).is_ok());
-    assert!(session(&with(&no_root_on_prod), "root", &[("env", "dev")]).is_ok());
+    assert!(session(&with(&no_root_no_prod), "root", &[("env", "prod")]).is_err());
+    assert!(
+        session(&with(&no_root_no_prod), "joe", &[("env", "prod")]).is_err(),
+        "labels forbid by themselves"
+    );
+    assert!(session(&with(&no_root_no_prod), "root", &[("env", "dev")]).is_err(), "and so do logins");
+    assert!(session(&with(&no_root_no_prod), "joe", &[("env", "dev")]).is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use domain::identity::{HostIdentity, SystemRole, UserIdentity};
 use domain::name::HostId;
 use domain::resource::{Kind, Resource};
 use domain::role::Role;
-use domain::user::User;
+use domain::user::{self, User};
 
 use crate::error::AuthError;
 use crate::issue::{HostWish, UserWish};
@@ -29,6 +29,14 @@ impl AuthService {
         let now = self.deps.clock.now();
         if user.spec.status.locked_at(now) {
             return Err(AuthError::Locked(format!("user {:?} is locked", request.user)));
+        }
+        let end = user::end(&user);
+        if let Some(end) = end.filter(|end| *end <= now) {
+            let hint = "to let it in again, change or remove expires: tctl edit user";
+            let name = user.name();
+            return Err(AuthError::Locked(format!(
+                "the account of user {name:?} ended at {end:.0}; {hint}/{name}"
+            )));
         }
         let identity = UserIdentity {
             user: user.name().to_owned(),
@@ -59,7 +67,9 @@ impl AuthService {
             ttl: user_ttl(
                 asked(request.ttl_seconds).unwrap_or(self.settings.user_ttl),
                 checker.options().max_session_ttl,
-            ),
+            )
+            // No certificate outlives the account, however short that makes its life.
+            .min(end.map_or(Duration::MAX, |end| end.duration_since(now).unsigned_abs())),
             permits,
             source_address: checked_source(request.source_address)?,
         };

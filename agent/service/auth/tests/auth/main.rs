@@ -5,6 +5,8 @@
 mod bed;
 mod presence;
 
+use std::time::Duration;
+
 use api::auth::SignUserRequest;
 use bed::{Bed, joining};
 use certs::bundle::HostKeys;
@@ -273,6 +275,25 @@ async fn a_locked_user_gets_no_certificate_and_an_unlocked_one_does() {
     bed.admin.put(&joe, true).await.unwrap();
     assert!(bed.admin.get::<domain::lock::LockSpec>("user-locked-joe").await.unwrap_err().is_not_found());
     bed.sign("joe").await.unwrap();
+}
+
+#[tokio::test]
+async fn no_certificate_outlives_the_account() {
+    let bed = Bed::start().await;
+    let mut joe = user("joe", &["access"]);
+    joe.spec.expires = Some(bed.clock.after(Duration::from_secs(3600)));
+    bed.admin.put(&joe, false).await.unwrap();
+    let mut ann = user("ann", &["access"]);
+    ann.metadata.expires = Some(bed.clock.after(Duration::from_secs(20)));
+    bed.admin.put(&ann, false).await.unwrap();
+    for (name, life) in [("joe", 3600), ("ann", 20)] {
+        let certificate = bed.sign(name).await.unwrap();
+        let seconds = certificate.valid_before() - certificate.valid_after();
+        assert!((life..=life + 60).contains(&seconds), "{name}: {seconds}");
+    }
+    bed.clock.advance(Duration::from_secs(3600));
+    let error = said(bed.sign("joe").await.unwrap_err());
+    assert!(error.contains("ended at") && error.contains("tctl edit user/joe"), "{error}");
 }
 
 #[tokio::test]

@@ -6,15 +6,16 @@ use api::auth::StatusResponse;
 use client::AuthClient;
 use client::join::Joining;
 use domain::identity::SystemRole;
+use domain::label::INVALID_HOSTNAME;
 use domain::lock::{Lock, LockSpec, Target};
-use domain::node::TTL;
+use domain::node::{Node, TTL};
 use domain::resource::Kind;
 use domain::server::{AuthServer, Proxy, ProxySpec};
 use port::random::Random as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, joining};
-use crate::said;
+use crate::{node, said};
 
 /// How long something may take that needs nothing but to be noticed.
 const SOON: Duration = Duration::from_secs(30);
@@ -69,6 +70,24 @@ async fn a_proxy_is_told_of_until_it_leaves_or_falls_silent() {
     until(&bed.admin, is_told).await;
     bed.clock.advance(TTL + Duration::from_secs(1));
     until(&bed.admin, |status| !is_told(status)).await;
+}
+
+#[tokio::test]
+async fn a_host_name_that_is_mended_takes_the_place_of_the_uuid_and_the_label_goes() {
+    let bed = Bed::start().await;
+    let bundle = client::join::join(&joining(&bed, "bad_name", "node-token"), &*bed.random).await.unwrap();
+    let (member, id) = (bed.member(&bundle), bundle.identity.host_id.to_string());
+    let label = async || {
+        let record: Node = bed.admin.get(&id).await.unwrap();
+        let label = record.spec.labels.value(INVALID_HOSTNAME).map(str::to_owned);
+        (record.spec.hostname, label)
+    };
+    for _ in 0..2 {
+        assert_eq!(member.heartbeat(&node("bad_name"), false).await.unwrap(), id);
+        assert_eq!(label().await, (id.clone(), Some("bad_name".to_owned())));
+        assert_eq!(member.heartbeat(&node("good-name"), false).await.unwrap(), "good-name");
+        assert_eq!(label().await, ("good-name".to_owned(), None));
+    }
 }
 
 /// The names in the certificate of a host that joins, or why it does not.
