@@ -9,7 +9,7 @@ use client::find::{Belief, find};
 use client::join::{Joining, ask, renew};
 use client::view::View;
 use client::{AuthClient, AuthEndpoint};
-use config::{ServerKind, Settings};
+use config::Settings;
 use domain::Timestamp;
 use domain::backoff::Backoff;
 use domain::identity::SystemRole;
@@ -62,7 +62,7 @@ impl Membership {
         let token = self.token.clone().ok_or(ProcessError::NoToken(role))?;
         let joining = Joining {
             addresses: self.servers.clone(),
-            trust: self.trust().await?,
+            trust: self.trust(random).await?,
             token,
             host_id: self.host_id,
             role,
@@ -76,25 +76,46 @@ impl Membership {
     }
 
     /// How the auth server is trusted before there is an identity: by pin, by what a proxy with a
-    /// public certificate says, or because the operator said not to ask.
-    async fn trust(&self) -> Result<ServerTrust, ProcessError> {
+    /// public certificate says, or, because the operator said so, by what any proxy says.
+    async fn trust(&self, random: &dyn Random) -> Result<ServerTrust, ProcessError> {
         if let Some(trust) = &self.trust {
             return Ok(trust.clone());
         }
-        if self.insecure {
-            tracing::warn!("joining without knowing that the auth server is the right one (--insecure)");
-            return Ok(ServerTrust::Anyone);
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        loop {
+            let reason = match self.told_trust().await {
+                Ok(trust) => return Ok(trust),
+                Err(reason) => reason,
+            };
+            if !self.insecure {
+                return Err(ProcessError::NoTrust { servers: self.servers.join(", "), reason });
+            }
+            let wait = backoff.failed(random.uniform());
+            tracing::warn!(%reason, retry_in = ?wait, "cannot join yet");
+            tokio::time::sleep(wait).await;
         }
+    }
+
+    /// What the first server that can be believed says; why none can be.
+    async fn told_trust(&self) -> Result<ServerTrust, String> {
+        let belief = if self.insecure { Belief::Hint } else { Belief::Vouched };
         let mut reason = "no server is configured".to_owned();
         for server in &self.servers {
-            match find(server, Belief::Vouched).await {
+            match find(server, belief).await {
                 Ok(Some(found)) => {
                     let pins: Vec<Pin> =
                         found.ca_pins.iter().filter_map(|pin| Pin::parse(pin).ok()).collect();
                     if !pins.is_empty() {
+                        if self.insecure {
+                            tracing::warn!(%server, "taking the word of a proxy nobody vouches for on who the auth server is (--insecure); --ca-pin would check it");
+                        }
                         return Ok(ServerTrust::Pins(pins));
                     }
                     reason = format!("{server} tells no pin");
+                }
+                Ok(None) if self.insecure => {
+                    tracing::warn!(%server, "joining without knowing that the auth server is the right one (--insecure); --ca-pin would check it");
+                    return Ok(ServerTrust::Anyone);
                 }
                 Ok(None) => {
                     reason = format!("{server} is an auth server, whose certificate only a pin can check")
@@ -102,7 +123,7 @@ impl Membership {
                 Err(error) => reason = ssh::refuse::chain(&error),
             }
         }
-        Err(ProcessError::NoTrust { servers: self.servers.join(", "), reason })
+        Err(reason)
     }
 }
 
@@ -202,27 +223,4 @@ pub(crate) fn has_joined(data: &DataDir, settings: &Settings, now: Timestamp) ->
 pub(crate) fn pins(secrets: &config::Secrets) -> Option<ServerTrust> {
     let pins: Vec<_> = secrets.ca_pins.iter().filter_map(|pin| Pin::parse(&pin.to_string()).ok()).collect();
     (!pins.is_empty()).then_some(ServerTrust::Pins(pins))
-}
-
-/// The proxies a node has to link to: the configured servers that are proxies. A process that runs
-/// auth or joined an auth server is reached directly.
-pub(crate) async fn proxies(settings: &Settings, servers: &[String]) -> Vec<String> {
-    let Some(join) = &settings.join else { return Vec::new() };
-    match join.kind {
-        ServerKind::Auth => return Vec::new(),
-        ServerKind::Proxy => return servers.to_vec(),
-        ServerKind::Unknown => {}
-    }
-    let mut proxies = Vec::new();
-    for server in servers {
-        match find(server, Belief::Hint).await {
-            Ok(Some(_)) => proxies.push(server.clone()),
-            Ok(None) => {}
-            Err(error) => {
-                let reason = ssh::refuse::chain(&error);
-                tracing::warn!(%server, %reason, "cannot tell whether this is a proxy; it is taken for an auth server");
-            }
-        }
-    }
-    proxies
 }

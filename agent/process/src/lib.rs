@@ -26,6 +26,7 @@ mod run;
 pub mod signal;
 mod supervise;
 mod watchdog;
+mod way;
 mod web_certificate;
 
 pub use address::Addresses;

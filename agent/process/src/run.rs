@@ -25,9 +25,10 @@ use crate::agent::{Entering, deliver, open_spool};
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
-use crate::identity::{Membership, has_joined, pins, proxies};
+use crate::identity::{Membership, has_joined, pins};
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
+use crate::way;
 use crate::{auth, node, plugin, proxy};
 
 mod stop;
@@ -244,7 +245,7 @@ impl Running {
                 plugins.tell(told, &node.dynamic_labels, &tokens, &mut self.chronicle);
             }
             let Some(labels) = self.plugins.clone() else { return Ok(()) };
-            let proxies = proxies(settings, &membership.servers).await;
+            let proxies = way::proxies(settings, &membership.servers, &*self.host.random).await;
             let listener = self.bind_node(node, &proxies, bound.max).await?;
             let server = membership.servers.first().map(String::as_str).unwrap_or_default();
             let address =
