@@ -43,6 +43,7 @@ impl Artifact {
 
 /// The folder of compiled code.
 pub(crate) struct Cache {
+    data_dir: PathBuf,
     folder: PathBuf,
     seal: seal::SealKey,
 }
@@ -53,23 +54,21 @@ impl Cache {
     /// # Errors
     /// [`PlaceError`] when a folder on the way is not this user's alone to write.
     pub(crate) fn open(data_dir: &Path, random: &dyn Random) -> Result<Self, PlaceError> {
-        place::folder(data_dir, Owner::ThisOrRoot)?;
         let plugins = data_dir.join("plugins");
         let folder = plugins.join("cache");
-        let mut kept = place::private_folder(&plugins)?;
-        if place::private_folder(&folder)? == Kept::Opened {
-            kept = Kept::Opened;
-        }
-        if kept == Kept::Opened {
-            warn!(folder = %folder.display(), "others could reach the compiled plugins; they are compiled anew");
-            prune::empty(&folder)?;
-        }
+        let kept = closed(data_dir, &folder)?;
         let seal = seal::SealKey::open(&plugins.join("cache.key"), kept, random)?;
-        Ok(Self { folder, seal })
+        Ok(Self { data_dir: data_dir.to_owned(), folder, seal })
     }
 
     /// The code for a key, if it is there and is what this machine wrote.
     pub(crate) fn find(&self, key: &Key) -> Option<Artifact> {
+        // Each time: what is checked here is mapped by its name afterwards, and somebody may have opened a folder
+        // since the daemon started.
+        if let Err(reason) = closed(&self.data_dir, &self.folder) {
+            warn!(folder = %self.folder.display(), %reason, "no compiled plugin is used");
+            return None;
+        }
         let (code, seal) = self.paths(key);
         match self.checked(key, &code, &seal) {
             Ok(Some(inspection)) => Some(Artifact { path: code, inspection }),
@@ -144,6 +143,20 @@ impl Cache {
         }
         self.seal.verify(key, &mut code, &sealed).map(Some)
     }
+}
+
+/// Closes the folder and the one it is in, as far as they are not; what was open to others is emptied.
+fn closed(data_dir: &Path, folder: &Path) -> Result<Kept, PlaceError> {
+    place::folder(data_dir, Owner::ThisOrRoot)?;
+    let mut kept = place::private_folder(folder.parent().unwrap_or(folder))?;
+    if place::private_folder(folder)? == Kept::Opened {
+        kept = Kept::Opened;
+    }
+    if kept == Kept::Opened {
+        warn!(folder = %folder.display(), "others could reach the compiled plugins; they are compiled anew");
+        prune::empty(folder)?;
+    }
+    Ok(kept)
 }
 
 /// A file code is compiled into.

@@ -21,6 +21,8 @@ pub struct Rules {
     pub strikes: u32,
     /// The time they must fall into.
     pub within: Duration,
+    /// Strikes that are too many however much time there is between them, when no call went well.
+    pub in_a_row: u32,
     /// The first quarantine. Each trial that fails doubles it.
     pub first: Duration,
     /// The longest quarantine.
@@ -28,11 +30,12 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// Five strikes within a minute; half a minute, doubling up to an hour.
+    /// Five strikes within a minute, or ten in a row; half a minute, doubling up to an hour.
     fn default() -> Self {
         Self {
             strikes: 5,
             within: Duration::from_secs(60),
+            in_a_row: 10,
             first: Duration::from_secs(30),
             most: Duration::from_secs(3600),
         }
@@ -70,12 +73,34 @@ impl Quarantine {
 
 /// How a plugin stands.
 enum Standing {
-    /// It is called; these are its recent strikes.
-    Good(VecDeque<Instant>),
+    /// It is called.
+    Good(Strikes),
     /// It is not called.
     Shut(Quarantine),
     /// It is over time, and one call tries it.
     OnTrial(Quarantine),
+}
+
+/// What is held against a plugin that is called.
+#[derive(Default)]
+struct Strikes {
+    recent: VecDeque<Instant>,
+    /// Since a call went well last.
+    in_a_row: u32,
+}
+
+impl Strikes {
+    /// One more; how many there are when they are too many.
+    fn add(&mut self, rules: &Rules, now: Instant) -> Option<u32> {
+        if rules.strikes == 0 {
+            return None;
+        }
+        self.recent.retain(|strike| now.saturating_duration_since(*strike) < rules.within);
+        self.recent.push_back(now);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let recent = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
+        (recent >= rules.strikes || self.in_a_row >= rules.in_a_row).then_some(recent.max(self.in_a_row))
+    }
 }
 
 /// What became of an ended call.
@@ -103,7 +128,7 @@ pub(crate) struct Pass<'a> {
 impl Conduct {
     /// A clean one.
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, standing: Mutex::new(Standing::Good(VecDeque::new())) }
+        Self { rules, standing: Mutex::new(Standing::Good(Strikes::default())) }
     }
 
     /// Asks for a call.
@@ -122,6 +147,16 @@ impl Conduct {
         }
     }
 
+    /// Lets it be called again, because somebody says so. Whether it was not.
+    pub(crate) fn release(&self) -> bool {
+        let mut standing = self.standing.lock();
+        let was_shut = !matches!(*standing, Standing::Good(_));
+        if was_shut {
+            *standing = Standing::Good(Strikes::default());
+        }
+        was_shut
+    }
+
     /// The quarantine it is in, if it is in one.
     pub(crate) fn quarantine(&self) -> Option<Quarantine> {
         match &*self.standing.lock() {
@@ -138,16 +173,7 @@ impl Pass<'_> {
         let mut standing = self.conduct.standing.lock();
         let quarantine = match &mut *standing {
             Standing::Good(strikes) => {
-                strikes.retain(|strike| now.tick.saturating_duration_since(*strike) < rules.within);
-                strikes.push_back(now.tick);
-                let count = u32::try_from(strikes.len()).unwrap_or(u32::MAX);
-                if rules.strikes == 0 {
-                    strikes.clear();
-                    return None;
-                }
-                if count < rules.strikes {
-                    return None;
-                }
+                let count = strikes.add(&rules, now.tick)?;
                 Quarantine::new(now, rules.first, count, reason)
             }
             Standing::OnTrial(before) if trial => {
@@ -163,10 +189,15 @@ impl Pass<'_> {
 
     /// The call ended as calls should.
     pub(crate) fn answered(mut self) -> Option<Change> {
-        if !std::mem::take(&mut self.trial) {
+        let trial = std::mem::take(&mut self.trial);
+        let mut standing = self.conduct.standing.lock();
+        if let Standing::Good(strikes) = &mut *standing {
+            strikes.in_a_row = 0;
+        }
+        if !trial {
             return None;
         }
-        *self.conduct.standing.lock() = Standing::Good(VecDeque::new());
+        *standing = Standing::Good(Strikes::default());
         Some(Change::Released)
     }
 }

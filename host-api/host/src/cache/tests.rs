@@ -153,6 +153,22 @@ fn a_folder_others_could_write_is_emptied_and_closed() {
 }
 
 #[test]
+fn a_folder_that_is_opened_while_it_is_used_is_emptied_and_closed() {
+    for folder in ["plugins", "plugins/cache"] {
+        let root = tempfile::tempdir().unwrap();
+        let cache = cache(&root);
+        keep(&cache, &key(b"one"), b"code");
+        mode(&root.path().join(folder), 0o770);
+        assert!(cache.find(&key(b"one")).is_none(), "{folder}");
+        assert!(files(&root).is_empty(), "{folder}");
+        keep(&cache, &key(b"one"), b"code");
+        assert!(cache.find(&key(b"one")).is_some(), "{folder}");
+        mode(root.path(), 0o777);
+        assert!(cache.find(&key(b"one")).is_none(), "the data folder");
+    }
+}
+
+#[test]
 fn a_data_dir_others_may_write_is_refused() {
     let root = tempfile::tempdir().unwrap();
     mode(root.path(), 0o777);

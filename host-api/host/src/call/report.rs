@@ -146,7 +146,9 @@ pub enum CallError {
         most: u64,
     },
     /// It failed too often, and is left alone for a while.
-    #[error("plugin {plugin} is quarantined until {until:.0} after {failures} failures, the last: {last}")]
+    #[error(
+        "plugin {plugin} is quarantined until {until:.0} after {failures} failures, the last: {last}; to have it called at once, run: tctl plugins enable {plugin}"
+    )]
     Quarantined {
         /// The plugin.
         plugin: PluginName,

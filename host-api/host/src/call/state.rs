@@ -66,7 +66,7 @@ pub(crate) struct CallState {
     pub(crate) secrets: Opened,
     pub(crate) http: Http,
     pub(crate) provisions: Arc<Provisions>,
-    pub(super) holdings: Holdings,
+    pub(crate) holdings: Holdings,
     /// The first thing that was refused, by a capability that has no state of its own.
     pub(crate) denied: Option<String>,
 }

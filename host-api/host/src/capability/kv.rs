@@ -143,7 +143,7 @@ impl Kept {
         let stamp = file.metadata().ok().as_ref().and_then(stamp);
         let damaged = |error: &dyn std::fmt::Display| format!("{} is damaged: {error}", path.display());
         let text: BTreeMap<String, String> =
-            serde_json::from_reader(std::io::BufReader::new(file)).map_err(|error| damaged(&error))?;
+            serde_json::from_reader(io::BufReader::new(file)).map_err(|error| damaged(&error))?;
         let decode = |(key, value): (String, String)| STANDARD.decode(value).map(|value| (key, value));
         let entries =
             text.into_iter().map(decode).collect::<Result<_, _>>().map_err(|error| damaged(&error))?;
@@ -161,7 +161,7 @@ impl Kept {
     fn write(&self, entries: &Entries) -> Result<Stamp, String> {
         let text: BTreeMap<_, _> = entries.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
         let path = &self.path;
-        let failed = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+        let failed = |error: io::Error| format!("{} cannot be written: {error}", path.display());
         let mut file = tempfile::Builder::new().tempfile_in(&self.folder).map_err(failed)?;
         serde_json::to_writer(&mut file, &text).map_err(|error| failed(error.into()))?;
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(failed)?;

@@ -80,7 +80,7 @@ impl PluginHost {
         Ok(true)
     }
 
-    /// Lets a plugin run again, and loads it. Says whether it is a change; whether it loads is in its
+    /// Lets a plugin run again, and loads it; one that is quarantined is called again at once. Says whether it is a change; whether it loads is in its
     /// account.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl PluginHost {
             return Err(LoadError::Disabled(name.clone()));
         }
         if !self.core.switch(name, true)? {
-            return Ok(false);
+            return Ok(self.core.release(name, by));
         }
         info!(plugin = %name, by, "plugin switched on");
         self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
@@ -113,6 +113,19 @@ impl Core {
     /// Whether this is the plugin that the cluster's records are in.
     pub(crate) fn keeps_records(&self, name: &PluginName) -> bool {
         self.settings.storage.as_ref() == Some(name)
+    }
+
+    /// Ends a plugin's quarantine; `by` is who wanted it. Whether it was in one.
+    fn release(&self, name: &PluginName, by: &str) -> bool {
+        let Some(State::Ready { plugin, .. }) = self.registry.entry(name).map(|entry| entry.state) else {
+            return false;
+        };
+        let is_change = plugin.conduct.release();
+        if is_change {
+            info!(plugin = %name, by, "plugin let out of quarantine");
+            self.changed(name, plugin.facts.clone(), ChangeKind::Released);
+        }
+        is_change
     }
 
     fn switch(&self, name: &PluginName, on: bool) -> Result<bool, LoadError> {

@@ -49,6 +49,7 @@ fn the_fifth_strike_within_a_minute_is_one_too_many() {
     let conduct = Conduct::new(Rules::default());
     for _ in 0..20 {
         assert_eq!(strike(&conduct, &clocks), None, "four in any minute are borne");
+        assert_eq!(conduct.admit(clocks.now().tick).unwrap().answered(), None, "when calls go well between");
         clocks.pass(15 * SECOND);
     }
     clocks.pass(60 * SECOND);
@@ -61,6 +62,34 @@ fn the_fifth_strike_within_a_minute_is_one_too_many() {
     assert_eq!(quarantine.until, clocks.now().time + 30 * SECOND);
     assert_eq!(conduct.admit(clocks.now().tick).err(), Some(quarantine.clone()));
     assert_eq!(conduct.quarantine(), Some(quarantine));
+}
+
+#[test]
+fn the_tenth_strike_in_a_row_is_one_too_many_however_long_it_takes() {
+    let mut clocks = Clocks::new();
+    let conduct = Conduct::new(Rules::default());
+    for _ in 0..9 {
+        assert_eq!(strike(&conduct, &clocks), None);
+        clocks.pass(3600 * SECOND);
+    }
+    assert_eq!(quarantined(strike(&conduct, &clocks)).failures, 10);
+}
+
+#[test]
+fn somebody_may_have_it_called_again() {
+    let mut clocks = Clocks::new();
+    let conduct = shut(&clocks);
+    assert!(conduct.release() && !conduct.release());
+    assert_eq!(conduct.quarantine(), None);
+    for _ in 0..4 {
+        assert_eq!(strike(&conduct, &clocks), None, "it begins anew");
+    }
+    quarantined(strike(&conduct, &clocks));
+    clocks.pass(30 * SECOND);
+    // Released while it is tried.
+    let trial = conduct.admit(clocks.now().tick).unwrap();
+    assert!(conduct.release());
+    assert_eq!(trial.strike(clocks.now(), "x"), None, "one strike of a plugin that is called");
 }
 
 #[test]
@@ -153,12 +182,13 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn whatever_happens_the_rules_hold(steps in proptest::collection::vec(step(), 0..300)) {
-        let rules = Rules { strikes: 3, within: 60 * SECOND, first: 10 * SECOND, most: 50 * SECOND };
+        let rules = Rules { strikes: 3, within: 60 * SECOND, in_a_row: 5, first: 10 * SECOND, most: 50 * SECOND };
         let conduct = Conduct::new(rules);
         let mut clocks = Clocks::new();
         let mut passes: Vec<Pass<'_>> = Vec::new();
         // Strikes since the last release, and the last quarantine, as an outsider counts them.
         let (mut strikes, mut length): (Vec<Instant>, Option<Duration>) = (Vec::new(), None);
+        let mut row = 0;
         for step in steps {
             let now = clocks.now();
             let standing = conduct.quarantine();
@@ -181,6 +211,7 @@ proptest! {
                     let pass = passes.swap_remove(which % passes.len());
                     let trial = pass.trial;
                     strikes.push(now.tick);
+                    row += 1;
                     let recent = strikes.iter().filter(|strike| now.tick - **strike < rules.within).count();
                     match pass.strike(now, "x") {
                         Some(Change::Quarantined(quarantine)) => {
@@ -189,12 +220,12 @@ proptest! {
                                 _ => rules.first,
                             };
                             prop_assert_eq!(quarantine.ends - now.tick, expected);
-                            prop_assert!(trial || recent >= 3);
+                            prop_assert!(trial || recent >= 3 || row >= 5);
                             length = Some(expected);
                         }
                         other => {
                             prop_assert_eq!(other, None);
-                            prop_assert!(!trial && (standing.is_some() || recent < 3));
+                            prop_assert!(!trial && (standing.is_some() || recent < 3 && row < 5));
                         }
                     }
                 }
@@ -202,6 +233,9 @@ proptest! {
                     let pass = passes.swap_remove(which % passes.len());
                     let trial = pass.trial;
                     prop_assert_eq!(pass.answered().is_some(), trial);
+                    if trial || standing.is_none() {
+                        row = 0;
+                    }
                     if trial {
                         prop_assert!(conduct.quarantine().is_none());
                         strikes.clear();

@@ -87,6 +87,20 @@ async fn a_plugin_that_behaves_again_is_called_again() {
 }
 
 #[tokio::test]
+async fn an_administrator_ends_it() {
+    let host = bed(LONG).host();
+    for _ in 0..5 {
+        call(&host, "panic").await;
+    }
+    let PluginState::Quarantined(reason) = state(&host) else { panic!("{:?}", state(&host)) };
+    assert!(reason.ends_with("to have it called at once, run: tctl plugins enable hostile"), "{reason}");
+    let name = domain::plugin::PluginName::new("hostile").unwrap();
+    assert!(host.enable(&name, "a test").await.unwrap());
+    assert_eq!(call(&host, "echo well").await.result.unwrap(), "well");
+    assert!(!host.enable(&name, "a test").await.unwrap(), "there is nothing to end");
+}
+
+#[tokio::test]
 async fn others_are_called_all_the_while() {
     let mut bed = bed(LONG);
     bed.install("good", &guest("hostile"), &manifest("good"));

@@ -33,7 +33,7 @@ async fn the_readme_makes_a_plugin_that_works() {
     std::fs::create_dir(folder.path().join("src")).unwrap();
     for (name, content) in &files {
         let sdk = here.join("../sdk").canonicalize().unwrap();
-        let content = content.replace("/path/to/host-api/sdk", sdk.to_str().unwrap());
+        let content = content.replace("vendor/sdk", sdk.to_str().unwrap());
         std::fs::write(folder.path().join(name), content).unwrap();
     }
     // The guests come first: their lock is taken over, and what was fetched and built for them.

@@ -98,7 +98,7 @@ impl Stage {
             Failure::of(Error::HttpResponseIncomplete, text)
         })?;
         let body = body.to_bytes();
-        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.to_owned()))
         };
         let headers = head.headers.iter().filter_map(text).collect();
