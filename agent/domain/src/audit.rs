@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::label::Labels;
 
 mod detail;
 mod plugin;
 
-pub use detail::{CertKind, Detail, FileAction, FileOperation, Outcome};
+pub use detail::{CertKind, CopyProtocol, Detail, FileAction, FileOperation, Outcome};
 pub use plugin::{PluginChange, PluginFacts};
 
 /// The longest text field of an event, in bytes; longer ones are cut at a character boundary.
@@ -45,6 +46,15 @@ pub struct Context {
     /// The address of the client.
     #[serde(rename = "addr.remote", skip_serializing_if = "String::is_empty")]
     pub addr_remote: String,
+    /// The event's place in its session, which a missing one leaves free; else 0.
+    pub ei: u64,
+    /// The labels of the host, on events of which a session has few.
+    #[serde(skip_serializing_if = "has_none")]
+    pub server_labels: Labels,
+}
+
+fn has_none(labels: &Labels) -> bool {
+    labels.0.is_empty()
 }
 
 /// One event.
@@ -120,7 +130,11 @@ mod tests {
         assert_eq!(field("size"), "80:25");
         assert_eq!(field("time"), "2017-02-03T06:54:05.123Z");
         assert_eq!((field("addr.local"), field("namespace")), ("10.5.1.15:3022", "default"));
-        assert!(!json.contains_key("sid"), "empty fields are left out");
+        assert!(
+            !json.contains_key("sid") && !json.contains_key("server_labels"),
+            "empty fields are left out"
+        );
+        assert_eq!(json.get("ei").and_then(Value::as_u64), Some(0));
     }
 
     #[test]
@@ -130,6 +144,33 @@ mod tests {
         assert_eq!(exec(Some(0)).get("code").unwrap(), "T3002I");
         assert_eq!(exec(Some(1)).get("code").unwrap(), "T3002E");
         assert_eq!(exec(Some(1)).get("exitCode").unwrap(), "1", "a text in current logs");
+    }
+
+    #[test]
+    fn events_of_a_session_have_their_place_and_the_hosts_labels() {
+        let mut start = event(Detail::SessionStart { size: None, interactive: false });
+        start.context.ei = 3;
+        start.context.server_labels = [("env", "prod")].into_iter().collect();
+        let json = start.to_json();
+        assert_eq!((&json["ei"], &json["server_labels"]), (&3.into(), &serde_json::json!({"env": "prod"})));
+    }
+
+    #[test]
+    fn what_is_not_allowed_has_codes_of_its_own() {
+        let refused = |protocol| Detail::CopyDisallowed {
+            protocol,
+            path: None,
+            action: None,
+            outcome: Outcome::failed("not allowed"),
+        };
+        let agent = |outcome| Detail::AgentForward { outcome };
+        let named = |detail: Detail| (detail.name(), detail.code());
+        assert_eq!(named(refused(CopyProtocol::Scp)), ("scp", "T3010E"));
+        assert_eq!(named(refused(CopyProtocol::Sftp)), ("sftp", "T3010E"));
+        assert_eq!(named(agent(Outcome::ok())), ("agent-forward", "T3013I"));
+        assert_eq!(named(agent(Outcome::failed("not allowed"))), ("agent-forward", "T3013W"));
+        let cut = Detail::ClientDisconnect { reason: "access is locked".into() };
+        assert_eq!(named(cut), ("client.disconnect", "T3006I"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod helper;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -121,7 +122,7 @@ impl Launcher {
         let task = SessionTask {
             program: match program {
                 Program::Shell => ProgramTask::Shell,
-                Program::Command(line) => ProgramTask::Command(no_nul(line, "the command")?),
+                Program::Command(line) => command(line)?,
                 Program::Builtin(name) => ProgramTask::Builtin(name.to_owned()),
             },
             login: user.name.clone(),
@@ -245,6 +246,15 @@ fn pipe_ends() -> io::Result<(Streams, Vec<OwnedFd>)> {
 fn readable_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     Ok((pipe::Receiver::from_owned_fd(read)?, write))
+}
+
+fn command(line: OsString) -> Result<ProgramTask, SpawnError> {
+    let what = "the command";
+    match line.into_string() {
+        Ok(text) => Ok(ProgramTask::Command(no_nul(text, what)?)),
+        Err(line) if line.as_bytes().contains(&0) => Err(SpawnError::Text { what }),
+        Err(line) => Ok(ProgramTask::RawCommand(line.into_vec())),
+    }
 }
 
 fn no_nul(text: String, what: &'static str) -> Result<String, SpawnError> {

@@ -10,6 +10,8 @@ pub mod process;
 pub mod pty;
 pub mod signal;
 
+use std::ffi::OsString;
+
 use port::host_user::HostUser;
 use tokio::net::unix::pipe;
 
@@ -41,8 +43,8 @@ pub struct SpawnRequest {
 pub enum Program {
     /// The user's login shell.
     Shell,
-    /// A command line, by the user's shell.
-    Command(String),
+    /// A command line, by the user's shell: bytes, of which none is a NUL.
+    Command(OsString),
     /// A part of this program, by the name under which it was handed to
     /// [`crate::child::main_if_child`]. The only program that has a report to write.
     Builtin(&'static str),

@@ -69,6 +69,8 @@ pub(crate) struct SessionTask {
 pub(crate) enum ProgramTask {
     Shell,
     Command(String),
+    /// One that is no UTF-8, and so no JSON text.
+    RawCommand(Vec<u8>),
     Builtin(String),
 }
 

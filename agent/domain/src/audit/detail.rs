@@ -38,6 +38,15 @@ pub enum FileAction {
     Upload,
 }
 
+/// How files are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyProtocol {
+    /// The command `scp`.
+    Scp,
+    /// The subsystem `sftp`.
+    Sftp,
+}
+
 /// What was done to a file over SFTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,6 +118,13 @@ pub enum Detail {
         session_start: Timestamp,
         /// When it ended.
         session_stop: Timestamp,
+        /// Whether the kernel told what its programs did; here it never does.
+        enhanced_recording: bool,
+    },
+    /// A connection was cut, for whoever made it is shut out now.
+    ClientDisconnect {
+        /// Why.
+        reason: String,
     },
     /// The terminal changed size.
     Resize {
@@ -139,6 +155,21 @@ pub enum Detail {
         #[serde(flatten)]
         outcome: Outcome,
     },
+    /// Copying files was asked for where it is not allowed.
+    CopyDisallowed {
+        /// How it was to be done.
+        #[serde(skip)]
+        protocol: CopyProtocol,
+        /// Which file, where known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Which way, where known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<FileAction>,
+        /// Always failed.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
     /// Something was done over SFTP.
     Sftp {
         /// What.
@@ -156,6 +187,12 @@ pub enum Detail {
     PortForward {
         /// The address reached for or listened on.
         addr: String,
+        /// How it went.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// A client's agent was forwarded, or that was refused.
+    AgentForward {
         /// How it went.
         #[serde(flatten)]
         outcome: Outcome,
@@ -254,11 +291,13 @@ impl Detail {
             Self::SessionRejected { .. } => "session.rejected",
             Self::SessionStart { .. } => "session.start",
             Self::SessionEnd { .. } => "session.end",
+            Self::ClientDisconnect { .. } => "client.disconnect",
             Self::Resize { .. } => "resize",
             Self::Exec { .. } => "exec",
-            Self::Scp { .. } => "scp",
-            Self::Sftp { .. } => "sftp",
+            Self::Scp { .. } | Self::CopyDisallowed { protocol: CopyProtocol::Scp, .. } => "scp",
+            Self::Sftp { .. } | Self::CopyDisallowed { protocol: CopyProtocol::Sftp, .. } => "sftp",
             Self::PortForward { .. } => "port",
+            Self::AgentForward { .. } => "agent-forward",
             Self::Subsystem { .. } => "subsystem",
             Self::InstanceJoin { .. } => "instance.join",
             Self::CertCreate { .. } => "cert.create",
@@ -277,13 +316,16 @@ impl Detail {
             Self::SessionRejected { .. } => "T1006W",
             Self::SessionStart { .. } => "T2000I",
             Self::SessionEnd { .. } => "T2004I",
+            Self::ClientDisconnect { .. } => "T3006I",
             Self::Resize { .. } => "T2002I",
             Self::Exec { exit_code: Some(0), .. } => "T3002I",
             Self::Exec { .. } => "T3002E",
             Self::Scp { action: FileAction::Download, outcome, .. } => pick(outcome, "T3004I", "T3004E"),
             Self::Scp { action: FileAction::Upload, outcome, .. } => pick(outcome, "T3005I", "T3005E"),
+            Self::CopyDisallowed { .. } => "T3010E",
             Self::Sftp { action, outcome, .. } => sftp_code(*action, outcome.success),
             Self::PortForward { outcome, .. } => pick(outcome, "T3003I", "T3003E"),
+            Self::AgentForward { outcome } => pick(outcome, "T3013I", "T3013W"),
             Self::Subsystem { outcome, .. } => pick(outcome, "T3001I", "T3001E"),
             Self::InstanceJoin { outcome, .. } => pick(outcome, "TJ002I", "TJ002E"),
             Self::CertCreate { .. } => "TC000I",

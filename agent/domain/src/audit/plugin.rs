@@ -117,6 +117,7 @@ mod tests {
         };
         let expected = serde_json::json!({
             "event": "plugin.reject", "code": "TPL02W", "uid": Uuid::nil().to_string(), "namespace": "default",
+            "ei": 0,
             "time": "1970-01-01T00:00:00.000Z",
             "plugin": "label-x", "digest": "sha256:00", "reason": "it is not pinned",
         });

@@ -15,7 +15,7 @@ pub(crate) const EVENT_MAX: usize = 64 * 1024;
 const CUT_FIELD_MAX: usize = 1024;
 
 /// What an event keeps when cutting its fields was not enough.
-const ESSENTIAL: [&str; 16] = [
+const ESSENTIAL: [&str; 17] = [
     "event",
     "code",
     "uid",
@@ -27,6 +27,7 @@ const ESSENTIAL: [&str; 16] = [
     "server_id",
     "server_hostname",
     "sid",
+    "ei",
     "addr.local",
     "addr.remote",
     "success",

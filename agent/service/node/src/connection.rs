@@ -5,10 +5,10 @@
 //! method through which a client could get something is written out here, none is left to a default.
 
 use std::collections::HashMap;
-
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
-use domain::access::SessionPermit;
 use domain::audit::{Detail, Outcome};
 use port::stream::Origin;
 use russh::keys::Certificate;
@@ -23,7 +23,6 @@ use sys::session::{Signal, Terminal, WindowSize};
 use tokio::sync::oneshot;
 
 use crate::service::NodeService;
-use crate::session::scp::Copying;
 use crate::session::{Control, Wanted};
 
 mod channel;
@@ -75,52 +74,6 @@ impl Connection {
     fn note(&self, detail: Detail) {
         let (door, context) = (Arc::clone(&self.service.door), self.entrance.context());
         tokio::spawn(async move { door.note(context, detail).await });
-    }
-
-    /// Starts a session on a waiting channel; the answer tells the client whether it begins.
-    fn start(
-        &mut self,
-        channel: ChannelId,
-        wanted: Wanted,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        let refused = match self.check_start(&wanted) {
-            Ok(permit) => match self.slots.remove(&channel) {
-                Some(Slot::Waiting(waiting)) => {
-                    session.channel_success(channel)?;
-                    let control = self.spawn_session(waiting, permit, wanted, session.handle());
-                    self.slots.insert(channel, Slot::Running(control));
-                    return Ok(());
-                }
-                // A channel runs one program in its life (RFC 4254 section 6.5).
-                Some(running) => {
-                    self.slots.insert(channel, running);
-                    return session.channel_failure(channel);
-                }
-                None => return session.channel_failure(channel),
-            },
-            Err(reason) => reason,
-        };
-        self.note(Detail::SessionRejected { reason: refused.clone() });
-        if let Some(Slot::Waiting(waiting)) = self.slots.remove(&channel) {
-            session.channel_success(channel)?;
-            tokio::spawn(waiting.refuse(refused));
-            return Ok(());
-        }
-        session.channel_failure(channel)
-    }
-
-    fn check_start(&self, wanted: &Wanted) -> Result<SessionPermit, String> {
-        let permit = self.signed_in()?.permit()?;
-        let copies = match wanted {
-            Wanted::Sftp => true,
-            Wanted::Command(command) => Copying::of(command).is_some(),
-            Wanted::Shell => false,
-        };
-        if copies && !(self.service.settings.file_copy && permit.options().ssh_file_copy) {
-            return Err("copying files is not allowed here".to_owned());
-        }
-        Ok(permit)
     }
 
     async fn listen(&mut self, asked: Target, client: russh::server::Handle) -> Option<Target> {
@@ -295,9 +248,8 @@ impl Handler for Connection {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // A command line is text of the user's shell; one that is no UTF-8 cannot be recorded as it is.
-        let Ok(command) = std::str::from_utf8(data) else { return session.channel_failure(channel) };
-        self.start(channel, Wanted::Command(command.to_owned()), session)
+        // In whatever encoding the user's shell reads.
+        self.start(channel, Wanted::Command(OsString::from_vec(data.to_vec())), session)
     }
 
     async fn subsystem_request(
@@ -319,13 +271,17 @@ impl Handler for Connection {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let allowed = self.signed_in().ok().filter(|who| who.agent_permit().is_ok());
-        match self.waiting(channel) {
-            Some(waiting) if allowed.is_some() => {
-                waiting.agent = allowed;
+        let allowed = self.signed_in().and_then(|who| who.agent_permit().map(|_| who));
+        match (self.waiting(channel), allowed) {
+            (Some(waiting), Ok(who)) => {
+                waiting.agent = Some(who);
                 Ok(true)
             }
-            _ => Ok(false),
+            (_, Err(reason)) => {
+                self.note(Detail::AgentForward { outcome: Outcome::failed(reason) });
+                Ok(false)
+            }
+            (None, Ok(_)) => Ok(false),
         }
     }
 

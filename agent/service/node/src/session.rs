@@ -4,11 +4,12 @@
 //! trace; what happened is recorded when it ended. The program runs in a process of its own that is
 //! the user's from the first instruction on; nothing of ours stays beside it.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::SessionPermit;
-use domain::audit::{Context, Detail};
+use domain::audit::Detail;
 use port::host_user::HostUser;
 use russh::server::Msg;
 use russh::{Channel, ChannelWriteHalf};
@@ -24,12 +25,14 @@ pub(crate) mod agent;
 mod end;
 pub(crate) mod environment;
 mod error;
+pub(crate) mod journal;
 mod report;
 pub(crate) mod scp;
 mod streams;
 
 use end::{CANNOT_START, send_end};
 use error::SessionError;
+use journal::Journal;
 use scp::Copying;
 
 /// How long what a file transfer has reported may take to be written down after it ended. Later than
@@ -51,7 +54,7 @@ pub(crate) enum Wanted {
     /// The login shell.
     Shell,
     /// A command line.
-    Command(String),
+    Command(OsString),
     /// The SFTP server.
     Sftp,
 }
@@ -60,7 +63,7 @@ pub(crate) enum Wanted {
 pub(crate) struct Plan {
     pub(crate) service: Arc<NodeService>,
     pub(crate) permit: SessionPermit,
-    pub(crate) context: Context,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) wanted: Wanted,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) terminal: Option<Terminal>,
@@ -85,7 +88,7 @@ impl Plan {
         let Self {
             service,
             permit,
-            context,
+            journal,
             wanted,
             env,
             terminal,
@@ -100,14 +103,14 @@ impl Plan {
         let interactive = terminal.is_some();
         let size = terminal.as_ref().map(|terminal| format!("{}:{}", terminal.size.cols, terminal.size.rows));
         let start = Detail::SessionStart { size, interactive };
-        if let Err(error) = service.door.record(context.clone(), start).await {
+        if let Err(error) = journal.record(start).await {
             refuse(&client, &write, SessionError::NotRecorded(error)).await;
             return;
         }
         let begin = Begin {
             service: &service,
             permit: &permit,
-            context: &context,
+            journal: &journal,
             wanted: &wanted,
             backlog: &backlog,
         };
@@ -119,15 +122,16 @@ impl Plan {
             Err(error) => refuse(&client, &write, error).await,
         }
         if let Some(detail) = detail {
-            service.door.note(context.clone(), detail).await;
+            journal.note(detail).await;
         }
         let end = Detail::SessionEnd {
             interactive,
             participants: vec![permit.user().to_owned()],
             session_start: started,
             session_stop: service.deps.clock.now(),
+            enhanced_recording: false,
         };
-        service.door.note(context, end).await;
+        journal.note(end).await;
     }
 }
 
@@ -135,7 +139,7 @@ impl Plan {
 struct Begin<'a> {
     service: &'a Arc<NodeService>,
     permit: &'a SessionPermit,
-    context: &'a Context,
+    journal: &'a Arc<Journal>,
     wanted: &'a Wanted,
     backlog: &'a Backlog,
 }
@@ -154,7 +158,7 @@ impl Begin<'_> {
         let user = self.find_user().await?;
         let agent = match agent {
             Some((who, client)) => {
-                agent::Forwarded::start(who, &user, client, self.backlog, self.context).await
+                agent::Forwarded::start(who, &user, client, self.backlog, self.journal).await
             }
             None => None,
         };
@@ -182,11 +186,10 @@ impl Begin<'_> {
     ) -> Result<ExitStatus, SessionError> {
         let session = self.service.deps.launcher.spawn(request).await?;
         self.service.deps.metrics.started.inc();
-        let reporting = session.report.map(|report| {
-            tokio::spawn(report::follow(report, Arc::clone(&self.service.door), self.context.clone()))
-        });
+        let reporting =
+            session.report.map(|report| tokio::spawn(report::follow(report, Arc::clone(self.journal))));
         let mut copying = match self.wanted {
-            Wanted::Command(command) => Copying::of(command),
+            Wanted::Command(command) => Copying::of(&command.to_string_lossy()),
             _ => None,
         };
         let client = (AheadReader::new(read, self.backlog), write);
@@ -199,7 +202,7 @@ impl Begin<'_> {
         }
         if let Some(copying) = copying {
             let success = outcome.as_ref().is_ok_and(ExitStatus::success);
-            copying.record(&self.service.door, self.context, success).await;
+            copying.record(self.journal, success).await;
         }
         if let Some(reporting) = reporting {
             // It ends with the program's last word, unless something of the user's keeps that back.
@@ -216,8 +219,8 @@ impl Begin<'_> {
 
     fn resized(&self, size: sys::session::WindowSize) {
         let detail = Detail::Resize { size: format!("{}:{}", size.cols, size.rows) };
-        let (door, context) = (Arc::clone(&self.service.door), self.context.clone());
-        tokio::spawn(async move { door.note(context, detail).await });
+        let journal = Arc::clone(self.journal);
+        tokio::spawn(async move { journal.note(detail).await });
     }
 }
 
@@ -237,7 +240,9 @@ fn ended(wanted: &Wanted, outcome: &Result<ExitStatus, SessionError>) -> Option<
         Ok(ExitStatus::Signal { name, .. }) => (None, Some(format!("killed by SIG{name}"))),
         Err(error) => (None, Some(ssh::refuse::chain(error))),
     };
-    Some(Detail::Exec { command: command.clone(), exit_code, exit_error })
+    // The log is text: bytes that are none are shown as such.
+    let command = command.to_string_lossy().into_owned();
+    Some(Detail::Exec { command, exit_code, exit_error })
 }
 
 /// A session that does not start: why, on standard error, and an exit status that says so.

@@ -3,10 +3,11 @@
 //! The order is the point. Everything that needs root comes first, everything the user has a say in
 //! (home folder, variables, shell) after root is given up.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -118,6 +119,7 @@ fn execute(identity: &Identity, task: &SessionTask) -> Failure {
     let mut command = Command::new(&task.shell);
     match &task.program {
         ProgramTask::Command(line) => _ = command.arg0(name).arg("-c").arg(line),
+        ProgramTask::RawCommand(line) => _ = command.arg0(name).arg("-c").arg(OsStr::from_bytes(line)),
         // A dash before its name makes a shell a login shell.
         ProgramTask::Shell | ProgramTask::Builtin(_) => {
             let mut dashed = OsString::from("-");

@@ -1,4 +1,5 @@
-//! What a session leaves behind when its client vanishes: the events of what it did, and nothing else.
+//! What a session leaves behind, also when its client vanishes: the events of what it did, and nothing
+//! else.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,14 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more lines in the node's `ssh_service`.
+    async fn start_with(more: &str) -> Self {
         let cluster = Cluster::start().await;
-        let process = cluster.add_node("web-1", "  force_listen: yes\n  listen_addr: 127.0.0.1:0\n").await;
+        let listening = format!("  force_listen: yes\n  listen_addr: 127.0.0.1:0\n{more}");
+        let process = cluster.add_node("web-1", &listening).await;
         let node = process.running.addresses.node.unwrap();
         let joe = cluster.user("joe", &["access"], &["root"]).await;
         Self { cluster, node, joe, _process: process }
@@ -81,4 +88,69 @@ async fn the_socket_of_an_agent_goes_with_its_client() {
     assert!(socket.exists() && folder.starts_with("/tmp"), "{socket:?}");
     drop(raw);
     until("the socket's folder is removed", || !folder.exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_session_are_numbered_and_name_the_hosts_labels() {
+    let bed = Bed::start_with("  labels: {env: test}\n").await;
+    let (mut raw, channel) = bed.running("read line; exit 3", true).await;
+    raw.send(Message::new(message::CHANNEL_DATA).number(channel).text("go on\n")).await.unwrap();
+    let end = bed.event("session.end").await;
+    assert_eq!(end["enhanced_recording"], false, "{end}");
+    let of_it = bed.cluster.events().into_iter().filter(|event| event["sid"] == end["sid"]);
+    let told: Vec<_> = of_it
+        .map(|event| (event["event"].as_str().unwrap().to_owned(), event["ei"].as_u64().unwrap(), event))
+        .collect();
+    let order: Vec<_> = told.iter().map(|(name, ei, _)| (name.as_str(), *ei)).collect();
+    assert_eq!(order, [("session.start", 0), ("agent-forward", 1), ("exec", 2), ("session.end", 3)]);
+    for (name, _, event) in &told {
+        let labels = if name == "agent-forward" { Value::Null } else { serde_json::json!({"env": "test"}) };
+        assert_eq!(event["server_labels"], labels, "{event}");
+    }
+    assert_eq!(told[1].2["code"], "T3013I");
+    let joins = bed.event("instance.join").await;
+    assert_eq!(joins["ei"], 0, "{joins}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_may_not_be_forwarded_is_refused_and_written_down() {
+    let bed = Bed::start().await;
+    let mut role = domain::role::presets().into_iter().find(|role| role.name() == "access").unwrap();
+    role.metadata.name = "alone".to_owned();
+    role.spec.options.forward_agent = false;
+    bed.cluster.admin().put(&role, false).await.unwrap();
+    let ann = bed.cluster.user("ann", &["alone"], &["root"]).await;
+    let mut raw = Raw::signed_in(bed.node, &ann, "root").await;
+    let channel = raw.open_session().await.unwrap();
+    assert!(!raw.is_granted(channel, "auth-agent-req@openssh.com", Message::part()).await.unwrap());
+    let event = bed.event("agent-forward").await;
+    assert_eq!((&event["code"], &event["user"]), (&"T3013W".into(), &"ann".into()), "{event}");
+    assert!(event["error"].as_str().unwrap().contains("do not allow forwarding the agent"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_no_text_runs_as_it_is_and_is_written_down_readably() {
+    let bed = Bed::start().await;
+    let mut raw = Raw::signed_in(bed.node, &bed.joe, "root").await;
+    let channel = raw.open_session().await.unwrap();
+    let command = b"printf 'caf\xe9' | od -An -tx1";
+    let said = raw.converse(channel, "exec", Message::part().text(command)).await.unwrap();
+    assert_eq!((said.stdout.as_str(), said.status), (" 63 61 66 e9\n", Some(0)), "{}", said.stderr);
+    let event = bed.event("exec").await;
+    assert_eq!(event["command"], "printf 'caf\u{fffd}' | od -An -tx1", "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_with_a_nul_is_refused_and_says_so() {
+    let bed = Bed::start().await;
+    let mut raw = Raw::signed_in(bed.node, &bed.joe, "root").await;
+    for command in [&b"echo one\0; echo two"[..], b"echo \xff\0"] {
+        let channel = raw.open_session().await.unwrap();
+        let said = raw.converse(channel, "exec", Message::part().text(command)).await.unwrap();
+        assert_eq!((said.stdout.as_str(), said.status), ("", Some(255)));
+        assert!(said.stderr.contains("the command"), "{}", said.stderr);
+        raw.send(Message::new(message::CHANNEL_CLOSE).number(channel)).await.unwrap();
+    }
+    let event = bed.event("exec").await;
+    assert_eq!(event["code"], "T3002E", "{event}");
 }

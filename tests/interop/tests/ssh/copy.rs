@@ -148,11 +148,12 @@ async fn a_node_that_copies_no_files_says_so_to_every_client() {
         assert!(output.stderr.contains("copying files is not allowed here"), "{protocol}: {}", output.stderr);
     }
     assert!(!Path::new(&format!("{near}.copy")).exists());
-    let event = bed
-        .world
-        .event("the refusal", |event| event["server_hostname"] == "closed" && event["code"] == "T1006W")
-        .await;
-    assert_eq!(event["reason"], "copying files is not allowed here");
+    for protocol in ["sftp", "scp"] {
+        let refused = |event: &Value| event["event"] == protocol && event["code"] == "T3010E";
+        let event = bed.world.event(protocol, refused).await;
+        assert_eq!(event["server_hostname"], "closed");
+        assert_eq!(event["error"], "copying files is not allowed here");
+    }
     assert_eq!(bed.joe.on("closed.main", "echo but commands").await.good(), "but commands\n");
     drop(closed);
 }

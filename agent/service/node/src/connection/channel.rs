@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use domain::access::SessionPermit;
-use russh::server::{Handle, Msg};
-use russh::{Channel, Sig};
+use domain::audit::{Context, CopyProtocol, Detail, Outcome};
+use russh::server::{Handle, Msg, Session};
+use russh::{Channel, ChannelId, Sig};
 use sys::session::Terminal;
 use tokio::sync::mpsc;
 
 use super::Connection;
 use super::signed_in::SignedIn;
 use crate::session::environment::{VARIABLES_MAX, about, is_allowed};
+use crate::session::journal::Journal;
+use crate::session::scp::Copying;
 use crate::session::{Control, Plan, Wanted};
 
 /// Resizes and signals that may wait for a session's task.
@@ -57,7 +60,73 @@ impl Waiting {
     }
 }
 
+/// Why a session does not begin: for the client, and for the log.
+struct Refused {
+    reason: String,
+    detail: Box<Detail>,
+}
+
+impl Refused {
+    fn session(reason: String) -> Self {
+        Self { detail: Box::new(Detail::SessionRejected { reason: reason.clone() }), reason }
+    }
+}
+
+fn sftp_disallowed(outcome: Outcome) -> Detail {
+    Detail::CopyDisallowed { protocol: CopyProtocol::Sftp, path: None, action: None, outcome }
+}
+
 impl Connection {
+    /// Starts a session on a waiting channel; the answer tells the client whether it begins.
+    pub(super) fn start(
+        &mut self,
+        channel: ChannelId,
+        wanted: Wanted,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let refused = match self.check_start(&wanted) {
+            Ok(permit) => match self.slots.remove(&channel) {
+                Some(Slot::Waiting(waiting)) => {
+                    session.channel_success(channel)?;
+                    let control = self.spawn_session(waiting, permit, wanted, session.handle());
+                    self.slots.insert(channel, Slot::Running(control));
+                    return Ok(());
+                }
+                // A channel runs one program in its life (RFC 4254 section 6.5).
+                Some(running) => {
+                    self.slots.insert(channel, running);
+                    return session.channel_failure(channel);
+                }
+                None => return session.channel_failure(channel),
+            },
+            Err(refused) => refused,
+        };
+        let Refused { reason, detail } = refused;
+        self.note(*detail);
+        if let Some(Slot::Waiting(waiting)) = self.slots.remove(&channel) {
+            session.channel_success(channel)?;
+            tokio::spawn(waiting.refuse(reason));
+            return Ok(());
+        }
+        session.channel_failure(channel)
+    }
+
+    fn check_start(&self, wanted: &Wanted) -> Result<SessionPermit, Refused> {
+        let permit = self.signed_in().and_then(|who| who.permit()).map_err(Refused::session)?;
+        let reason = "copying files is not allowed here";
+        let disallowed = match wanted {
+            _ if self.service.settings.file_copy && permit.options().ssh_file_copy => None,
+            Wanted::Sftp => Some(sftp_disallowed(Outcome::failed(reason))),
+            Wanted::Command(command) => Copying::of(&command.to_string_lossy())
+                .map(|copying| copying.disallowed(Outcome::failed(reason))),
+            Wanted::Shell => None,
+        };
+        match disallowed {
+            Some(detail) => Err(Refused { reason: reason.to_owned(), detail: Box::new(detail) }),
+            None => Ok(permit),
+        }
+    }
+
     /// Starts a session's task and returns the way to reach it.
     pub(super) fn spawn_session(
         &self,
@@ -71,13 +140,15 @@ impl Connection {
         let sid = service.deps.random.uuid().to_string();
         let (cluster, host) = (service.deps.view.cluster_name().to_owned(), service.settings.host_id);
         env.extend(about(&self.origin, permit.user(), &cluster, host, &sid));
-        let context = domain::audit::Context { sid, ..self.entrance.context() };
+        let context = Context { sid, ..self.entrance.context() };
+        let labels = service.labels.borrow().merged(&service.settings.labels);
+        let journal = Arc::new(Journal::new(Arc::clone(&service.door), context, labels));
         let (sender, control) = mpsc::channel(CONTROLS);
         let backlog = self.known.backlog().clone();
         let plan = Plan {
             service,
             permit,
-            context,
+            journal,
             wanted,
             env,
             terminal,

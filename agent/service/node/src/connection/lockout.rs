@@ -41,5 +41,5 @@ pub(crate) async fn shut_out(arrival: oneshot::Receiver<Arrival>) {
     let _ = tokio::time::timeout(GOODBYE, saying).await;
     let service = std::sync::Arc::clone(who.service());
     // A slow disk must not keep the connection open.
-    tokio::spawn(async move { service.door.note(context, Detail::SessionRejected { reason }).await });
+    tokio::spawn(async move { service.door.note(context, Detail::ClientDisconnect { reason }).await });
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domain::audit::{Context, Detail};
+use domain::audit::{Detail, Outcome};
 use port::host_user::HostUser;
 use russh::server::Handle;
 use ssh::ahead::Ahead;
@@ -14,6 +14,7 @@ use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::journal::Journal;
 use crate::connection::signed_in::SignedIn;
 
 /// Connections to the agent at once. Programs ask it one question each.
@@ -35,17 +36,21 @@ impl Forwarded {
         user: &HostUser,
         client: Handle,
         backlog: &Backlog,
-        context: &Context,
+        journal: &Arc<Journal>,
     ) -> Option<Self> {
         let launcher = who.service().deps.launcher.clone();
         match launcher.listen_agent(user).await {
             Ok((listener, path)) => {
                 let removal = Removal { launcher, user: user.clone(), path: path.clone() };
-                let accepting = accept_all(listener, who, client, backlog.clone(), context.clone());
-                Some(Self { path, accepting: tokio::spawn(accepting), removal: Some(removal) })
+                let accepting = accept_all(listener, who, client, backlog.clone(), Arc::clone(journal));
+                let forwarded = Self { path, accepting: tokio::spawn(accepting), removal: Some(removal) };
+                journal.note(Detail::AgentForward { outcome: Outcome::ok() }).await;
+                Some(forwarded)
             }
             Err(error) => {
                 tracing::warn!(login = %user.name, error = &error as &dyn std::error::Error, "the agent is not forwarded");
+                let outcome = Outcome::failed(ssh::refuse::chain(&error));
+                journal.note(Detail::AgentForward { outcome }).await;
                 None
             }
         }
@@ -94,7 +99,7 @@ async fn accept_all(
     who: SignedIn,
     client: Handle,
     backlog: Backlog,
-    context: Context,
+    journal: Arc<Journal>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -111,7 +116,7 @@ async fn accept_all(
         if let Err(reason) = who.agent_permit() {
             // The waiting connection ends at once, and nobody gets another.
             drop((local, listener));
-            who.service().door.note(context, Detail::SessionRejected { reason }).await;
+            journal.note(Detail::AgentForward { outcome: Outcome::failed(reason) }).await;
             return;
         }
         let (client, backlog) = (client.clone(), backlog.clone());

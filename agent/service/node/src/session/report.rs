@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use domain::audit::{Context, Detail, FileOperation, Outcome};
+use domain::audit::{Detail, FileOperation, Outcome};
 use serde::Deserialize;
-use ssh::entrance::Door;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
+
+use super::journal::Journal;
 
 /// The longest line, in bytes: two paths of the longest kind, escaped.
 const LINE_MAX: u64 = 64 * 1024;
@@ -27,7 +28,7 @@ struct Report {
 }
 
 /// Writes events until the server has ended.
-pub(super) async fn follow(report: pipe::Receiver, door: Arc<Door>, context: Context) {
+pub(super) async fn follow(report: pipe::Receiver, journal: Arc<Journal>) {
     let mut lines = BufReader::new(report);
     loop {
         let mut line = Vec::new();
@@ -40,6 +41,6 @@ pub(super) async fn follow(report: pipe::Receiver, door: Arc<Door>, context: Con
             continue;
         };
         let detail = Detail::Sftp { action, path, target_path, outcome: Outcome { success, error } };
-        door.note(context.clone(), detail).await;
+        journal.note(detail).await;
     }
 }

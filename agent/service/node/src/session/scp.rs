@@ -4,8 +4,9 @@
 //! which files went where, the control lines of the protocol are read along: `C0644 12 name`, then
 //! twelve bytes and a NUL. Newer clients use SFTP, whose server tells by itself.
 
-use domain::audit::{Context, Detail, FileAction, Outcome};
-use ssh::entrance::Door;
+use domain::audit::{CopyProtocol, Detail, FileAction, Outcome};
+
+use super::journal::Journal;
 
 /// The most files of one copy that are written down one by one.
 const FILES_MAX: usize = 1000;
@@ -51,6 +52,12 @@ impl Copying {
         Some(Self { action, path, along: Along::default() })
     }
 
+    /// The event of a copy that is not allowed.
+    pub(crate) fn disallowed(self, outcome: Outcome) -> Detail {
+        let (path, action) = (Some(self.path), Some(self.action));
+        Detail::CopyDisallowed { protocol: CopyProtocol::Scp, path, action, outcome }
+    }
+
     /// Looks at the direction that carries the files.
     pub(super) fn tap(copying: Option<&mut Self>) -> Tap<'_> {
         let (mut up, mut down) = (None, None);
@@ -63,7 +70,7 @@ impl Copying {
     }
 
     /// Writes down every file that was seen, or the copy itself when none was.
-    pub(super) async fn record(self, door: &Door, context: &Context, success: bool) {
+    pub(super) async fn record(self, journal: &Journal, success: bool) {
         let outcome = || if success { Outcome::ok() } else { Outcome::failed("scp failed") };
         let event = |path: String, len: Option<u64>| Detail::Scp {
             path,
@@ -72,7 +79,7 @@ impl Copying {
             outcome: outcome(),
         };
         if self.along.files.is_empty() {
-            door.note(context.clone(), event(self.path.clone(), None)).await;
+            journal.note(event(self.path.clone(), None)).await;
         }
         for (name, len) in &self.along.files {
             let path = if self.action == FileAction::Upload && self.path != *name {
@@ -80,7 +87,7 @@ impl Copying {
             } else {
                 self.path.clone()
             };
-            door.note(context.clone(), event(path, Some(*len))).await;
+            journal.note(event(path, Some(*len))).await;
         }
     }
 }
