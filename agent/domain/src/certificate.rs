@@ -188,6 +188,15 @@ pub fn judge_user(
         return Err(Refusal::WrongPrincipal(login.to_owned()));
     }
     check_critical_options(&facts.critical_options, peer)?;
+    identity_of(facts)
+}
+
+/// Whom a certificate names, whether or not it is good: by itself this grants nothing, but tells who
+/// was refused.
+///
+/// # Errors
+/// [`Refusal::NoIdentity`].
+pub fn identity_of(facts: &UserFacts) -> Result<UserIdentity, Refusal> {
     let json = facts.extensions.get(IDENTITY_EXTENSION).ok_or(Refusal::NoIdentity)?;
     let identity: UserIdentity = serde_json::from_str(json).map_err(|_| Refusal::NoIdentity)?;
     Ok(UserIdentity { logins: facts.principals.clone(), ..identity })

@@ -64,12 +64,14 @@ pub struct Entrance {
     login: Option<String>,
     signing_in: SigningIn,
     user: Option<Arc<User>>,
+    /// Whose certificate was refused, when this cluster made it.
+    named: Option<String>,
 }
 
 impl Entrance {
     /// A client has arrived.
     pub fn new(door: Arc<Door>, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { door, peer, local, login: None, signing_in: SigningIn::default(), user: None }
+        Self { door, peer, local, login: None, signing_in: SigningIn::default(), user: None, named: None }
     }
 
     /// The user, once they are in.
@@ -115,21 +117,29 @@ impl Entrance {
         self.tried(login);
         let user = match self.door.authenticator.admit(login, certificate, self.peer) {
             Ok(user) => user,
-            Err(why) => return self.signing_in.refused(why),
+            Err(why) => return self.refused(self.door.authenticator.named(certificate), why),
         };
         match may(&user) {
             Ok(()) => {
                 self.user = Some(Arc::new(user));
                 Auth::Accept
             }
-            Err(why) => self.signing_in.refused(why),
+            Err(why) => self.refused(Some(user.identity.user), why),
         }
+    }
+
+    /// Remembers why a certificate is no good, and whose it is. Of several the first counts.
+    fn refused(&mut self, user: Option<String>, why: impl std::fmt::Display) -> Auth {
+        if self.signing_in.reason().is_none() {
+            self.named = user;
+        }
+        self.signing_in.refused(why)
     }
 
     /// The client has used its keys up and asks what else there is.
     pub fn explain(&mut self, login: &str) -> Auth {
         self.tried(login);
-        self.signing_in.explain()
+        self.signing_in.explain(self.door.authenticator.clock.now())
     }
 
     /// What events of this connection have in common.
@@ -156,7 +166,9 @@ impl Drop for Entrance {
         let reason = self.signing_in.reason().unwrap_or("no valid certificate of this cluster was offered");
         let outcome = Outcome::failed(clip(reason, RECORDED_MAX));
         let detail = Detail::AuthFailure { outcome, left_out };
-        let context = Context { login: clip(self.login(), RECORDED_MAX).to_owned(), ..self.context() };
+        let (user, login) =
+            (self.named.take().unwrap_or_default(), clip(self.login(), RECORDED_MAX).to_owned());
+        let context = Context { user, login, ..self.context() };
         let door = Arc::clone(&self.door);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { door.note(context, detail).await });

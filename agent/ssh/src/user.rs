@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::ssh::{TrustedKeys, user_facts};
+use domain::Timestamp;
 use domain::authority::AuthorityType;
-use domain::certificate::{LoginRule, Refusal, check_not_expired, judge_user};
+use domain::certificate::{LoginRule, Refusal, check_not_expired, identity_of, judge_user};
 use domain::identity::UserIdentity;
 use domain::lock::{self, Attempt};
 use domain::name::HostId;
@@ -78,6 +79,14 @@ impl Authenticator {
         Ok(user)
     }
 
+    /// The user whom a certificate of this cluster names, good or not: for the log, which is to say who
+    /// was refused. Nothing may be granted to them for it. None for certificates that others made.
+    pub fn named(&self, certificate: &Certificate) -> Option<String> {
+        let authority = self.view.authority(AuthorityType::User)?;
+        let facts = user_facts(certificate, &TrustedKeys::of(&authority)).ok()?;
+        Some(identity_of(&facts).ok()?.user)
+    }
+
     /// What may have changed since the certificate was judged: it may have ended, and locks may have
     /// come. Asked again for every session, since a connection may live long.
     ///
@@ -119,7 +128,11 @@ impl SigningIn {
     }
 
     /// Answers keyboard-interactive: says why not, asks nothing, and refuses.
-    pub fn explain(&mut self) -> Auth {
+    ///
+    /// russh judges the time of a certificate by itself, before any method of ours is called, and says
+    /// to nobody what it found. So where nothing is known the time it is here is told as well: a client
+    /// whose certificate has not expired sees that one of the two clocks is wrong.
+    pub fn explain(&mut self, now: Timestamp) -> Auth {
         if self.told {
             return Auth::Reject {
                 proceed_with_methods: Some(russh::MethodSet::empty()),
@@ -127,9 +140,9 @@ impl SigningIn {
             };
         }
         self.told = true;
-        let reason = self.reason.as_deref().unwrap_or(
-            "no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); sign in to get one",
-        );
+        let reason = self.reason.clone().unwrap_or_else(|| {
+            format!("no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); sign in to get one. It is {now:.0} on this host")
+        });
         let line: String = reason.chars().filter(|c| !c.is_control()).collect();
         Auth::Partial {
             name: "".into(),

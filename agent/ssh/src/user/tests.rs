@@ -124,10 +124,34 @@ fn the_first_reason_is_told_once_and_then_nothing_is_left_to_try() {
     let mut signing_in = SigningIn::default();
     signing_in.refused("it expired");
     signing_in.refused("something later");
-    let Auth::Partial { instructions, prompts, .. } = signing_in.explain() else { panic!("no text") };
+    let Auth::Partial { instructions, prompts, .. } = signing_in.explain(at(0)) else { panic!("no text") };
     assert_eq!(instructions, "access denied: it expired");
     assert!(prompts.is_empty());
     assert!(
-        matches!(signing_in.explain(), Auth::Reject { proceed_with_methods: Some(methods), .. } if methods.is_empty())
+        matches!(signing_in.explain(at(0)), Auth::Reject { proceed_with_methods: Some(methods), .. } if methods.is_empty())
     );
+}
+
+#[test]
+fn whoever_showed_nothing_that_can_be_judged_is_told_what_time_it_is() {
+    let Auth::Partial { instructions, .. } = SigningIn::default().explain(at(1000)) else {
+        panic!("no text")
+    };
+    assert!(
+        instructions.ends_with("sign in to get one. It is 1970-01-01T00:16:40Z on this host"),
+        "{instructions}"
+    );
+}
+
+#[test]
+fn only_certificates_of_the_cluster_tell_who_was_refused() {
+    let cluster = cluster();
+    let node = cluster.authenticator(Some(SERVER));
+    let certificate = cluster.certificate(&["root"]);
+    cluster.clock.set(at(5000));
+    assert!(node.admit("root", &certificate, peer()).is_err());
+    assert_eq!(node.named(&certificate).as_deref(), Some("joe"));
+    let others = AuthorityKeys::generate(AuthorityType::User, "main", at(0), &FakeRandom::new(7)).unwrap();
+    let stranger = Cluster { keys: others, view: cluster.view.clone(), clock: cluster.clock.clone() };
+    assert_eq!(node.named(&stranger.certificate(&["root"])), None);
 }

@@ -63,13 +63,17 @@ impl Bed {
     }
 
     async fn refused(&self, address: SocketAddr, shown: &Shown, reason: &str) {
-        let mut raw = Raw::stranger(address).await.unwrap();
+        let event = self.tried(Raw::stranger(address).await.unwrap(), shown, reason).await;
+        assert!(event["login"] == "root", "{event}");
+    }
+
+    /// The event of one who is refused for this reason.
+    async fn tried(&self, mut raw: Raw, shown: &Shown, reason: &str) -> Value {
         let Verdict::Refused(told) = raw.sign_in("root", shown).await.unwrap() else {
-            panic!("{address} should say: {reason}")
+            panic!("they should hear: {reason}")
         };
         assert!(told.starts_with("access denied: ") && told.contains(reason), "{told:?} should say {reason}");
-        let event = self.last_refusal(raw, reason).await;
-        assert!(event["login"] == "root", "{event}");
+        self.last_refusal(raw, reason).await
     }
 
     /// The event of a connection that now ends, and was refused for this reason. Events of connections
@@ -146,10 +150,20 @@ async fn a_certificate_signed_by_a_certificate_is_refused() {
 async fn times_and_places_hold() {
     let bed = Bed::start().await;
     let Forged { valid_after: after, valid_before: before, .. } = bed.honest();
-    // The library that speaks the protocol judges the time first and does not say what it found.
+    // The library that speaks the protocol judges the time first, before it calls anything of ours, and
+    // does not say what it found: the client hears what time it is here.
+    let raw = Raw::stranger(bed.node).await.unwrap();
+    bed.tried(raw, &bed.signed(&bed.honest().valid(after - 7200, after - 3600)), NONE_VALID).await;
     bed.refused_everywhere(&bed.signed(&bed.honest().valid(after - 7200, after - 3600)), NONE_VALID).await;
     bed.refused_everywhere(&bed.signed(&bed.honest().valid(before, before + 3600)), NONE_VALID).await;
     let elsewhere = bed.honest().critical("source-address", "192.0.2.0/24");
+    let raw = Raw::stranger(bed.node).await.unwrap();
+    let event = bed.tried(raw, &bed.signed(&elsewhere), "may not be used from").await;
+    assert_eq!(event["user"], "joe", "the cluster made the certificate, so it is his: {event}");
+    let strangers = Shown::certificate(bed.key(), elsewhere.sign(&Key::fresh()));
+    let raw = Raw::stranger(bed.node).await.unwrap();
+    let event = bed.tried(raw, &strangers, "not signed by this cluster").await;
+    assert!(event.get("user").is_none(), "anybody can write a name into a certificate: {event}");
     bed.refused_everywhere(&bed.signed(&elsewhere), "may not be used from 127.0.0.1").await;
     let broken = bed.honest().critical("source-address", "127.0.0.1,everywhere");
     bed.refused_everywhere(&bed.signed(&broken), "source-address option is malformed").await;
@@ -401,6 +415,7 @@ async fn a_lock_ends_what_is_open_and_nobody_elses() {
     until_closed(async || TcpStream::connect(&address).await).await;
     until_closed(async || std::fs::metadata(&program)).await;
     let event = bed.cluster.audited(|line| line.contains("access is locked: stolen laptop")).await;
+    assert!(event.contains(r#""event":"client.disconnect""#) && event.contains("T3006I"), "{event}");
     assert!(event.contains(r#""user":"joe""#) && event.contains(r#""server_hostname":"web-1""#), "{event}");
     assert_eq!(bystander.exec("echo in").await.unwrap().stdout, "in\n");
 }
