@@ -296,6 +296,30 @@ fn rm_takes_out_what_is_there_and_nothing_else() {
 }
 
 #[test]
+fn what_a_removed_plugin_kept_is_told_of_and_deleted_when_that_is_asked_for() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", KV);
+    // As the configuration has it, the data folder is below the plugin directory's.
+    let kept = shop.desk.path("plugins/data/plugins/kv/hostile.json");
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::write(&kept, "{}").unwrap();
+    let rm = |words: &str| {
+        shop.tctl("install v1/plugin.wasm").good();
+        shop.tctl(words)
+    };
+    let ended = rm("rm hostile");
+    assert!(ended.err.contains(&format!("what it kept stays in {}", kept.display())), "{}", ended.err);
+    assert!(ended.err.contains("run: tctl plugins rm --purge hostile"), "{}", ended.err);
+    assert!(kept.exists());
+    // It is gone already, and what it left can be deleted all the same.
+    let said = shop.tctl("rm --purge hostile").good();
+    assert_eq!(said, format!("what it kept in {} has been deleted\n", kept.display()));
+    assert!(!kept.exists());
+    assert!(shop.tctl("rm --purge hostile").bad().contains("there is no plugin hostile in"));
+    assert!(rm("rm --purge hostile").good().ends_with("it kept nothing on this host\n"));
+}
+
+#[test]
 fn without_a_daemon_the_socket_is_named() {
     let shop = Shop::open();
     for words in

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     /// The configuration is not changed; what it switches off stays off.
     Disable(switch::Arguments),
     /// Remove a plugin from the plugin directory
+    ///
+    /// What it kept on this host stays for the next plugin of its name, unless --purge is given.
     Rm(rm::Arguments),
     /// Put a plugin into the plugin directory, from a file or a registry
     ///
@@ -61,7 +63,7 @@ impl Command {
             Self::Logs(arguments) => logs::run(&arguments, context).await,
             Self::Enable(arguments) => switch::run(&arguments, true, context).await,
             Self::Disable(arguments) => switch::run(&arguments, false, context).await,
-            Self::Rm(arguments) => rm::run(&arguments, context),
+            Self::Rm(arguments) => rm::run(&arguments, context).await,
             Self::Install(arguments) => install::run(&arguments, context).await,
         }
     }

@@ -1,11 +1,16 @@
-//! `tctl plugins rm`: takes a plugin out of the plugin directory.
+//! `tctl plugins rm`: takes a plugin out of the plugin directory and, where that is asked for, deletes what it kept on
+//! this host.
+
+use std::path::Path;
 
 use clap::Args;
 use domain::plugin::PluginName;
 use plugin_host::publish::{InstallError, uninstall};
-use terminal::Failure;
+use plugin_host::{delete_kept, kept_file};
+use terminal::{Explain as _, Failure};
 
 use super::install;
+use super::uptake::{gone, served};
 use crate::context::Context;
 
 /// Arguments of `tctl plugins rm`.
@@ -13,22 +18,47 @@ use crate::context::Context;
 pub(crate) struct Arguments {
     /// The plugin
     name: String,
+    /// Delete what it kept on this host, too; also what one that was removed before has left
+    #[arg(long)]
+    purge: bool,
     /// The plugin directory [default: what the configuration says]
     #[command(flatten)]
     directory: install::DirectoryArgs,
 }
 
 /// Removes a plugin.
-pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let name = PluginName::new(arguments.name.as_str())?;
     let settings = context.place.settings()?;
     let directory = arguments.directory.find(&settings)?;
-    uninstall(&directory, &name).map_err(|error| match error {
-        InstallError::NotInstalled { .. } => Failure::from(error)
-            .hint(format!("one that the program carries is switched off with: tctl plugins disable {name}")),
-        error => error.into(),
-    })?;
-    context.printer.line(format!("plugin {name} has been removed from {}", directory.display()))?;
+    let kept = kept_file(&settings.data_dir, &name);
+    let before = if arguments.purge { served(&settings.data_dir, &name).await } else { None };
+    match uninstall(&directory, &name) {
+        Ok(()) => {
+            let directory = directory.display();
+            context.printer.line(format!("plugin {name} has been removed from {directory}"))?;
+        }
+        // It was removed before; what it left is still there.
+        Err(InstallError::NotInstalled { .. }) if arguments.purge && kept.exists() => {}
+        Err(error) => return Err(not_removed(error, &name)),
+    }
+    if arguments.purge {
+        context.printer.flush()?;
+        if !gone(&before, async || served(&settings.data_dir, &name).await).await {
+            return Err(Failure::new(format!(
+                "the running daemon still serves {name}; {} was left",
+                kept.display()
+            ))
+            .hint("look at it with: tctl plugins ls")
+            .hint(format!("once it is gone, run: tctl plugins rm --purge {name}")));
+        }
+        context.printer.line(purge(&settings.data_dir, &name)?)?;
+    } else if kept.exists() {
+        context.note(format_args!(
+            "note: what it kept stays in {}, and the next plugin called {name} reads it; to delete it, run: tctl plugins rm --purge {name}",
+            kept.display()
+        ));
+    }
     if settings.plugins.load.contains_key(&name) {
         context.note(format_args!(
             "note: {} still says something of it under teleport.plugins.load.{name}",
@@ -36,4 +66,21 @@ pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<()
         ));
     }
     Ok(())
+}
+
+fn not_removed(error: InstallError, name: &PluginName) -> Failure {
+    match error {
+        InstallError::NotInstalled { .. } => Failure::from(error)
+            .hint(format!("one that the program carries is switched off with: tctl plugins disable {name}")),
+        error => error.into(),
+    }
+}
+
+fn purge(data_dir: &Path, name: &PluginName) -> Result<String, Failure> {
+    let kept = kept_file(data_dir, name);
+    let deleted = delete_kept(data_dir, name).while_doing(format!("{} cannot be deleted", kept.display()));
+    Ok(match deleted.hint("run tctl as the user that runs teleport, for example with sudo")? {
+        true => format!("what it kept in {} has been deleted", kept.display()),
+        false => "it kept nothing on this host".to_owned(),
+    })
 }

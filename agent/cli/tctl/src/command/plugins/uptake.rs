@@ -1,7 +1,7 @@
-//! What the daemon of this host makes of a plugin that was just installed: it looks at its directory by itself, a moment
-//! later, and compiles what is new.
+//! What the daemon of this host makes of a plugin that was just installed or removed: it looks at its directory by
+//! itself, a moment later, and compiles what is new.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::control::{Answer, Plugin, Question};
@@ -42,58 +42,186 @@ struct How {
     served: Option<String>,
 }
 
+/// What one question came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Heard {
+    /// This is how the plugin is.
+    How(How),
+    /// There is a daemon, and it has much to do.
+    Late,
+    /// No daemon that runs plugins answers.
+    Nobody,
+}
+
 /// A daemon that is watched.
 pub(super) struct Watched {
     data_dir: PathBuf,
     name: PluginName,
-    /// How the plugin was before, where a daemon answered.
-    before: Option<How>,
+    /// How the plugin was before.
+    before: Heard,
 }
 
 impl Watched {
     /// Looks how the plugin is, before it is installed.
     pub(super) async fn begin(data_dir: PathBuf, name: PluginName) -> Self {
-        let mut watched = Self { data_dir, name, before: None };
-        watched.before = watched.how().await;
-        watched
+        let before = ask(&data_dir, &name).await;
+        Self { data_dir, name, before }
     }
 
     /// Waits until the daemon has made up its mind about these bytes.
     pub(super) async fn end(self, digest: Digest) -> Uptake {
-        let digest = digest.to_string();
-        let (began, mut since) = (Instant::now(), Instant::now());
-        let Some(before) = &self.before else { return Uptake::NoDaemon };
-        let mut last = before.clone();
-        while began.elapsed() < WAIT {
-            let Some(now) = self.how().await else { return Uptake::NoDaemon };
-            if now != last {
-                since = Instant::now();
-            }
-            let is_settled = now != *before && since.elapsed() >= SETTLED;
-            match now.state.as_str() {
-                "Ready" if now.served.as_ref() == Some(&digest) => return Uptake::Served,
-                "Disabled" => return Uptake::Off(now.reason),
-                // It has not been looked at.
-                "" | "Not loaded" => {}
-                state if is_settled => return Uptake::Not(format!("{state}: {}", now.reason)),
-                _ => {}
-            }
-            last = now;
-            sleep(EVERY).await;
+        let Self { data_dir, name, before } = self;
+        watch(before, &digest.to_string(), async || ask(&data_dir, &name).await).await
+    }
+}
+
+/// Asks until the daemon has made up its mind. One that has answered and is late now is there all the same, so it
+/// is asked again; one that was late before is believed from its first answer on.
+async fn watch(before: Heard, digest: &str, ask: impl AsyncFn() -> Heard) -> Uptake {
+    let (began, mut since) = (Instant::now(), Instant::now());
+    let mut before = match before {
+        Heard::How(how) => Some(how),
+        Heard::Late => None,
+        Heard::Nobody => return Uptake::NoDaemon,
+    };
+    let mut last = before.clone();
+    while began.elapsed() < WAIT {
+        let now = match ask().await {
+            Heard::How(now) => now,
+            Heard::Late => continue,
+            Heard::Nobody => return Uptake::NoDaemon,
+        };
+        if last.as_ref() != Some(&now) {
+            since = Instant::now();
         }
-        Uptake::NotYet
+        let is_new = *before.get_or_insert_with(|| now.clone()) != now;
+        match now.state.as_str() {
+            "Ready" if now.served.as_deref() == Some(digest) => return Uptake::Served,
+            "Disabled" => return Uptake::Off(now.reason),
+            // It has not been looked at.
+            "" | "Not loaded" => {}
+            state if is_new && since.elapsed() >= SETTLED => {
+                return Uptake::Not(format!("{state}: {}", now.reason));
+            }
+            _ => {}
+        }
+        last = Some(now);
+        sleep(EVERY).await;
+    }
+    Uptake::NotYet
+}
+
+/// How the plugin is now.
+async fn ask(data_dir: &Path, name: &PluginName) -> Heard {
+    let plugins = match timeout(ANSWER, control::ask(data_dir, &Question::List)).await {
+        Ok(Ok(Answer::Plugins(plugins))) => plugins,
+        Ok(_) => return Heard::Nobody,
+        Err(_) => return Heard::Late,
+    };
+    let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
+    let how = plugin.map(|Plugin { state, reason, known, .. }| How {
+        state,
+        reason: reason.unwrap_or_default(),
+        served: known.map(|known| known.digest),
+    });
+    Heard::How(how.unwrap_or_default())
+}
+
+/// The plugin as the daemon serves it: from where, and which bytes.
+pub(super) type Served = Option<(String, String)>;
+
+/// What is served under this name; nothing where no daemon answers.
+pub(super) async fn served(data_dir: &Path, name: &PluginName) -> Served {
+    let Ok(Answer::Plugins(plugins)) = control::ask(data_dir, &Question::List).await else { return None };
+    let known = plugins.into_iter().find(|plugin| plugin.name == name.as_str())?.known?;
+    Some((known.source, known.digest))
+}
+
+/// Waits until what was served is served no more; whether that has come. What the program carries under the same name
+/// may have taken its place.
+pub(super) async fn gone(before: &Served, ask: impl AsyncFn() -> Served) -> bool {
+    let began = Instant::now();
+    while before.is_some() && ask().await == *before {
+        if began.elapsed() >= WAIT {
+            return false;
+        }
+        sleep(EVERY).await;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    fn how(state: &str, served: Option<&str>) -> Heard {
+        let (state, served) = (state.to_owned(), served.map(str::to_owned));
+        Heard::How(How { state, reason: "why".to_owned(), served })
     }
 
-    /// How it is now, where a daemon answers.
-    async fn how(&self) -> Option<How> {
-        let asking = control::ask(&self.data_dir, &Question::List);
-        let Ok(Ok(Answer::Plugins(plugins))) = timeout(ANSWER, asking).await else { return None };
-        let plugin = plugins.into_iter().find(|plugin| plugin.name == self.name.as_str());
-        let how = plugin.map(|Plugin { state, reason, known, .. }| How {
-            state,
-            reason: reason.unwrap_or_default(),
-            served: known.map(|known| known.digest),
-        });
-        Some(how.unwrap_or_default())
+    /// Watches a daemon that answers so, one after another and the last over and over; a late answer takes its
+    /// time.
+    async fn watched(before: Heard, answers: &[Heard]) -> Uptake {
+        let left = RefCell::new(answers.iter());
+        let ask = async || {
+            let next = {
+                let mut left = left.borrow_mut();
+                let next = if left.len() > 1 { left.next() } else { left.clone().next() };
+                next.unwrap().clone()
+            };
+            if next == Heard::Late {
+                sleep(ANSWER).await;
+            }
+            next
+        };
+        watch(before, "new", ask).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_is_late_once_is_asked_again() {
+        let (old, new) = (how("Ready", Some("old")), how("Ready", Some("new")));
+        let late = Heard::Late;
+        let answers = [old.clone(), late.clone(), late.clone(), new.clone()];
+        assert_eq!(watched(old.clone(), &answers).await, Uptake::Served);
+        assert_eq!(watched(late.clone(), &[late.clone(), old.clone(), new]).await, Uptake::Served);
+        let refused = how("Refused", None);
+        let said = watched(old.clone(), &[old.clone(), late.clone(), refused]).await;
+        assert_eq!(said, Uptake::Not("Refused: why".to_owned()));
+        let began = Instant::now();
+        assert_eq!(watched(old.clone(), &[old, late]).await, Uptake::NotYet);
+        assert!(began.elapsed() >= WAIT, "the whole time is waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_daemon_is_or_it_has_left_that_is_said() {
+        let old = how("Ready", Some("old"));
+        assert_eq!(watched(Heard::Nobody, std::slice::from_ref(&old)).await, Uptake::NoDaemon);
+        assert_eq!(watched(old.clone(), &[old, Heard::Nobody]).await, Uptake::NoDaemon);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_removed_plugin_is_waited_for_until_it_is_served_no_more() {
+        let of = |source: &str| Some((source.to_owned(), "sha256:0".to_owned()));
+        let before = of("/plugins/x");
+        for last in [None, of("this program")] {
+            let asked = Cell::new(0);
+            let ask = async || {
+                asked.set(asked.get() + 1);
+                if asked.get() < 5 { of("/plugins/x") } else { last.clone() }
+            };
+            assert!(gone(&before, ask).await);
+            assert_eq!(asked.get(), 5);
+        }
+        assert!(!gone(&before, async || of("/plugins/x")).await);
+        assert!(gone(&None, async || None).await, "nothing was served");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_before_is_no_word_about_the_new_bytes() {
+        let refused = how("Refused", None);
+        assert_eq!(watched(refused.clone(), std::slice::from_ref(&refused)).await, Uptake::NotYet);
+        assert_eq!(watched(refused, &[how("Disabled", None)]).await, Uptake::Off("why".to_owned()));
     }
 }
