@@ -9,6 +9,7 @@ use domain::plugin::PluginName;
 
 use crate::field::Field;
 use crate::section::Section;
+use crate::suggest;
 
 mod audit;
 mod remote;
@@ -45,6 +46,15 @@ enum Backend {
     Etcd,
     DynamoDb,
     Plugin,
+}
+
+/// What `type` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stated {
+    /// One of [`BACKENDS`].
+    Backend(Backend),
+    /// A plugin by its own name.
+    Named(PluginName),
 }
 
 const BACKENDS: &[(&str, Backend)] = &[
@@ -93,21 +103,30 @@ pub(crate) fn read(storage: &mut Section<'_>, data_dir: &Path) -> (Storage, Audi
     let field = storage.field("type");
     let stated = field.as_ref().map(backend);
     let audit = audit::read(storage, data_dir);
-    let backend = match stated {
+    let stated = match stated {
         // Without a usable type nothing can be said about the keys that depend on it.
         Some(None) => {
             KEYS.iter().for_each(|(key, _)| drop(storage.field(key)));
             return (sqlite(None, data_dir), audit);
         }
-        Some(Some(backend)) => backend,
-        None => Backend::Sqlite,
+        Some(Some(stated)) => stated,
+        None => Stated::Backend(Backend::Sqlite),
     };
-    refuse_foreign_keys(storage, backend);
+    let backend = match stated {
+        Stated::Backend(backend) => backend,
+        Stated::Named(name) => {
+            refuse_foreign_keys(storage, None, name.as_str());
+            return (Storage::Plugin { name }, audit);
+        }
+    };
+    refuse_foreign_keys(storage, Some(backend), name_of(backend));
     let kept = match backend {
         Backend::Sqlite => sqlite(storage.path("path"), data_dir),
         Backend::Memory => Storage::Memory,
         Backend::Etcd => Storage::Etcd(remote::read_etcd(storage)),
-        Backend::DynamoDb => Storage::DynamoDb(remote::read_dynamodb(storage)),
+        Backend::DynamoDb => {
+            remote::read_dynamodb(storage).map_or_else(|| sqlite(None, data_dir), Storage::DynamoDb)
+        }
         Backend::Plugin => plugin(storage).unwrap_or_else(|| sqlite(None, data_dir)),
     };
     (kept, audit)
@@ -125,7 +144,7 @@ fn plugin(storage: &mut Section<'_>) -> Option<Storage> {
     Some(Storage::Plugin { name: name? })
 }
 
-fn backend(field: &Field<'_>) -> Option<Backend> {
+fn backend(field: &Field<'_>) -> Option<Stated> {
     let text = field.text()?;
     let word = text.to_ascii_lowercase();
     if GONE.contains(&word.as_str()) {
@@ -140,16 +159,24 @@ fn backend(field: &Field<'_>) -> Option<Backend> {
         ));
         return None;
     }
-    field.choice(BACKENDS)
+    let is_known = BACKENDS.iter().any(|(name, _)| *name == word);
+    let names = BACKENDS.iter().map(|(name, _)| *name).chain(GONE.iter().chain(ELSEWHERE).copied());
+    // A slip is more likely than a plugin whose name is nearly that of a backend.
+    match PluginName::new(text) {
+        Ok(name) if !is_known && suggest::closest(&word, names).is_none() => Some(Stated::Named(name)),
+        _ => field.choice(BACKENDS).map(Stated::Backend),
+    }
+}
+
+fn name_of(backend: Backend) -> &'static str {
+    BACKENDS.iter().find(|(_, other)| *other == backend).map_or("", |(name, _)| *name)
 }
 
 /// A key of another backend would be ignored in silence: most likely the type is wrong.
-fn refuse_foreign_keys(storage: &mut Section<'_>, backend: Backend) {
-    let name_of =
-        |backend| BACKENDS.iter().find(|(_, other)| *other == backend).map_or("", |(name, _)| *name);
+fn refuse_foreign_keys(storage: &mut Section<'_>, backend: Option<Backend>, used: &str) {
     for (key, owner) in KEYS {
-        if *owner != backend && storage.field(key).is_some() {
-            let (owner, used) = (name_of(*owner), name_of(backend));
+        if Some(*owner) != backend && storage.field(key).is_some() {
+            let owner = name_of(*owner);
             storage.problem(key, format!("belongs to `type: {owner}`, but the type is {used}"));
         }
     }

@@ -172,7 +172,7 @@ fn remote_storage_is_read_in_full() {
     assert_eq!((etcd.peers.len(), etcd.prefix.as_str()), (2, "teleport"));
     let Storage::DynamoDb(table) = good("dynamodb").storage else { panic!("dynamodb") };
     let endpoint = "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com";
-    assert_eq!(table.endpoint.as_deref(), Some(endpoint));
+    assert_eq!(table.endpoint, Destination::parse(endpoint).unwrap());
     assert_eq!(table.keys.unwrap(), ("AKIAEXAMPLE".to_owned(), Secret::from("hunter2-secret")));
     assert_eq!(table.auto_scaling.unwrap().0, Capacity { min: 10, max: 50, target: 50 });
     assert_eq!((table.fixed_capacity, table.pay_per_request), (Some((20, 10)), false));
@@ -194,6 +194,12 @@ fn plugins_carry_digest_grants_and_limits() {
     let limits: Vec<_> = disk.limits.iter().map(|(key, text)| format!("{key}={text}")).collect();
     assert_eq!(limits, ["memory=16MiB", "wall=3s"]);
     assert!(!plugins.next().unwrap().1.enabled);
+}
+
+#[test]
+fn a_storage_plugin_is_named_as_the_type_too() {
+    let Storage::Plugin { name } = good("storage_named").storage else { panic!("a plugin keeps it") };
+    assert_eq!(name.as_str(), "storage-acme");
 }
 
 #[test]

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::plugin::Destination;
 use domain::secret::Secret;
 
-use crate::address::HostPort;
 use crate::field::Field;
 use crate::section::Section;
 
 /// How to reach an etcd cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Etcd {
-    /// `https://host:port` of its members.
-    pub peers: Vec<String>,
+    /// Its members, each one place that is reached with TLS.
+    pub peers: Vec<Destination>,
     /// The client certificate.
     pub cert_file: PathBuf,
     /// The client key.
@@ -31,8 +31,8 @@ pub struct DynamoDb {
     pub region: String,
     /// The table; made when absent.
     pub table_name: String,
-    /// Where it answers, when that is not the region's own endpoint: `https://host[:port]`.
-    pub endpoint: Option<String>,
+    /// Where it answers, one place: the region's own, unless another is written.
+    pub endpoint: Destination,
     /// Access and secret key; the machine's own role when absent.
     pub keys: Option<(String, Secret)>,
     /// Whether requests are paid one by one.
@@ -82,7 +82,7 @@ pub(super) fn read_etcd(storage: &mut Section<'_>) -> Etcd {
     }
 }
 
-fn peers(field: &Field<'_>) -> Option<Vec<String>> {
+fn peers(field: &Field<'_>) -> Option<Vec<Destination>> {
     let items = field.list()?;
     if items.is_empty() {
         field.problem("is empty; list at least one https://host:port");
@@ -90,18 +90,39 @@ fn peers(field: &Field<'_>) -> Option<Vec<String>> {
     Some(items.iter().filter_map(peer).collect())
 }
 
-fn peer(item: &Field<'_>) -> Option<String> {
+fn peer(item: &Field<'_>) -> Option<Destination> {
     let text = item.text()?;
     let Some(address) = text.strip_prefix("https://") else {
         item.problem("must start with https://, such as https://10.0.0.1:2379");
         return None;
     };
-    item.checked(HostPort::parse(address.trim_end_matches('/'), 2379))?;
-    Some(text.to_owned())
+    let place = one_place(item)?;
+    if !address.rsplit(']').next().unwrap_or_default().contains(':') {
+        item.warning(
+            "has no port, so 443 is dialled; a member of etcd listens on 2379 unless it is told otherwise",
+        );
+    }
+    Some(place)
+}
+
+/// A place as requests are held against it: what is granted to the plugin is this very value.
+fn one_place(field: &Field<'_>) -> Option<Destination> {
+    let text = field.text()?;
+    if text.contains('@') {
+        // Not shown: what stands before it may be a password.
+        field.problem("has user information before the host; leave it out");
+        return None;
+    }
+    let place = field.checked(Destination::parse(text))?;
+    if place.target().is_none() {
+        field.problem("must name one host, without `*`");
+        return None;
+    }
+    Some(place)
 }
 
 /// Reads the keys of `type: dynamodb`.
-pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> DynamoDb {
+pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> Option<DynamoDb> {
     for required in ["region", "table_name"] {
         require(storage, required, "dynamodb");
     }
@@ -115,31 +136,52 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> DynamoDb {
     let mode = mode.and_then(|field| field.choice(&[("pay_per_request", true), ("provisioned", false)]));
     let units =
         [storage.whole("read_capacity_units", 1, 1 << 32), storage.whole("write_capacity_units", 1, 1 << 32)];
-    DynamoDb {
-        region: storage.text("region").unwrap_or_default().to_owned(),
-        table_name: storage.text("table_name").unwrap_or_default().to_owned(),
-        endpoint: storage.field("endpoint").and_then(|field| endpoint(&field)),
-        keys: access_keys(storage),
+    let endpoint = storage.field("endpoint").map(|field| endpoint(&field));
+    let region = storage.field("region");
+    let of_region = region.as_ref().and_then(of_region);
+    let names = [region.as_ref().and_then(Field::any_text), storage.text("table_name")];
+    let [region, table_name] = names.map(|name| name.unwrap_or_default().to_owned());
+    let (keys, auto_scaling) = (access_keys(storage), auto_scaling(storage));
+    let continuous_backups = storage.flag("continuous_backups").unwrap_or(false);
+    let retention = storage.duration("retention_period").unwrap_or(RETENTION);
+    // Not before every key has been looked at.
+    let endpoint = endpoint.unwrap_or_else(|| of_region.clone()).filter(|_| of_region.is_some())?;
+    Some(DynamoDb {
+        region,
+        table_name,
+        endpoint,
+        keys,
         pay_per_request: mode.unwrap_or(true),
-        continuous_backups: storage.flag("continuous_backups").unwrap_or(false),
-        auto_scaling: auto_scaling(storage),
+        continuous_backups,
+        auto_scaling,
         fixed_capacity: match units {
             [Some(read), Some(write)] => Some((read, write)),
             _ => None,
         },
-        retention: storage.duration("retention_period").unwrap_or(RETENTION),
-    }
+        retention,
+    })
 }
 
-fn endpoint(field: &Field<'_>) -> Option<String> {
-    let text = field.text()?.trim_end_matches('/');
-    let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let Some(address) = address else {
+/// The region's own endpoint.
+fn of_region(field: &Field<'_>) -> Option<Destination> {
+    let region = field.text()?;
+    // China's regions have a domain of their own.
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let plain = region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let place = Destination::parse(&format!("https://dynamodb.{region}.{domain}")).ok().filter(|_| plain);
+    if place.is_none() {
+        field.problem("is no name of a region, such as eu-north-1");
+    }
+    place
+}
+
+fn endpoint(field: &Field<'_>) -> Option<Destination> {
+    let text = field.text()?;
+    if !["https://", "http://"].iter().any(|scheme| text.starts_with(scheme)) {
         field.problem("must start with https://, such as https://dynamodb.eu-north-1.amazonaws.com");
         return None;
-    };
-    field.checked(HostPort::parse(address, 443))?;
-    Some(text.to_owned())
+    }
+    one_place(field)
 }
 
 fn access_keys(storage: &mut Section<'_>) -> Option<(String, Secret)> {

@@ -149,6 +149,11 @@ impl Destination {
         Ok(Self { target, below })
     }
 
+    /// The one place it is; nothing where all places below a name are meant.
+    pub fn target(&self) -> Option<&Target> {
+        (!self.below).then_some(&self.target)
+    }
+
     /// Whether a request goes there.
     pub fn covers(&self, target: &Target) -> bool {
         self.target.scheme == target.scheme
@@ -335,6 +340,13 @@ mod tests {
         assert!(!contains("https://*.a.example.com", "https://*.example.com"));
         assert!(!contains("https://a.example.com", "https://*.a.example.com"));
         assert!(!contains("https://*.example.com", "https://example.com"));
+    }
+
+    #[test]
+    fn only_what_is_one_place_has_a_target() {
+        let place = |text| Destination::parse(text).unwrap().target().map(ToString::to_string);
+        assert_eq!(place("https://a.example.com:443/").as_deref(), Some("https://a.example.com"));
+        assert_eq!(place("https://*.example.com"), None);
     }
 
     proptest! {

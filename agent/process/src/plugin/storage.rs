@@ -6,7 +6,7 @@
 
 use config::{DynamoDb, Etcd, Storage};
 use domain::plugin::configuration::Written;
-use domain::plugin::{Destination, Grant, PluginName};
+use domain::plugin::{Grant, PluginName};
 use plugin_host::{CertificatePair, PlaceSettings, PluginSettings, Settings, SignSettings};
 
 use super::cloud;
@@ -40,12 +40,9 @@ pub(super) fn provide(storage: &Storage, settings: &mut Settings) {
 }
 
 fn provide_dynamodb(table: &DynamoDb, plugin: &mut PluginSettings) {
-    let region = &table.region;
-    // China's regions have a domain of their own.
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    let endpoint = table.endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.{domain}"));
+    let (region, destination) = (&table.region, table.endpoint.clone());
     let mut set = |key: &str, value: String| plugin.config.insert(key.to_owned(), Written::One(value));
-    set("endpoint", endpoint.clone());
+    set("endpoint", destination.to_string());
     set("table_name", table.table_name.clone());
     set("billing_mode", if table.pay_per_request { "pay_per_request" } else { "provisioned" }.to_owned());
     set("continuous_backups", table.continuous_backups.to_string());
@@ -53,7 +50,6 @@ fn provide_dynamodb(table: &DynamoDb, plugin: &mut PluginSettings) {
         set("read_capacity_units", read.to_string());
         set("write_capacity_units", write.to_string());
     }
-    let Ok(destination) = Destination::parse(&endpoint) else { return };
     // A region's own endpoint is public, except through an endpoint of the operator's network, whose name
     // is the same.
     plugin.grants.push(Grant::http(destination.clone(), true));
@@ -63,10 +59,10 @@ fn provide_dynamodb(table: &DynamoDb, plugin: &mut PluginSettings) {
 }
 
 fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
-    plugin.config.insert("peers".to_owned(), Written::Many(etcd.peers.clone()));
+    let peers = etcd.peers.iter().map(ToString::to_string).collect();
+    plugin.config.insert("peers".to_owned(), Written::Many(peers));
     plugin.config.insert("prefix".to_owned(), Written::One(etcd.prefix.clone()));
-    let members = etcd.peers.iter().filter_map(|peer| Destination::parse(peer).ok());
-    for destination in members {
+    for destination in etcd.peers.iter().cloned() {
         // The operator named the member, so it may be on a network of their own.
         plugin.grants.push(Grant::http(destination.clone(), true));
         plugin.http.push(PlaceSettings {
@@ -83,22 +79,29 @@ fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
 
 #[cfg(test)]
 mod tests {
+    use domain::plugin::Destination;
+
     use super::*;
 
     #[test]
-    fn etcd_gets_its_members_and_nothing_else() {
-        let etcd = Etcd {
-            peers: vec!["https://10.0.0.1:2379".into(), "https://etcd.internal:2379".into()],
-            cert_file: "/c".into(),
-            key_file: "/k".into(),
-            ca_file: Some("/ca".into()),
-            prefix: "teleport".into(),
-        };
+    fn etcd_gets_its_members_as_they_are_written_and_nothing_else() {
+        let text = "
+teleport:
+  storage:
+    type: etcd
+    peers: [\"https://10.0.0.1:2379\", \"https://ETCD.internal:2379/\", \"https://etcd.example.com\"]
+    tls_cert_file: /c
+    tls_key_file: /k
+    tls_ca_file: /ca
+";
+        let storage = config::check(text, "x.yaml").unwrap().storage;
         let mut settings = Settings::new("/nowhere");
-        provide(&Storage::Etcd(etcd), &mut settings);
+        provide(&storage, &mut settings);
         let plugin = &settings.plugins[&PluginName::new(ETCD).unwrap()];
         let granted = |peer: &str| Grant::http(Destination::parse(peer).unwrap(), true);
-        assert_eq!(plugin.grants, [granted("https://10.0.0.1:2379"), granted("https://etcd.internal:2379")]);
+        let peers = ["https://10.0.0.1:2379", "https://etcd.internal:2379", "https://etcd.example.com"];
+        assert_eq!(plugin.grants, peers.map(granted));
+        assert_eq!(plugin.config["peers"], Written::Many(peers.map(str::to_owned).into()));
         assert!(settings.storage.is_some() && plugin.http.iter().all(|place| place.ca_file.is_some()));
     }
 
