@@ -64,6 +64,7 @@ mod loading;
 mod made;
 mod place;
 mod quarantine;
+mod released;
 mod reload;
 mod sending;
 mod serving;
