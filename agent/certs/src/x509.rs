@@ -10,12 +10,14 @@ mod identity;
 mod issue;
 mod key;
 mod pin;
+mod web;
 
 pub use authority::Authority;
 pub use identity::{WEB_NAME, expiry_of, identity_of, serial_of};
-pub use issue::{Leaf, check_public_key, issue, self_signed};
+pub use issue::{Leaf, check_public_key, issue};
 pub use key::KeyPair;
 pub use pin::{Pin, PinError};
+pub use web::{SelfSigned, self_signed};
 
 /// The DNS name that only certificates of this role carry: what a TLS client asks for.
 pub fn server_name(role: SystemRole) -> String {

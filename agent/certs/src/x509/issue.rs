@@ -15,9 +15,6 @@ use super::identity::{IDENTITY_OID, StoredIdentity};
 use super::{Authority, server_name};
 use crate::error::{CertError, boxed};
 
-/// The life of a self-signed web certificate.
-const SELF_SIGNED_TTL: Duration = Duration::from_secs(825 * 86_400);
-
 /// What a certificate is made of.
 #[derive(Debug, Clone)]
 pub struct Leaf<'a> {
@@ -88,7 +85,7 @@ fn is_role_name(name: &str) -> bool {
     name == "teleport.internal" || name.ends_with(".teleport.internal")
 }
 
-fn alternative_name(name: &str) -> Option<SanType> {
+pub(super) fn alternative_name(name: &str) -> Option<SanType> {
     if let Ok(address) = name.parse() {
         return Some(SanType::IpAddress(address));
     }
@@ -105,22 +102,4 @@ pub(super) fn validity(now: Timestamp, ttl: Duration) -> Result<(OffsetDateTime,
     let back = i64::try_from(BACKDATE.as_secs()).unwrap_or(0);
     let ahead = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
     Ok((at(now.as_second().saturating_sub(back))?, at(now.as_second().saturating_add(ahead))?))
-}
-
-/// A self-signed certificate for the web port and its private key, both in PEM: what a proxy serves
-/// browsers with until the operator configures a real one.
-///
-/// # Errors
-/// [`CertError`] when the key or certificate cannot be made.
-pub fn self_signed(names: &[String], now: Timestamp) -> Result<(String, String), CertError> {
-    let key = super::KeyPair::generate()?;
-    let mut params = CertificateParams::default();
-    (params.not_before, params.not_after) = validity(now, SELF_SIGNED_TTL)?;
-    params.distinguished_name.push(DnType::CommonName, names.first().map_or(super::WEB_NAME, String::as_str));
-    params.distinguished_name.push(DnType::OrganizationName, "self-signed by teleport");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.subject_alt_names = names.iter().filter_map(|name| alternative_name(name)).collect();
-    let certificate =
-        params.self_signed(&key.0).map_err(|error| CertError::Sign("self-signed web", boxed(error)))?;
-    Ok((certificate.pem(), key.private_pem()))
 }
