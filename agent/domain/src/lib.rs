@@ -24,6 +24,7 @@ pub mod node;
 pub mod pattern;
 pub mod plugin;
 pub mod printable;
+pub mod query;
 pub mod resource;
 pub mod role;
 pub mod route;
