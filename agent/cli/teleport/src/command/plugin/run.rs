@@ -70,7 +70,7 @@ struct Told {
     /// The label's value, or what the backend says of itself.
     value: String,
     wall_us: u128,
-    /// Nothing for a storage backend, whose instances are kept.
+    /// Nothing where no instance is left to be looked at.
     cpu_us: Option<u128>,
     memory_bytes: Option<u64>,
     fuel: Option<u64>,
@@ -164,15 +164,17 @@ async fn open(host: &Arc<PluginHost>, name: &PluginName, version: &str) -> Resul
         return Err(refusal.into());
     }
     let began = Instant::now();
-    let about = host.storage(name.clone()).open().await.while_doing("the storage backend does not open")?;
+    let backend = host.storage(name.clone());
+    let about = backend.open().await.while_doing("the storage backend does not open")?;
+    let (wall, taken) = (began.elapsed(), backend.taken());
     Ok(Told {
         plugin: name.to_string(),
         version: version.to_owned(),
         value: format!("{}; values of at most {}", about.description, size::format(about.value_max as u64)),
-        wall_us: began.elapsed().as_micros(),
-        cpu_us: None,
-        memory_bytes: None,
-        fuel: None,
+        wall_us: wall.as_micros(),
+        cpu_us: taken.map(|taken| taken.cpu.as_micros()),
+        memory_bytes: taken.map(|taken| taken.memory),
+        fuel: taken.and_then(|taken| taken.fuel),
         log: Vec::new(),
         log_dropped: 0,
     })

@@ -32,6 +32,11 @@ use recording::Recording;
 use redaction::Redaction;
 use stand::Stand;
 
+/// The time of day where a case names none: 2026-11-21, 10:00 UTC.
+const BEGIN: Duration = Duration::from_secs(1_795_255_200);
+
+/// What a plugin sees is the same in every run: time stands still, at 2026-11-21T10:00:00Z unless a case says
+/// otherwise, random numbers repeat, and other machines and programs are what the cases say.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Really send the requests no case answers, and keep the answers in tests/recorded, without secrets.
@@ -203,7 +208,8 @@ impl Bench<'_> {
         let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));
         let outside: Arc<dyn Outside> = stand.clone();
         let kept = case.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
-        let rehearsal = Rehearsal { time: case.time.map(StageTime::Still), kept: Some(kept), outside };
+        let time = Some(StageTime::Still(case.time.unwrap_or(BEGIN)));
+        let rehearsal = Rehearsal { time, kept: Some(kept), outside };
         let host = trial::host(self.staged, self.place, &leave, rehearsal, trial::Look::Outcome)?;
         let request = &case.request;
         let label = trial::label(&self.staged.manifest.name, request.name.clone(), request.command.clone());

@@ -13,12 +13,14 @@ use super::redaction::Redaction;
 
 /// Headers of answers that are not written down: they are about a connection that is gone, or somebody's
 /// own.
-const LEFT_OUT: [&str; 7] = [
+const LEFT_OUT: [&str; 9] = [
     "authorization",
     "connection",
     "content-length",
+    "cookie",
     "date",
     "keep-alive",
+    "proxy-authorization",
     "set-cookie",
     "transfer-encoding",
 ];
@@ -27,7 +29,7 @@ const LEFT_OUT: [&str; 7] = [
 pub(super) struct Stand {
     http: Vec<Exchange>,
     process: Vec<Program>,
-    redaction: Redaction,
+    redaction: Mutex<Redaction>,
     record: bool,
     state: Mutex<State>,
 }
@@ -45,6 +47,7 @@ impl Stand {
     /// What the case says goes before what was recorded.
     pub(super) fn new(case: &Case, recording: Recording, redaction: Redaction, record: bool) -> Self {
         let http = case.http.iter().cloned().chain(recording).collect();
+        let redaction = Mutex::new(redaction);
         Self { http, process: case.process.clone(), redaction, record, state: Mutex::default() }
     }
 
@@ -68,7 +71,7 @@ impl Stand {
 
 impl Outside for Stand {
     fn answer(&self, sent: &Sent<'_>) -> HttpStand {
-        let url = self.redaction.text(sent.url);
+        let url = self.redaction.lock().text(sent.url);
         let Some(exchange) = self.next(sent.method, &url) else {
             if self.record {
                 return HttpStand::Live;
@@ -106,15 +109,19 @@ impl Outside for Stand {
     }
 
     fn heard(&self, sent: &Sent<'_>, answer: &HttpAnswer) {
+        let mut redaction = self.redaction.lock();
+        sent.attached.iter().for_each(|value| redaction.sent(value.reveal()));
+        let cookies = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
+        cookies.for_each(|(_, value)| redaction.cookie(value));
         let kept = |(name, value): &(String, String)| {
-            (!LEFT_OUT.contains(&name.as_str())).then(|| (name.clone(), self.redaction.text(value)))
+            (!LEFT_OUT.contains(&name.as_str())).then(|| (name.clone(), redaction.text(value)))
         };
         let headers: BTreeMap<_, _> = answer.headers.iter().filter_map(kept).collect();
-        let (body, body_base64) = match String::from_utf8(self.redaction.bytes(&answer.body)) {
+        let (body, body_base64) = match String::from_utf8(redaction.bytes(&answer.body)) {
             Ok(text) => (text, None),
             Err(error) => (String::new(), Some(STANDARD.encode(error.as_bytes()))),
         };
-        let (method, url) = (sent.method.to_owned(), self.redaction.text(sent.url));
+        let (method, url) = (sent.method.to_owned(), redaction.text(sent.url));
         let exchange =
             Exchange { method, url, status: answer.status, headers, body, body_base64, fault: None };
         self.state.lock().heard.push(exchange);
@@ -142,6 +149,7 @@ impl Outside for Stand {
     }
 
     fn line(&self, level: &'static str, text: &str) {
-        self.state.lock().lines.push(format!("{level}: {}", self.redaction.text(text)));
+        let text = self.redaction.lock().text(text);
+        self.state.lock().lines.push(format!("{level}: {text}"));
     }
 }

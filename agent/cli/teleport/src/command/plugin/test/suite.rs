@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use super::super::project::Staged;
 use super::super::run::Ear;
 use super::super::trial::{self, Leave, Place};
-use super::Tally;
 use super::secret;
+use super::{BEGIN, Tally};
 
 mod file;
 
@@ -37,9 +37,6 @@ const LINES: usize = 5;
 
 /// The name of the threads cases run on.
 const THREAD: &str = "conformance";
-
-/// The time the plugin's clock shows when a case begins: 2026-11-21, 10:00.
-const BEGIN: Duration = Duration::from_secs(1_795_255_200);
 
 /// Longer than anything of the suite lives; it moves clocks further than anybody would wait.
 const WAIT_MAX: Duration = Duration::from_secs(61);
