@@ -1,16 +1,20 @@
-//! `teleport plugin limits`, and the page that shows the same table.
+//! `teleport plugin limits`, and the pages that show the same table.
 
 use crate::plugin::Desk;
 
 #[test]
-fn the_page_of_plugins_has_the_table_of_limits_as_the_program_knows_it() {
-    let page = include_str!("../../../../plugins/README.md");
+fn the_pages_of_plugins_and_of_the_sdk_have_the_table_of_limits_as_the_program_knows_it() {
     let table = Desk::new().plugin("limits --markdown").good();
     assert!(table.lines().count() > 15, "{table}");
-    assert!(
-        page.contains(&table),
-        "plugins/README.md: replace its table of limits with what `teleport plugin limits --markdown` prints:\n{table}"
-    );
+    for (name, page) in [
+        ("plugins/README.md", include_str!("../../../../plugins/README.md")),
+        ("host-api/sdk/README.md", include_str!("../../../../host-api/sdk/README.md")),
+    ] {
+        assert!(
+            page.contains(&table),
+            "{name}: replace its table of limits with what `teleport plugin limits --markdown` prints:\n{table}"
+        );
+    }
 }
 
 #[test]

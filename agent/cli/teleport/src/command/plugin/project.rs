@@ -155,6 +155,33 @@ mod tests {
         assert_eq!(found.manifest, Some(project.path().canonicalize().unwrap().join("plugin.toml")));
     }
 
+    /// The page authors read has a manifest with all that there is in it.
+    #[test]
+    fn the_manifest_on_the_page_of_the_sdk_is_read_and_has_everything() {
+        let page = include_str!("../../../../../../host-api/sdk/README.md");
+        let (_, reference) = page.split_once("## The manifest").unwrap();
+        let (_, rest) = reference.split_once("```toml\n").unwrap();
+        let (block, tables) = rest.split_once("```").unwrap();
+        let manifest: Manifest = toml::from_str(block).unwrap();
+        let asked: Vec<_> = manifest.needs.iter().map(|need| need.capability.as_str()).collect();
+        for capability in domain::plugin::Capability::ALL {
+            assert!(asked.contains(&capability.key()), "{capability} is in the example");
+            assert!(tables.contains(&format!("| `{capability}` |")), "{capability} is in the table");
+        }
+        for kind in ContractKind::ALL {
+            let version = format!("@{}`", kind.served().version);
+            assert!(tables.contains(kind.package()) && tables.contains(&version), "{kind:?}");
+        }
+        for kind in ["text", "number", "flag", "duration", "size", "list"] {
+            let key = format!("{block}\n[config.more]\ntype = \"{kind}\"\ndescription = \"x\"\n");
+            assert!(toml::from_str::<Manifest>(&key).is_ok(), "{kind}");
+            assert!(tables.contains(&format!("| `{kind}` |")), "{kind}");
+        }
+        assert!(manifest.homepage.is_some() && !manifest.limits.is_empty());
+        assert!(manifest.config.0.values().any(|key| key.required));
+        assert!(manifest.config.0.values().any(|key| key.default.is_some()));
+    }
+
     #[test]
     fn what_is_not_there_is_named() {
         let project = tempfile::tempdir().unwrap();
