@@ -171,7 +171,12 @@ impl Drop for Entrance {
         let context = Context { user, login, ..self.context() };
         let door = Arc::clone(&self.door);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { door.note(context, detail).await });
+            runtime.spawn(async move {
+                if let Err(error) = door.record(context, detail).await {
+                    door.failures.untold(left_out);
+                    tracing::error!(%error, "a refused attempt to sign in was not recorded");
+                }
+            });
         }
     }
 }

@@ -53,6 +53,11 @@ impl Failures {
         }
         None
     }
+
+    /// The event that told of so many could not be kept: the next one tells of them, and of that one.
+    pub(super) fn untold(&self, left_out: u64) {
+        self.0.lock().left_out += left_out + 1;
+    }
 }
 
 #[cfg(test)]

@@ -57,3 +57,17 @@ async fn of_a_crowd_of_strangers_the_number_is_told() {
     let last = audit.lines().pop().unwrap();
     assert_eq!(last["left_out"].as_u64(), Some(1200 - written as u64), "{last:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_whose_event_was_not_kept_are_told_of_later() {
+    let audit = Arc::new(FakeAudit::new());
+    let door = door(&audit);
+    audit.fail(2);
+    for _ in 0..3 {
+        refused(&door, "root", "no");
+        settle().await;
+    }
+    let events = audit.lines();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["left_out"].as_u64(), Some(2), "{events:?}");
+}
