@@ -31,6 +31,11 @@ struct Bed {
 impl Bed {
     /// None where the test cannot be made; that is said.
     async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With more arguments for the node's daemon.
+    async fn start_with(more: &[&str]) -> Option<Self> {
         if !can_mount().await {
             #[allow(clippy::print_stderr, reason = "a test that does not run must say so")]
             {
@@ -48,7 +53,7 @@ impl Bed {
         let passwd = folder.join("passwd");
         let real = std::fs::read_to_string("/etc/passwd").unwrap();
         std::fs::write(&passwd, real + &ENTRY.replace("HOME", &home)).unwrap();
-        let node = start_among(&world, &passwd).await;
+        let node = start_among(&world, &passwd, more).await;
         let joe = world.user("joe", "tester,locked,odd,absent").await;
         world.until_nodes("the node is listed", |nodes| nodes.len() == 1).await;
         // The proxy is entered with a login the certificate holds.
@@ -59,13 +64,13 @@ impl Bed {
 }
 
 /// A node that sees this file as `/etc/passwd`.
-async fn start_among(world: &World, passwd: &Path) -> Daemon {
+async fn start_among(world: &World, passwd: &Path, more: &[&str]) -> Daemon {
     let config = world.folder().join("web-1.yaml");
     std::fs::write(&config, world.node_yaml("web-1", "")).unwrap();
     let mut command = Command::new("unshare");
     let script = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
     command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(passwd);
-    command.arg(program("teleport")).args(["start", "-c"]).arg(&config);
+    command.arg(program("teleport")).args(["start", "-c"]).arg(&config).args(more);
     let mut node = Daemon::spawn_command(world.folder(), "web-1", command);
     node.ready().await;
     node
@@ -86,6 +91,21 @@ async fn a_session_is_that_user_with_their_home_and_nothing_of_the_daemon() {
     assert!(!denied.status.success() && denied.stderr.contains("Permission denied"), "{denied:?}");
     let event = bed.world.event("the session", |event| event["event"] == "session.start").await;
     assert_eq!((&event["user"], &event["login"]), (&"joe".into(), &"tester".into()), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_of_the_user_count_where_the_node_permits_them() {
+    for (more, expected) in [(&["--permit-user-env"][..], "theirs\n"), (&[], "none\n")] {
+        let Some(bed) = Bed::start_with(more).await else { return };
+        let folder = Path::new(&bed.home).join(".tsh");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("environment"), "OWN=theirs\n").unwrap();
+        for path in [folder.clone(), folder.join("environment")] {
+            std::os::unix::fs::chown(path, Some(47011), Some(65534)).unwrap();
+        }
+        let output = bed.joe.on("web-1.main", "echo ${OWN:-none}").await;
+        assert_eq!(output.good(), expected, "{more:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
