@@ -14,7 +14,7 @@ fn lines(page: &str) -> Vec<&str> {
 }
 
 /// What must have been said by the end of the page, in this order.
-const SAID: [&str; 22] = [
+const SAID: [&str; 24] = [
     "made ./label-release, a label-provider in Rust",
     "3 cases, 3 passed, 0 failed",
     "fuel",
@@ -37,6 +37,8 @@ const SAID: [&str; 22] = [
     "made ./storage-kept, a storage-backend in Rust",
     " passed, 0 failed\nplugin   storage-kept",
     "records kept by the host",
+    "at its highest",
+    " executed",
 ];
 
 /// The daemon of the page, by the number it wrote down; ended also where the test ends early.

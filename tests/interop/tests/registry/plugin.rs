@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Build;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Daemon, Output, Port, program, run};
+use teleport_tests_interop::{Daemon, Output, Port, eventually, program, run};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::server::Registry;
@@ -244,5 +246,75 @@ async fn what_a_running_daemon_makes_of_a_plugin_is_told_by_install() {
     let said = desk.run("tctl", &install).await.good();
     let off = "it is switched off on this host; to use it, run: tctl plugins enable hostile\n";
     assert!(said.ends_with(off), "{said}");
+    daemon.stop().await;
+}
+
+/// Name and version of every plugin the program carries, by the manifests it is built from.
+fn carried() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let folders = std::fs::read_dir(root).unwrap().map(|folder| folder.unwrap().path().join("plugin.toml"));
+    let value = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key} = \"")));
+        line.unwrap().trim_end_matches('"').to_owned()
+    };
+    let manifest = |path: PathBuf| {
+        let text = std::fs::read_to_string(path).ok()?;
+        Some((value(&text, "name"), value(&text, "version")))
+    };
+    folders.filter_map(manifest).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_of_a_running_daemon_are_listed_looked_into_and_heard() {
+    let (desk, ports) = (Desk::new().await, [Port::free(), Port::free()]);
+    desk.install("plugin.wasm").await.good();
+    let label = "  commands: [{name: words, command: [log, \"2\"], plugin: hostile, period: 1s}]\n";
+    let yaml = host_yaml(&desk, &ports, "{publishers: acme}") + label;
+    let daemon = Daemon::start(desk.folder.path(), "host", &yaml).await;
+    let tctl = async |words: &str| {
+        let words = format!("plugins {words} -c host.yaml");
+        desk.run("tctl", &words.split(' ').collect::<Vec<_>>()).await.good()
+    };
+    // Every plugin that is carried, whether or not anybody uses it.
+    let listed: serde_json::Value = serde_json::from_str(&tctl("ls --format=json").await).unwrap();
+    let carried = carried();
+    assert!(carried.len() >= 3, "{carried:?}");
+    for (name, version) in carried {
+        let found = listed.as_array().unwrap().iter().find(|plugin| plugin["name"] == name.as_str());
+        let found = found.unwrap_or_else(|| panic!("{name} is not in {listed}"));
+        assert_eq!((&found["version"], &found["source"]), (&version.into(), &"this program".into()));
+        assert!(found["grants"].is_array(), "{found}");
+        if name == "label-command" {
+            assert_eq!(found["grants"][0], "process with the command configured for each label");
+        }
+    }
+    let shown = eventually("it is served", || async {
+        let shown = tctl("inspect hostile").await;
+        shown.contains("State        Ready\n").then_some(shown)
+    })
+    .await;
+    for line in ["Version      1.2.3+b4", "Contract     teleport:label-provider@1.0.0", "Publisher    acme"] {
+        assert!(shown.contains(line), "{shown} should say {line}");
+    }
+    let heard = eventually("it has logged", || async {
+        let heard = tctl("logs hostile").await;
+        (!heard.is_empty()).then_some(heard)
+    })
+    .await;
+    // What is there already, and what comes: more than there was a moment ago.
+    let mut command = Command::new(program("tctl"));
+    command.args(["plugins", "logs", "-f", "hostile", "-c", "host.yaml"]).current_dir(desk.folder.path());
+    let mut child = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut followed = BufReader::new(child.stdout.take().unwrap()).lines();
+    let following = async {
+        for expected in heard.lines() {
+            assert_eq!(followed.next_line().await.unwrap().as_deref(), Some(expected));
+        }
+        followed.next_line().await.unwrap().unwrap()
+    };
+    let next =
+        tokio::time::timeout(Duration::from_secs(30), following).await.expect("a line that came later");
+    assert!(!heard.contains(&next), "{next} is new");
+    child.kill().await.unwrap();
     daemon.stop().await;
 }
