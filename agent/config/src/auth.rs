@@ -120,7 +120,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("case_insensitive_routing", "names are compared as they are"),
     ("message_of_the_day", "nothing is shown before sign-in"),
     ("proxy_listener_mode", "the proxy opens the ports its own section sets"),
-    ("tunnel_strategy", "every agent keeps a link to every proxy"),
+    ("tunnel_strategy", "every agent keeps a link to every proxy it is configured with"),
 ];
 
 /// Reads `auth_service`.

@@ -12,6 +12,7 @@ use port::label::LabelProvider;
 use port::random::Random;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What the dynamic labels are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +43,32 @@ impl LabelState {
     }
 }
 
+/// How often it is logged that a label goes on failing.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+
+/// When a label's failures were logged last, and how many were not since; nothing while it does not fail. The reason
+/// may be a plugin's own words, of which it may have any number.
+#[derive(Default)]
+struct Failing(Option<(Instant, u64)>);
+
+impl Failing {
+    /// One more; where it is to be logged, how many were not.
+    fn failed(&mut self, now: Instant) -> Option<u64> {
+        match &mut self.0 {
+            Some((told, untold)) if now.saturating_duration_since(*told) < TELL_AGAIN => {
+                *untold += 1;
+                None
+            }
+            failing => failing.replace((now, 0)).map_or(Some(0), |(_, untold)| Some(untold)),
+        }
+    }
+
+    /// Whether that is a change.
+    fn succeeded(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
 /// Keeps one label fresh until cancelled.
 pub(crate) async fn keep_fresh(
     label: DynamicLabel,
@@ -50,7 +77,7 @@ pub(crate) async fn keep_fresh(
     state: watch::Sender<LabelState>,
     failures: Counter,
 ) {
-    let mut first = true;
+    let (mut first, mut failing) = (true, Failing::default());
     loop {
         let outcome = provider.evaluate(&label).await;
         state.send_if_modified(|state| {
@@ -62,9 +89,15 @@ pub(crate) async fn keep_fresh(
             }
             *state != before
         });
-        if let Err(failure) = outcome {
-            failures.inc();
-            tracing::warn!(label = %label.name, reason = %failure.reason, "a label command failed; the last good value stays");
+        match outcome {
+            Ok(_) if failing.succeeded() => tracing::info!(label = %label.name, "a label has a value again"),
+            Ok(_) => {}
+            Err(failure) => {
+                failures.inc();
+                if let Some(untold) = failing.failed(Instant::now()) {
+                    tracing::warn!(label = %label.name, reason = %failure.reason, untold, "a label command failed; the last good value stays");
+                }
+            }
         }
         first = false;
         tokio::time::sleep(jittered(label.period, random.uniform())).await;
@@ -129,7 +162,7 @@ mod tests {
     async fn the_first_run_is_at_start_and_the_next_after_the_period() {
         let provider = Arc::new(FakeLabels::new());
         provider.always("up", Ok("1"));
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let mut state = start(label("up", 60), &provider);
         state.changed().await.unwrap();
         assert_eq!(began.elapsed(), Duration::ZERO);
@@ -137,6 +170,18 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         assert!((60..=67).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_label_that_goes_on_failing_is_told_of_now_and_then() {
+        let (mut failing, mut told) = (Failing::default(), Vec::new());
+        for _ in 0..1201 {
+            told.extend(failing.failed(Instant::now()));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(told, [0, 599, 599]);
+        assert!(failing.succeeded() && !failing.succeeded());
+        assert_eq!(failing.failed(Instant::now()), Some(0), "it begins anew");
     }
 
     #[test]
