@@ -13,6 +13,9 @@ const WORKSPACE: &str = "../../../Cargo.toml";
 /// Contracts plugins can be written for, and the host's own.
 const PACKAGES: [&str; 4] = ["host", "label-provider", "storage-backend", "storage-backend-1.1"];
 
+/// What the SDK is built with.
+const NEEDED: [&str; 3] = ["talc", "wasip2", "wit-bindgen"];
+
 #[allow(clippy::disallowed_methods, reason = "cargo hands a build script its input as variables")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-env-changed=TELEPORT_REVISION");
@@ -50,7 +53,7 @@ fn carried() -> Result<String, Box<dyn std::error::Error>> {
     let wit_files = listed(&wit, &files)?;
     println!("cargo:rerun-if-changed={WORKSPACE}");
     let workspace = std::fs::read_to_string(WORKSPACE)?;
-    let needed = |line: &&str| line.starts_with("wasip2 = ") || line.starts_with("wit-bindgen = ");
+    let needed = |line: &&str| NEEDED.iter().any(|name| line.split(" = ").next() == Some(name));
     let dependencies: Vec<_> = workspace.lines().filter(needed).collect();
     Ok(format!(
         "pub(super) const SDK: &[(&str, &str)] = &[{sdk_files}];\n\

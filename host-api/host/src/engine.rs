@@ -1,7 +1,8 @@
-//! The wasmtime engine all sync contracts share, made when the first plugin is loaded and not before.
+//! The wasmtime engines of the sync contracts, made when the first plugin is loaded and not before.
 //!
-//! Pooled where the machine gives the address space, on demand otherwise; both run the same compiled
-//! code. It has no compiler: what it runs comes from the cache, checked, by way of [`trusted`].
+//! One for calls in fresh instances, pooled where the machine gives the address space, on demand otherwise; and one for
+//! instances that are kept, each allocated by itself: making one may take its time, and a slot of a pool would hold
+//! whole pages for tables of a few entries. Both run the same compiled code. They have no compiler: what they run comes from the cache, checked, by way of [`trusted`].
 
 use domain::plugin::limit::MEMORY_CEILING;
 use tracing::{debug, info};
@@ -55,30 +56,34 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when the machine does not give what it needs.
     pub(crate) fn start(concurrency: u32) -> Result<Self, EngineError> {
-        Self::with(config::sync_contracts, concurrency)
+        let pooled = wasmtime::Engine::new(&running(config::sync_contracts(), pooling(concurrency)));
+        let inner = pooled.or_else(|error| {
+            info!(%error, "no address space for a pool of plugin instances, each is allocated by itself");
+            on_demand(config::sync_contracts)
+        })?;
+        debug!(concurrency, "the WebAssembly engine is up");
+        Self::on(inner)
     }
 
-    /// The same, with code that counts what it executes.
+    /// The same, for instances that are kept.
     ///
     /// # Errors
     /// As for [`Engine::start`].
-    pub(crate) fn counting(concurrency: u32) -> Result<Self, EngineError> {
-        Ok(Self { counts: true, ..Self::with(config::counting, concurrency)? })
+    pub(crate) fn lasting() -> Result<Self, EngineError> {
+        Self::on(on_demand(config::sync_contracts)?)
     }
 
-    fn with(settings: fn() -> wasmtime::Config, concurrency: u32) -> Result<Self, EngineError> {
-        let running = |strategy| running(settings(), strategy);
-        let inner = match wasmtime::Engine::new(&running(pooling(concurrency))) {
-            Ok(pooled) => pooled,
-            Err(error) => {
-                info!(%error, "no address space for a pool of plugin instances, each is allocated by itself");
-                wasmtime::Engine::new(&running(InstanceAllocationStrategy::OnDemand))
-                    .map_err(|error| EngineError::Start(error.into()))?
-            }
-        };
+    /// The same as either, with code that counts what it executes.
+    ///
+    /// # Errors
+    /// As for [`Engine::start`].
+    pub(crate) fn counting() -> Result<Self, EngineError> {
+        Ok(Self { counts: true, ..Self::on(on_demand(config::counting)?)? })
+    }
+
+    fn on(inner: wasmtime::Engine) -> Result<Self, EngineError> {
         let fingerprint = config::fingerprint(&inner);
         let ticker = ticker::Ticker::start(inner.weak()).map_err(EngineError::Ticker)?;
-        debug!(concurrency, "the WebAssembly engine is up");
         Ok(Self { inner, counts: false, ticker, fingerprint })
     }
 
@@ -109,6 +114,11 @@ impl Engine {
     pub(crate) fn map(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
         trusted::map(&self.inner, artifact)
     }
+}
+
+fn on_demand(settings: fn() -> wasmtime::Config) -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&running(settings(), InstanceAllocationStrategy::OnDemand))
+        .map_err(|error| EngineError::Start(error.into()))
 }
 
 /// The settings of an engine that runs and does not compile.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::label::DynamicLabel;
-use domain::plugin::PluginName;
+use domain::plugin::{ContractKind, PluginName};
 use parking_lot::Mutex;
 use port::label::{LabelFailure, LabelProvider};
 use port::random::SystemRandom;
@@ -23,7 +23,7 @@ use crate::call::{CallError, CallReport, Outcome};
 use crate::capability::kv::Keeping;
 use crate::capability::process;
 use crate::diary::Diaries;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::error::{LoadError, chain};
 use crate::line::NoTurn;
 use crate::load::Plugin;
@@ -94,9 +94,39 @@ impl Drop for Working {
 }
 
 /// What the first plugin needs.
-struct Machine {
-    engine: Engine,
-    cache: Cache,
+pub(crate) struct Machine {
+    /// For calls in fresh instances.
+    brief: Engine,
+    /// For instances that are kept, when the first plugin is loaded that has such.
+    lasting: OnceLock<Engine>,
+    pub(crate) cache: Cache,
+}
+
+impl Machine {
+    /// The engine for plugins of a kind.
+    ///
+    /// # Errors
+    /// [`EngineError`] when it is the first of those that keep their instances, and the machine does not give what it
+    /// needs.
+    pub(crate) fn engine(&self, kind: ContractKind) -> Result<&Engine, EngineError> {
+        match kind {
+            ContractKind::LabelProvider => Ok(&self.brief),
+            // One that counts serves one call.
+            ContractKind::StorageBackend if self.brief.counts() => Ok(&self.brief),
+            ContractKind::StorageBackend => match self.lasting.get() {
+                Some(lasting) => Ok(lasting),
+                None => {
+                    let lasting = Engine::lasting()?;
+                    Ok(self.lasting.get_or_init(|| lasting))
+                }
+            },
+        }
+    }
+
+    /// What compiled code depends on beside the component, the same for all engines, and whether it counts.
+    pub(crate) fn code(&self) -> (&[u8; 32], bool) {
+        (self.brief.fingerprint(), self.brief.counts())
+    }
 }
 
 /// A plugin that did not load.
@@ -260,7 +290,7 @@ impl Core {
         let report = async {
             let began = Instant::now();
             match self.turn(&plugin, began).await {
-                Ok(_turn) => callable.evaluate(&machine.engine, label).await,
+                Ok(_turn) => callable.evaluate(&machine.brief, label).await,
                 Err(error) => unserved(&plugin, label, began.elapsed(), error),
             }
         };

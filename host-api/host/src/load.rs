@@ -19,7 +19,7 @@ use port::random::Random;
 use tokio::task::block_in_place;
 use tracing::warn;
 
-use crate::cache::{Artifact, Cache, Key};
+use crate::cache::{Artifact, Key};
 use crate::call::{Callable, Identity, Provisions};
 use crate::capability::http::Sender;
 use crate::capability::kv::Keeping;
@@ -29,8 +29,8 @@ use crate::change::Facts;
 use crate::compile::Inspection;
 use crate::contract;
 use crate::diary::Diary;
-use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::host::Machine;
 use crate::line::Line;
 use crate::place::PlaceError;
 use crate::quarantine::Conduct;
@@ -82,8 +82,7 @@ impl Plugin {
 pub(crate) struct Loader<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) environment: &'a Arc<BTreeMap<String, String>>,
-    pub(crate) engine: &'a Engine,
-    pub(crate) cache: &'a Cache,
+    pub(crate) machine: &'a Machine,
     pub(crate) random: &'a dyn Random,
     /// What plugins keep, over all their versions.
     pub(crate) keeping: &'a Keeping,
@@ -143,8 +142,8 @@ impl Loader<'_> {
         before: Option<&Plugin>,
     ) -> Result<Plugin, LoadError> {
         let digest = vouched.digest;
-        let key = Key::new(&digest, self.engine.fingerprint());
-        let (artifact, checked) = match block_in_place(|| self.cache.find(&key)) {
+        let key = Key::new(&digest, self.machine.code().0);
+        let (artifact, checked) = match block_in_place(|| self.machine.cache.find(&key)) {
             Some(artifact) => {
                 let checked = self.check(name, &found, &vouched, artifact.inspection())?;
                 (artifact, checked)
@@ -152,16 +151,17 @@ impl Loader<'_> {
             None => self.compile(name, &found, &vouched, &key).await?,
         };
         let embedded = artifact.inspection().manifest.is_some();
-        let component = match self.engine.map(&artifact) {
+        let engine = self.machine.engine(checked.kind)?;
+        let component = match engine.map(&artifact) {
             Ok(component) => component,
             Err(error) => {
                 // Made for another processor, or by an engine whose settings look the same and are not.
                 warn!(plugin = %name, %error, "compiled code does not load and is compiled anew");
-                self.cache.discard(&key);
+                self.machine.cache.discard(&key);
                 let (artifact, _) = self.compile(name, &found, &vouched, &key).await?;
                 let code =
                     |error: wasmtime::Error| LoadError::Code { name: name.clone(), source: error.into() };
-                self.engine.map(&artifact).map_err(code)?
+                engine.map(&artifact).map_err(code)?
             }
         };
         let Checked { kind, manifest, effective, limits, config } = checked;
@@ -170,7 +170,7 @@ impl Loader<'_> {
             Some(before) => before.line.successor(limits.queue),
             None => Line::new(share(self.settings.concurrency), limits.queue),
         };
-        let linked = contract::link(kind, self.engine.wasmtime(), &component, effective.may_send())
+        let linked = contract::link(kind, engine.wasmtime(), &component, effective.may_send())
             .map_err(|error| LoadError::Link { name: name.clone(), source: error.into() })?;
         let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
         let log_rate = Arc::new(Rate::new(limits.log_rate));
@@ -224,14 +224,14 @@ impl Loader<'_> {
         let (compiler, time) = (&self.settings.compiler, self.settings.compile_time);
         let inspection = compiler.inspect(found.wasm.clone(), time).await.map_err(failed)?;
         let checked = self.check(name, found, vouched, &inspection)?;
-        let draft = self.cache.draft(key, self.random).map_err(place)?;
+        let draft = self.machine.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;
-        let counting = self.engine.counts();
+        let counting = self.machine.code().1;
         compiler.compile(found.wasm.clone(), file, counting, time).await.map_err(failed)?;
         // Read back through the same gate as every other start's.
         let artifact = block_in_place(|| {
-            self.cache.keep(key, draft, &inspection)?;
-            Ok(self.cache.find(key))
+            self.machine.cache.keep(key, draft, &inspection)?;
+            Ok(self.machine.cache.find(key))
         });
         let artifact = artifact.map_err(place)?.ok_or_else(|| LoadError::Code {
             name: name.clone(),

@@ -20,8 +20,9 @@ use tracing::{Instrument as _, debug_span};
 use crate::call::CallError;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
+use crate::line::NoTurn;
 use crate::load::Plugin;
-use crate::warm::{Ask, Tailing, Warm};
+use crate::warm::{Ask, TAILS, Tailing, Warm};
 
 mod ask;
 mod gathering;
@@ -140,7 +141,7 @@ impl Core {
             .turn(wall)
             .await
             .map_err(|no_turn| no_turn.named(name, began.elapsed(), crate::warm::INSTANCES))?;
-        let engine = self.engine(name)?;
+        let engine = self.lasting(name)?;
         let warm = match pool.take(began) {
             Some(warm) => warm,
             // Boxed, or every call would carry the room that instantiating takes.
@@ -153,7 +154,11 @@ impl Core {
 
     async fn begin_tail(&self, name: &PluginName) -> Result<(Arc<Plugin>, Arc<Tailing>), StoreError> {
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
-        let engine = self.engine(name).map_err(NoAnswer::Call)?;
+        if !plugin.warm.has_room() {
+            let full = NoTurn::Late.named(name, Duration::ZERO, TAILS);
+            return Err(NoAnswer::Call(full).into());
+        }
+        let engine = self.lasting(name).map_err(NoAnswer::Call)?;
         let warm = Warm::start(&plugin.callable, engine).await.map_err(NoAnswer::Call)?;
         let tail = plugin.warm.tail(warm);
         Ok((plugin, tail))
@@ -235,7 +240,7 @@ impl Tail for Following {
                 return Err(replaced());
             }
             let began = Instant::now();
-            let engine = core.engine(&plugin.manifest.name).map_err(NoAnswer::Call)?;
+            let engine = core.lasting(&plugin.manifest.name).map_err(NoAnswer::Call)?;
             let answer = tokio::select! {
                 answer = warm.ask(engine, wait, Next { after, limit, wait }) => answer,
                 () = plugin.warm.retired() => return Err(replaced()),

@@ -11,6 +11,8 @@
 pub mod bindings;
 pub mod clock;
 pub mod config;
+#[cfg(all(feature = "heap", any(target_arch = "wasm32", test)))]
+mod heap;
 pub mod http;
 pub mod kv;
 pub mod label_provider;

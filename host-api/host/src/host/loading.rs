@@ -4,9 +4,9 @@
 //! cluster's records are in never waits.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use domain::plugin::PluginName;
+use domain::plugin::{ContractKind, PluginName};
 use parking_lot::Mutex;
 use port::random::Random;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
@@ -19,14 +19,6 @@ use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::load::{Loader, Plugin};
 use crate::registry::{LEAVE_ALONE, State};
-use crate::warm;
-
-/// One for trying a new version while the one before it is served.
-const TRIALS: u32 = 1;
-
-/// Instances set aside for following the changes of a storage backend.
-/// The store follows with one, and reads the past to watchers that come late with eight more.
-const TAILS: u32 = 10;
 
 /// Plugins loaded at one time: each is in memory as a whole meanwhile, and compiled by a process of its own.
 const LOADS: usize = 2;
@@ -102,7 +94,7 @@ impl Core {
             Ok(machine) => machine,
             Err(error) => return (Err(error), Facts::default()),
         };
-        let (settings, engine, cache) = (&self.settings, &machine.engine, &machine.cache);
+        let settings = &self.settings;
         let random: &dyn Random = &self.random;
         let environment = &self.environment;
         let diary = self.diaries.begun(name);
@@ -112,15 +104,16 @@ impl Core {
             // Never closed.
             false => self.loads.turns.acquire().await.ok(),
         };
-        let loader = Loader { settings, environment, engine, cache, random, keeping, diary, facts };
+        let loader = Loader { settings, environment, machine, random, keeping, diary, facts };
         let plugin = loader.load(name, loaded).await;
         (plugin.map(|plugin| plugin.map(Arc::new)), loader.facts.into_inner())
     }
 
-    /// The engine a loaded plugin runs on.
-    pub(crate) fn engine(&self, name: &PluginName) -> Result<&Engine, CallError> {
+    /// The engine that instances are kept on.
+    pub(crate) fn lasting(&self, name: &PluginName) -> Result<&Engine, CallError> {
         let failed = |error: LoadError| CallError::Host { plugin: name.clone(), source: error.into() };
-        self.machine(name).map(|machine| &machine.engine).map_err(failed)
+        let machine = self.machine(name).map_err(failed)?;
+        machine.engine(ContractKind::StorageBackend).map_err(|error| failed(error.into()))
     }
 
     /// Engine and cache, made by the first caller.
@@ -134,11 +127,9 @@ impl Core {
         }
         let cache = Cache::open(&self.settings.data_dir, &self.random)
             .map_err(|source| LoadError::Place { name: name.clone(), source })?;
-        let kept = if self.settings.storage.is_some() { warm::INSTANCES + TAILS + TRIALS } else { 0 };
-        let instances = self.settings.concurrency.max(1).saturating_add(kept);
-        let engine =
-            if self.settings.counting { Engine::counting(instances) } else { Engine::start(instances) }?;
-        Ok(self.machine.get_or_init(|| Machine { engine, cache }))
+        let concurrency = self.settings.concurrency.max(1);
+        let brief = if self.settings.counting { Engine::counting() } else { Engine::start(concurrency) }?;
+        Ok(self.machine.get_or_init(|| Machine { brief, lasting: OnceLock::new(), cache }))
     }
 
     /// Tells whoever wants to know.

@@ -63,7 +63,7 @@ impl Core {
     }
 
     async fn trial(&self, plugin: &Plugin, step: &mut &'static str) -> Result<Box<Warm>, Trial> {
-        let engine = self.engine(&plugin.manifest.name)?;
+        let engine = self.lasting(&plugin.manifest.name)?;
         let warm = Warm::start(&plugin.callable, engine).await?;
         *step = "open";
         let (warm, about) = warm.ask(engine, Duration::ZERO, Open).await?;
