@@ -14,6 +14,19 @@ use tonic::Code;
 use crate::context::{Context, Session};
 use crate::shell::quoted;
 
+/// Reads how long a token is good for, before anything is done with it.
+///
+/// # Errors
+/// When it is no duration, or none at all.
+pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = domain::duration::parse(text).map_err(|error| error.to_string())?;
+    if ttl.is_zero() {
+        Err("it would let nobody in; give it some time, such as 30m".to_owned())
+    } else {
+        Ok(ttl)
+    }
+}
+
 /// What a new token is to be.
 #[derive(Debug)]
 pub(crate) struct Wish {
@@ -43,7 +56,7 @@ pub(crate) struct Invite {
 /// Makes a token.
 ///
 /// # Errors
-/// When the life makes no sense or the auth server refuses the token.
+/// When the life reaches too far or the auth server refuses the token.
 pub(crate) async fn make(context: &Context<'_>, session: &Session, wish: Wish) -> Result<Invite, Failure> {
     let expires = end(context.now(), wish.ttl)?;
     let value = wish.value.map_or_else(|| context.random().token(), Into::into);
@@ -68,11 +81,6 @@ pub(crate) async fn make(context: &Context<'_>, session: &Session, wish: Wish) -
 
 /// When something ends that begins now.
 fn end(now: Timestamp, ttl: Duration) -> Result<Timestamp, Failure> {
-    if ttl.is_zero() {
-        return Err(Failure::usage(
-            "a token with --ttl=0 would let nobody in; give it some time, such as 30m",
-        ));
-    }
     now.checked_add(ttl).map_err(Failure::from).while_doing("--ttl reaches beyond the end of the calendar")
 }
 
@@ -205,7 +213,10 @@ mod tests {
 
     #[test]
     fn a_life_without_end_or_beginning_is_refused() {
-        assert_eq!(end(Timestamp::UNIX_EPOCH, Duration::ZERO).unwrap_err().code(), 2);
+        for nothing in ["0", "0s", "0h0m", "soon", ""] {
+            assert!(ttl(nothing).is_err(), "{nothing:?}");
+        }
+        assert_eq!(ttl("1h30m"), Ok(Duration::from_secs(5400)));
         assert!(end(Timestamp::UNIX_EPOCH, Duration::from_secs(u64::MAX)).is_err());
         assert!(end(Timestamp::UNIX_EPOCH, Duration::from_secs(1)).is_ok());
     }

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TEXT", default_value = "")]
     message: String,
     /// How long the lock holds [default: until it is removed]
-    #[arg(long, value_parser = domain::duration::parse)]
+    #[arg(long, value_parser = self::ttl)]
     ttl: Option<Duration>,
     /// The form of the result.
     #[command(flatten)]
@@ -49,6 +49,11 @@ struct Targets {
     /// Shut out a host, by its UUID
     #[arg(long, value_name = "UUID", value_parser = host_id)]
     server_id: Option<HostId>,
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = domain::duration::parse(text).map_err(|error| error.to_string())?;
+    if ttl.is_zero() { Err("a lock without time would shut out nobody".to_owned()) } else { Ok(ttl) }
 }
 
 fn host_id(text: &str) -> Result<HostId, &'static str> {

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     #[arg(value_parser = SystemRole::parse_joinable)]
     roles: Vec<SystemRole>,
     /// How long the token can be used, such as 5m or 12h
-    #[arg(long, default_value = "30m", value_parser = domain::duration::parse)]
+    #[arg(long, default_value = "30m", value_parser = invite::ttl)]
     ttl: Duration,
     /// The token's value [default: 32 random hexadecimal digits]
     #[arg(long, value_name = "VALUE")]

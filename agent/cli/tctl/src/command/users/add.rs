@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = domain::duration::parse(text).map_err(|error| error.to_string())?;
+    let ttl = invite::ttl(text)?;
     if ttl > TTL_MAX { Err("an invite can be used for at most 48h".to_owned()) } else { Ok(ttl) }
 }
 
@@ -176,6 +176,7 @@ mod tests {
         assert!(made(&["joe", "--logins=root"]).is_err(), "--logins goes with --roles");
         assert!(made(&["joe", "root", "--roles=a", "--logins=x"]).is_err(), "logins twice");
         assert!(made(&["joe", "--ttl=49h"]).unwrap_err().to_string().contains("48h"));
+        assert!(made(&["joe", "--ttl=0"]).unwrap_err().to_string().contains("would let nobody in"));
         assert!(made(&[]).is_err());
     }
 }
