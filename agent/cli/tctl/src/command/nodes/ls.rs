@@ -5,18 +5,23 @@ use domain::label::Labels;
 use domain::label::selector::{OneOrMany, Selector, SelectorText};
 use domain::label::spec;
 use domain::node::Node;
+use domain::query::{Query, Subject};
 use terminal::{Column, Failure, Format, FormatArgs, Table};
 
 use crate::context::Context;
 
 /// Arguments of `tctl nodes ls`.
 #[derive(Debug, Args)]
+#[command(after_help = QUERIES)]
 pub(crate) struct Arguments {
     /// Only hosts with all of these labels: key=value,key2=value2; a value may hold `*`
     labels: Option<String>,
     /// Only hosts whose name, UUID, address or labels hold all of these words, separated by blanks or commas
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
+    /// Only hosts for which this is true: labels["env"] == "prod" && !search("old")
+    #[arg(long, value_name = "QUERY")]
+    query: Option<String>,
     /// Show every label whole, also those the cluster keeps for itself, and what went wrong with them
     #[arg(short, long)]
     verbose: bool,
@@ -25,15 +30,27 @@ pub(crate) struct Arguments {
     format: FormatArgs,
 }
 
+/// What the help says about queries.
+const QUERIES: &str = "\
+A query compares name (of the host), labels[\"key\"] or labels.key, and \"texts\" by ==, != or equals(a, b);
+a label that a host lacks is empty. search(\"a\", \"b\") looks for words as --search does. Conditions are
+joined by &&, || and !, and grouped by parentheses.
+
+Examples:
+  tctl nodes ls env=prod,os=debian*
+  tctl nodes ls --query='labels.env == \"prod\" && (name != \"web-1\" || search(\"10.0.0\"))'";
+
 /// Lists the nodes.
 pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let Arguments { labels, search, verbose, format } = arguments;
+    let Arguments { labels, search, query, verbose, format } = arguments;
     let selector = labels.as_deref().map(selector).transpose()?;
+    let query = query.as_deref().map(read_query).transpose()?;
     let words = words(search.as_deref().unwrap_or_default());
     let session = context.connect().await?;
     let mut nodes: Vec<Node> = context.list(&session).await?;
     nodes.retain(|node| {
         let fits = selector.as_ref().is_none_or(|selector| selector.matches(&node.spec.all_labels()));
+        let fits = fits && query.as_ref().is_none_or(|query| answers(query, node));
         fits && holds_words(node, &words)
     });
     nodes.sort_by(|a, b| (&a.spec.hostname, a.name()).cmp(&(&b.spec.hostname, b.name())));
@@ -64,16 +81,30 @@ fn selector(text: &str) -> Result<Selector, Failure> {
     Selector::new(&pairs).map_err(|error| wrong(&error))
 }
 
+fn read_query(text: &str) -> Result<Query, Failure> {
+    let wrong = |error| Failure::usage(format!("--query cannot be read: {error}"));
+    Query::parse(text).map_err(wrong)
+}
+
+fn answers(query: &Query, node: &Node) -> bool {
+    let (labels, text) = (node.spec.all_labels(), text(node));
+    query.matches(Subject { name: &node.spec.hostname, labels: &labels, text: &text })
+}
+
 fn words(text: &str) -> Vec<String> {
     let words = text.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect()
 }
 
 fn holds_words(node: &Node, words: &[String]) -> bool {
-    let spec = &node.spec;
-    let text = format!("{}\n{}\n{}\n{}", spec.hostname, node.name(), spec.addr, spec.all_labels());
-    let text = text.to_lowercase();
+    let text = text(node).to_lowercase();
     words.iter().all(|word| text.contains(word.as_str()))
+}
+
+/// What words are looked for in.
+fn text(node: &Node) -> String {
+    let spec = &node.spec;
+    format!("{}\n{}\n{}\n{}", spec.hostname, node.name(), spec.addr, spec.all_labels())
 }
 
 fn short_table(nodes: &[Node]) -> Table<5> {
@@ -152,6 +183,17 @@ mod tests {
         let found = |text: &str| holds_words(&node(), &words(text));
         assert!(found("") && found("TURING") && found("ubuntu, 10.1.0.15") && found("d52527f9 hour"));
         assert!(!found("turing debian"));
+    }
+
+    #[test]
+    fn queries_see_the_host_name_every_label_and_all_that_words_do() {
+        let holds = |text: &str| answers(&read_query(text).unwrap(), &node());
+        assert!(holds(r#"name == "turing" && labels.distro == "ubuntu""#));
+        assert!(holds(r#"labels["uptime"] != "" && search("D52527F9", "10.1.0.15")"#));
+        assert!(!holds(r#"name == "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f""#));
+        let failure = read_query("name = 'x'").unwrap_err();
+        assert_eq!(failure.code(), 2);
+        assert!(failure.render().contains("--query cannot be read: column 6: "), "{}", failure.render());
     }
 
     #[test]
