@@ -118,6 +118,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn ping_has_the_fields_clients_know() {
+        for path in ["/webapi/ping", "/webapi/ping/github"] {
+            let (_, ping) = ask(path).await;
+            assert_eq!(ping["auth"], json!({ "type": "local", "second_factor": "otp" }), "{path}");
+            let proxy = ping["proxy"].as_object().unwrap();
+            let keys: Vec<_> = proxy.keys().map(String::as_str).collect();
+            assert_eq!(keys, ["db", "kube", "ssh", "tls_routing_enabled"], "{path}");
+            assert_eq!((&proxy["kube"], &proxy["db"]), (&json!({ "enabled": false }), &json!({})));
+            assert_eq!(proxy["tls_routing_enabled"], true);
+        }
+    }
+
+    #[tokio::test]
     async fn an_unknown_path_says_what_there_is() {
         let (status, answer) = ask("/web/login").await;
         assert_eq!(status, StatusCode::NOT_FOUND);

@@ -10,11 +10,14 @@
 
 mod advice;
 mod bed;
+mod crowd;
 mod data_dir;
+mod flag;
 mod http;
 mod join;
 mod label;
 mod life;
+mod life_span;
 mod operate;
 mod outage;
 mod pair;

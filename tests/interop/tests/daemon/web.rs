@@ -4,7 +4,7 @@ use serde_json::Value;
 use teleport_tests_interop::{Output, World, get, run};
 use tokio::process::Command;
 
-async fn curl(arguments: &[&str]) -> Output {
+pub(crate) async fn curl(arguments: &[&str]) -> Output {
     let mut command = Command::new("curl");
     command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     run(command.args(["-q", "--silent", "--show-error", "--max-time", "30"]).args(arguments)).await
