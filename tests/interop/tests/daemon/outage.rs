@@ -44,6 +44,27 @@ async fn agents_come_back_after_the_proxy_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_starts_before_its_proxy_is_reached_once_that_is_there() {
+    let mut world = World::start_apart().await;
+    // Told where to go by the command line, which does not say that this is a proxy.
+    let mut node = joining(&world, "web-1", "a-token-that-tests-know");
+    node.ready().await;
+    let home = world.user("joe", "root").await;
+    home.on("web-1.main", "true").await.good();
+    node.signal(Signal::TERM);
+    node.ended().await;
+    let mut proxy = world.proxy.take().unwrap();
+    proxy.signal(Signal::TERM);
+    proxy.ended().await;
+    node = joining(&world, "web-1", "a-token-that-tests-know");
+    node.logged("cannot tell yet whether this is a proxy or an auth server").await;
+    proxy.respawn();
+    proxy.ready().await;
+    node.ready().await;
+    until_works(&home, "web-1.main").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_go_on_without_the_auth_server_and_nothing_of_them_is_lost() {
     let mut world = World::start_apart().await;
     let node = world.node("web-1").await;
