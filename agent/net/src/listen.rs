@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::NetError;
 use crate::gate::source_of;
@@ -16,6 +16,11 @@ use crate::patience::Patience;
 
 /// How many connections one client address may hold on one service when nothing else is configured.
 pub const MAX_CONNECTIONS: usize = 15_000;
+
+/// How many connections the kernel holds that have not been accepted yet; it may hold fewer (`net.core.somaxconn`).
+/// With the 128 that are usual, a fleet whose proxy comes back loses the first packets of most of its connections, and
+/// waits a second or more for each.
+const BACKLOG: u32 = 4096;
 
 /// Connections per client address on one service.
 #[derive(Debug)]
@@ -75,6 +80,14 @@ pub struct Accepted {
     pub place: Admitted,
 }
 
+/// As [`TcpListener::bind`] does it, with more room for those that wait.
+fn listening(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -91,8 +104,7 @@ impl Listener {
     /// [`NetError::Listen`] with the address and, where there is a usual one, the remedy.
     pub async fn bind(address: SocketAddr, limit: Arc<ConnectionLimit>) -> Result<Self, NetError> {
         let failed = |source| NetError::Listen { address, source };
-        let socket = TcpListener::bind(address).await.map_err(failed)?;
-        Self::of(socket, limit).map_err(failed)
+        Self::of(listening(address).map_err(failed)?, limit).map_err(failed)
     }
 
     /// A listener on a socket that is bound already.
@@ -145,6 +157,22 @@ mod tests {
         assert!(limit.admit(b).is_some());
         drop(first);
         assert!(limit.admit(a).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_waits_in_the_queue_and_is_not_sent_away() {
+        let limit = ConnectionLimit::new(MAX_CONNECTIONS);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limit).await.unwrap();
+        // Nobody accepts. Whoever finds no place in the queue is not answered, and tries again in vain.
+        let crowd = async {
+            let mut waiting = Vec::new();
+            for _ in 0..400 {
+                waiting.push(TcpStream::connect(listener.address()).await.unwrap());
+            }
+            waiting.len()
+        };
+        let arrived = tokio::time::timeout(std::time::Duration::from_secs(30), crowd).await;
+        assert_eq!(arrived.expect("there is room for all"), 400);
     }
 
     #[tokio::test]

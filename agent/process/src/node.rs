@@ -29,6 +29,8 @@ pub(crate) struct Starting<'a> {
     pub(crate) labels: Arc<dyn LabelProvider>,
     /// `host:port` of the proxies it is reached through; none when it is reached directly.
     pub(crate) proxies: Vec<String>,
+    /// `host:port` of a proxy's web port; empty where none is known.
+    pub(crate) web_proxy: String,
     /// `ip:port` where it is reached directly; empty when it is not.
     pub(crate) address: String,
     pub(crate) watchdog: &'a Watchdog,
@@ -63,6 +65,7 @@ impl Starting<'_> {
         let settings = Settings {
             host_id: self.member.identity.borrow().identity.host_id,
             hostname: self.settings.nodename.clone(),
+            web_proxy: self.web_proxy.clone(),
             address: self.address.clone(),
             use_tunnel: !self.proxies.is_empty(),
             labels: self.node.labels.clone(),

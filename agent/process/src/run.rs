@@ -250,12 +250,15 @@ impl Running {
             let server = membership.servers.first().map(String::as_str).unwrap_or_default();
             let address =
                 self.addresses.node.map(|listen| announced(listen, settings.advertise.as_ref(), server));
+            let own = settings.proxy.as_ref().map(|proxy| proxies_told(settings, proxy, &self.addresses));
+            let web_proxy = own.into_iter().flat_map(|own| own.web).chain(proxies.clone()).next();
             let starting = node::Starting {
                 host: &host,
                 settings,
                 node,
                 member: &member,
                 labels,
+                web_proxy: web_proxy.unwrap_or_default(),
                 // A node that is reached directly needs no links.
                 proxies,
                 address: address.unwrap_or_default(),

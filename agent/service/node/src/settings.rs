@@ -13,6 +13,8 @@ pub struct Settings {
     pub host_id: HostId,
     /// Its name.
     pub hostname: String,
+    /// `host:port` of a proxy's web port, for sessions to show; empty where none is known.
+    pub web_proxy: String,
     /// `ip:port` where proxies reach it; empty when its tunnels are the only way.
     pub address: String,
     /// Whether it keeps tunnels.

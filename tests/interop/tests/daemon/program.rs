@@ -128,6 +128,7 @@ async fn status_shows_the_session_it_runs_in() {
     assert!(shown.contains("User ID     : joe, logged in as root from "), "{shown}");
     assert!(shown.contains("Cluster Name: main\n"), "{shown}");
     let uuid = world.nodes().await[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    assert!(shown.contains(&format!("Host UUID   : {uuid}\n")), "{shown}");
+    assert!(shown.contains(&format!("Host UUID   : {uuid} (web-1)\n")), "{shown}");
+    assert!(shown.contains(&format!("Web URL     : https://{}\n", world.ports.web.address())), "{shown}");
     assert!(!shown.contains("unknown"), "{shown}");
 }

@@ -138,8 +138,8 @@ impl Connection {
         let Waiting { channel, mut env, terminal, agent } = waiting;
         let service = Arc::clone(&self.service);
         let sid = service.deps.random.uuid().to_string();
-        let (cluster, host) = (service.deps.view.cluster_name().to_owned(), service.settings.host_id);
-        env.extend(about(&self.origin, permit.user(), &cluster, host, &sid));
+        let cluster = service.deps.view.cluster_name();
+        env.extend(about(&self.origin, permit.user(), cluster, &service.settings, &sid));
         let context = Context { sid, ..self.entrance.context() };
         let labels = service.labels.borrow().merged(&service.settings.labels);
         let journal = Arc::new(Journal::new(Arc::clone(&service.door), context, labels));

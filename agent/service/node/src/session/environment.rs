@@ -1,7 +1,8 @@
 //! Variables of a session: what the client may set, and what we tell about the connection.
 
-use domain::name::HostId;
 use port::stream::Origin;
+
+use crate::settings::Settings;
 
 /// The most variables of one session.
 pub(crate) const VARIABLES_MAX: usize = 128;
@@ -56,21 +57,23 @@ pub(crate) fn about(
     origin: &Origin,
     user: &str,
     cluster: &str,
-    host: HostId,
+    node: &Settings,
     sid: &str,
 ) -> Vec<(String, String)> {
     let (peer, local) = (origin.peer, origin.local);
     let (peer_ip, local_ip) = (peer.ip().to_canonical(), local.ip().to_canonical());
-    [
+    let told = [
         ("SSH_CLIENT", format!("{peer_ip} {} {}", peer.port(), local.port())),
         ("SSH_CONNECTION", format!("{peer_ip} {} {local_ip} {}", peer.port(), local.port())),
         ("SSH_SESSION_ID", sid.to_owned()),
+        ("SSH_SESSION_WEBPROXY_ADDR", node.web_proxy.clone()),
         ("SSH_TELEPORT_USER", user.to_owned()),
         ("SSH_TELEPORT_CLUSTER_NAME", cluster.to_owned()),
-        ("SSH_TELEPORT_HOST_UUID", host.to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+        ("SSH_TELEPORT_HOST_UUID", node.host_id.to_string()),
+        ("SSH_TELEPORT_HOSTNAME", node.hostname.clone()),
+    ];
+    let known = told.into_iter().filter(|(_, value)| !value.is_empty());
+    known.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
