@@ -84,7 +84,7 @@ async fn a_token_expires_and_may_be_used_often_before() {
     for host in ["a", "b"] {
         client::join::join(&joining(&bed, host, "short-lived"), &*bed.random).await.unwrap();
     }
-    bed.clock.advance(std::time::Duration::from_secs(60));
+    bed.clock.advance(Duration::from_secs(60));
     assert!(client::join::join(&joining(&bed, "c", "short-lived"), &*bed.random).await.is_err());
 }
 
@@ -144,7 +144,7 @@ async fn a_silent_host_keeps_its_uuid_for_as_long_as_its_certificates_live() {
     assert!(bed.admin.delete(Kind::Node, &host.host_id.to_string()).await.unwrap_err().is_not_found());
     ask(&host, &anew).await.unwrap();
     assert!(ask(&host, &own).await.is_err());
-    bed.clock.advance(domain::certificate::HOST_TTL + std::time::Duration::from_secs(60));
+    bed.clock.advance(domain::certificate::HOST_TTL + Duration::from_secs(60));
     ask(&host, &thief).await.unwrap();
 }
 
@@ -157,7 +157,7 @@ async fn a_renewal_changes_the_keys_a_uuid_belongs_to_and_lengthens_the_time() {
     bed.clock.advance(domain::certificate::HOST_TTL / 2);
     let second =
         client::join::renew(&client, first.identity.clone(), "web-1", &[], &*bed.random).await.unwrap();
-    bed.clock.advance(domain::certificate::HOST_TTL / 2 + std::time::Duration::from_secs(120));
+    bed.clock.advance(domain::certificate::HOST_TTL / 2 + Duration::from_secs(120));
     assert!(ask(&host, &first.keys).await.unwrap_err().contains("other keys"));
     ask(&host, &second.keys).await.unwrap();
     // Another role is another identity with keys of its own.
@@ -415,10 +415,10 @@ async fn refused(client: &client::AuthClient) -> String {
             if let Err(error) = client.heartbeat(&node("web-1"), false).await {
                 return said(error);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap()
 }
 
 #[tokio::test]
@@ -468,9 +468,9 @@ async fn a_host_of_a_cluster_makes_no_other_in_an_empty_store() {
 async fn a_connection_is_no_longer_good_than_the_certificate_shown_on_it() {
     let bed = Bed::start().await;
     bed.admin.status().await.unwrap();
-    bed.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
+    bed.clock.advance(Duration::from_secs(7 * 86_400 - 1));
     bed.admin.status().await.unwrap();
-    bed.clock.advance(std::time::Duration::from_secs(3));
+    bed.clock.advance(Duration::from_secs(3));
     let refused = bed.admin.status().await.unwrap_err();
     assert!(said(refused).contains("expired at"));
 }
