@@ -27,7 +27,7 @@ mod told;
 mod written;
 
 use control::{Answering, Control};
-use numbers::Numbers;
+pub use numbers::PluginNumbers;
 use told::{Chronicle, WAITING};
 
 /// What the plugins of a process are started with.
@@ -53,7 +53,7 @@ impl Starting<'_> {
     /// Starts a plugin host with what the operator says of each plugin. What is in the plugin directory is
     /// loaded from now on.
     pub(crate) fn start(&self) -> Result<Plugins, ProcessError> {
-        let numbers = Numbers::default();
+        let numbers = PluginNumbers::default();
         self.watchdog.register("plugin", |registry| numbers.register(registry));
         let (sender, changes) = mpsc::channel(WAITING);
         let mut settings = settings(self.host, self.data, &self.settings.plugins);

@@ -38,6 +38,8 @@ pub struct Settings {
     pub compile_time: Duration,
     /// Calls served at one time; more wait.
     pub concurrency: u32,
+    /// Instances of one plugin that follow the changes at one time, each for as long as it is asked to.
+    pub tails: u32,
     /// The plugin that keeps the cluster's records, where one does: it takes room for instances that are kept, and is
     /// never switched off.
     pub storage: Option<PluginName>,
@@ -135,6 +137,8 @@ impl Settings {
             compiler: Compiler::this_program(),
             compile_time: Duration::from_secs(300),
             concurrency: 4,
+            // The store follows with one, and reads the past to watchers that come late with eight more.
+            tails: 10,
             environment: BTreeMap::new(),
             proxies: ProxySettings::default(),
             resolver: None,
@@ -160,6 +164,7 @@ impl std::fmt::Debug for Settings {
             .field("publishers", &self.publishers)
             .field("compiler", &self.compiler)
             .field("concurrency", &self.concurrency)
+            .field("tails", &self.tails)
             .finish_non_exhaustive()
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::line::NoTurn;
 use crate::load::Plugin;
-use crate::warm::{Ask, TAILS, Tailing, Warm};
+use crate::warm::{Ask, Tailing, Warm};
 
 mod ask;
 mod gathering;
@@ -154,8 +154,9 @@ impl Core {
 
     async fn begin_tail(&self, name: &PluginName) -> Result<(Arc<Plugin>, Arc<Tailing>), StoreError> {
         let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
-        if !plugin.warm.has_room() {
-            let full = NoTurn::Late.named(name, Duration::ZERO, TAILS);
+        let tails = self.tails();
+        if !plugin.warm.has_room(tails) {
+            let full = NoTurn::Late.named(name, Duration::ZERO, tails);
             return Err(NoAnswer::Call(full).into());
         }
         let engine = self.lasting(name).map_err(NoAnswer::Call)?;

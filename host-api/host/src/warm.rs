@@ -29,10 +29,6 @@ use crate::storage::Taken;
 /// Instances that answer at one time; more calls wait.
 pub(crate) const INSTANCES: u32 = 8;
 
-/// Instances that follow the changes at one time, each for as long as it is asked to. The store follows with one, and
-/// reads the past to watchers that come late with eight more.
-pub(crate) const TAILS: u32 = 10;
-
 /// Calls one instance serves in its life.
 const CALLS_MAX: u32 = 10_000;
 
@@ -157,11 +153,11 @@ impl Pool {
         let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
     }
 
-    /// Whether one more may follow the changes.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether one more may follow the changes, of so many.
+    pub(crate) fn has_room(&self, most: u32) -> bool {
         let mut tails = self.tails.lock();
         tails.retain(|tail| tail.strong_count() > 0);
-        tails.len() < usize::try_from(TAILS).unwrap_or(usize::MAX)
+        tails.len() < usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// A place for an instance that follows the changes.

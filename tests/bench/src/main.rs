@@ -12,8 +12,10 @@ mod table;
 mod world;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use port::clock::SystemClock;
 use table::Report;
 use terminal::Failure;
 use world::World;
@@ -34,6 +36,19 @@ struct Arguments {
     /// The same.
     #[arg(long, hide = true)]
     spawner: bool,
+}
+
+/// The log of a daemon, at its own severity, into a file nobody reads: what is not written is asked about as well, and
+/// that is a part of what is measured.
+fn log() -> Result<(tempfile::TempDir, telemetry::log::LogHandle), Failure> {
+    let folder = tempfile::tempdir()?;
+    let settings = telemetry::log::Settings {
+        output: telemetry::log::Output::File(folder.path().join("log")),
+        ..telemetry::log::Settings::default()
+    };
+    let (dispatch, handle) = telemetry::log::build(&settings, Arc::new(SystemClock))?;
+    tracing::dispatcher::set_global_default(dispatch)?;
+    Ok((folder, handle))
 }
 
 /// What can be run alone.
@@ -79,6 +94,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         return runtime.block_on(bench::tunnels::agents(plan));
     }
     world::enter_namespace()?;
+    let _log = log()?;
     let scale = measure::Scale { quick: arguments.quick };
     let wanted = |group: Group| arguments.only.is_empty() || arguments.only.contains(&group);
     runtime.block_on(async {

@@ -41,7 +41,7 @@ impl Asked {
 
 /// Counters of the plugins.
 #[derive(Clone)]
-pub(super) struct Numbers {
+pub struct PluginNumbers {
     calls: Family<ByOutcome, Counter>,
     questions: Family<ByFunction, Counter>,
     /// The kinds of questions there were: some tens at most, and one or two of them nearly always.
@@ -53,7 +53,7 @@ pub(super) struct Numbers {
     quarantines: Family<ByPlugin, Counter>,
 }
 
-impl Default for Numbers {
+impl Default for PluginNumbers {
     fn default() -> Self {
         Self {
             calls: Family::default(),
@@ -73,7 +73,7 @@ fn call_time() -> Histogram {
     Histogram::new(exponential_buckets(10e-6, 4.0, 12))
 }
 
-impl Numbers {
+impl PluginNumbers {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("calls", "Calls of plugins, by how they ended", self.calls.clone());
         let (questions, seconds) = (self.questions.clone(), self.seconds.clone());
@@ -100,7 +100,7 @@ impl Numbers {
 
     /// Counts a question to a storage backend. There are very many, of few kinds: to look up what counts a
     /// kind by its labels would take as long as a short answer.
-    pub(super) fn question(&self, question: &Question<'_>) {
+    pub fn question(&self, question: &Question<'_>) {
         let wall = question.wall.as_secs_f64();
         if let Some(known) = self.asked.read().iter().find(|asked| asked.counts(question)) {
             return known.count(wall);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn questions_are_counted_by_their_kind() {
         let metrics = telemetry::metrics::Metrics::default();
-        let numbers = Numbers::default();
+        let numbers = PluginNumbers::default();
         metrics.register("plugin", |registry| numbers.register(registry));
         let (one, other) = (PluginName::new("store-x").unwrap(), PluginName::new("store-y").unwrap());
         let asked = [
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn changes_are_counted_by_plugin() {
         let metrics = telemetry::metrics::Metrics::default();
-        let numbers = Numbers::default();
+        let numbers = PluginNumbers::default();
         metrics.register("plugin", |registry| numbers.register(registry));
         let quarantined =
             ChangeKind::Quarantined { until: Timestamp::UNIX_EPOCH, reason: "it trapped".into() };

@@ -110,6 +110,11 @@ impl Core {
         Err(crate::load::source::unknown(&self.settings, name))
     }
 
+    /// How many instances of one plugin may follow the changes.
+    pub(crate) fn tails(&self) -> u32 {
+        self.settings.tails
+    }
+
     /// Whether this is the plugin that the cluster's records are in.
     pub(crate) fn keeps_records(&self, name: &PluginName) -> bool {
         self.settings.storage.as_ref() == Some(name)

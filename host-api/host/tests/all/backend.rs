@@ -218,6 +218,20 @@ async fn a_backend_that_cannot_be_followed_is_no_store_and_says_why() {
 }
 
 #[tokio::test]
+async fn so_many_follow_the_changes_and_no_more() {
+    let mut bed = bed("");
+    bed.settings.tails = 2;
+    let host = bed.host();
+    let backend = backend(&host);
+    let (first, _second) =
+        (backend.tail(Revision(0)).await.unwrap(), backend.tail(Revision(0)).await.unwrap());
+    let Err(error) = backend.tail(Revision(0)).await else { panic!("a third follows") };
+    assert!(error.to_string().contains("2 calls were running all the time"), "{error}");
+    drop(first);
+    backend.tail(Revision(0)).await.unwrap();
+}
+
+#[tokio::test]
 async fn one_that_was_switched_off_before_it_kept_the_records_serves_them() {
     let name = PluginName::new(NAME).unwrap();
     let mut bed = bed("");

@@ -1,4 +1,4 @@
-//! A call of an instance that is kept, with limits, log and counters, beside bare wasmtime; and what an
+//! A call of an instance that is kept, with limits, span and metrics as in a daemon, beside bare wasmtime; and what an
 //! idle instance holds.
 
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::plugin::PluginName;
 use port::backend::Backend as _;
 use port::store::{Key, Revision};
+use process::PluginNumbers;
 use terminal::Failure;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -26,9 +27,13 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
     let rounds = scale.rounds(20_000);
     let mut bed = Bed::with_backend(guests)?;
     let (times, mut taken) = mpsc::channel(rounds + 1000);
+    let numbers = PluginNumbers::default();
     bed.settings.on_storage = Some(Arc::new(move |question| {
+        let counting = tokio::time::Instant::now();
+        numbers.question(question);
+        let whole = question.wall + counting.elapsed();
         // More than are looked at are not needed.
-        let _ = times.try_send(question.wall.as_secs_f64() * 1e9);
+        let _ = times.try_send(whole.as_secs_f64() * 1e9);
     }));
     let host = bed.host()?;
     let backend = Arc::new(host.storage(PluginName::new("backend")?));
@@ -79,8 +84,8 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
 
 async fn idle(guests: &Guests, report: &mut Report) -> Result<(), Failure> {
     let mut bed = Bed::with_backend(guests)?;
-    // Room for so many; a daemon has it for 18 and for its labels.
-    bed.settings.concurrency = u32::try_from(IDLE)?;
+    // So many are not needed by a daemon.
+    bed.settings.tails = u32::try_from(IDLE)?;
     let backend = bed.host()?.storage(PluginName::new("backend")?);
     let (mut tails, mut before) = (Vec::new(), 0.0);
     for made in 0..IDLE {
