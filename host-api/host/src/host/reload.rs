@@ -199,16 +199,16 @@ impl Core {
         plugin: &Arc<Plugin>,
         refused: Option<Refused>,
     ) -> State {
-        if let Source::File(path) = &plugin.source {
-            if seen.folder_removed() {
-                return self.unload(name, plugin, path);
-            }
-            if seen.no_component() {
-                let error = LoadError::FileRemoved { name: name.clone(), path: path.clone() };
-                return self.keep(name, plugin, refused, &error, None);
-            }
+        if let Some(state) = self.without_files(name, seen, plugin, refused.as_ref()) {
+            return state;
         }
         let (loaded, facts) = self.load(name, Some(plugin)).await;
+        if loaded.is_err()
+            // Removed file by file, and looked at in between: it was no other version that did not load.
+            && let Some(state) = self.without_files(name, &self.see(name), plugin, refused.as_ref())
+        {
+            return state;
+        }
         let loaded = match loaded {
             Ok(Some(new)) => self.tried(new).await.map(Some),
             other => other,
@@ -228,6 +228,22 @@ impl Core {
             }
             Err(error) => self.keep(name, plugin, refused, &error, Some(facts)),
         }
+    }
+
+    /// What becomes of a plugin that was loaded from a file, if that is gone.
+    fn without_files(
+        &self,
+        name: &PluginName,
+        seen: &Seen,
+        plugin: &Arc<Plugin>,
+        refused: Option<&Refused>,
+    ) -> Option<State> {
+        let Source::File(path) = &plugin.source else { return None };
+        if seen.folder_removed() {
+            return Some(self.unload(name, plugin, path));
+        }
+        let error = LoadError::FileRemoved { name: name.clone(), path: path.clone() };
+        seen.no_component().then(|| self.keep(name, plugin, refused.cloned(), &error, None))
     }
 
     /// The loaded plugin goes on; `before` is why it did until now. With facts, what was refused is

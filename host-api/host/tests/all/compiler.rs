@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use domain::plugin::PluginName;
-use plugin_host::{Compiler, PluginState};
+use plugin_host::{Change, Compiler, PluginState};
 use port::backend::Backend as _;
 
 use crate::backend;
 use crate::bed::{Bed, LONG, call, gone, guest, manifest, refusal, released};
+use crate::reload;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_teleport-plugin-compiler");
 
@@ -64,13 +65,15 @@ async fn a_compiler_that_answers_nonsense_is_not_believed() {
     assert!(text.contains("the compiler's account of the component cannot be read"), "{text}");
 }
 
-/// A host whose compiler never ends where the component says so, with such a one and another in its directory.
+/// A host whose compiler does not end where the component says so, unless it is let go, with such a one and another
+/// in its directory.
 fn with_one_that_takes_for_ever(mut bed: Bed, name: &str) -> (Bed, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let begun = folder.path().join("begun").display().to_string();
+    let begun = format!("{}-$$", folder.path().join("begun").display());
     let script = format!(
-        "f=$(mktemp -p {folder}); cat > $f; if grep -q takes-for-ever $f; then touch {begun}; exec sleep 1000; fi; exec {CHILD} \"$@\" < $f",
-        folder = folder.path().display()
+        "f=$(mktemp -p {folder}); cat > $f; if grep -q takes-for-ever $f; then touch {begun}; until test -e {go}; do sleep 0.02; done; fi; exec {CHILD} \"$@\" < $f",
+        folder = folder.path().display(),
+        go = folder.path().join("go").display()
     );
     let arguments = vec!["-c".into(), script.into(), "compiler".into()];
     bed.settings.compiler = Compiler::Child { program: "/bin/sh".into(), arguments };
@@ -84,20 +87,23 @@ fn slow(bed: &mut Bed, name: &str) {
     bed.pin(name);
 }
 
-async fn begun(folder: &tempfile::TempDir) {
-    let begun = async {
-        while !folder.path().join("begun").exists() {
+async fn begun(folder: &tempfile::TempDir, wanted: usize) {
+    let begun = |entry: &std::io::Result<std::fs::DirEntry>| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("begun"))
+    };
+    let all = async {
+        while std::fs::read_dir(folder.path()).unwrap().filter(begun).count() < wanted {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(LONG, begun).await.expect("it is compiled");
+    tokio::time::timeout(LONG, all).await.expect("they are compiled");
 }
 
 #[tokio::test]
 async fn others_are_loaded_while_one_is_compiled() {
     let (bed, folder) = with_one_that_takes_for_ever(Bed::hostile(), "slow");
     let host = bed.host();
-    begun(&folder).await;
+    begun(&folder, 1).await;
     assert_eq!(call(&host, "echo served").await.result.unwrap(), "served");
     // What changes is taken up as well.
     bed.install("hostile", &guest("hostile"), &manifest("hostile").replace("0.0.1", "0.0.2"));
@@ -114,7 +120,7 @@ async fn others_are_loaded_while_one_is_compiled() {
 async fn one_that_is_switched_off_while_it_is_compiled_is_off_at_once() {
     let (bed, folder) = with_one_that_takes_for_ever(Bed::hostile(), "slow");
     let host = bed.host();
-    begun(&folder).await;
+    begun(&folder, 1).await;
     let name = PluginName::new("slow").unwrap();
     assert!(tokio::time::timeout(LONG, host.disable(&name, "a test")).await.expect("at once").unwrap());
     let listed = host.list().into_iter().find(|plugin| plugin.name == name).unwrap();
@@ -127,9 +133,35 @@ async fn the_one_that_keeps_the_records_waits_for_no_other() {
     let (mut bed, folder) = with_one_that_takes_for_ever(backend::bed(""), "slow");
     slow(&mut bed, "slower");
     let host = bed.host();
-    begun(&folder).await;
+    begun(&folder, 1).await;
     let storage = backend::backend(&host);
     tokio::time::timeout(LONG, storage.open()).await.expect("it is opened").unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_removed_file_by_file_while_it_is_looked_at_is_no_other_version() {
+    let (mut bed, changes) = reload::bed();
+    let (with, folder) = with_one_that_takes_for_ever(bed, "slow");
+    bed = with;
+    slow(&mut bed, "slower");
+    for name in ["slow", "slower"] {
+        std::fs::rename(bed.folder(name), bed.folder(&format!(".{name}"))).unwrap();
+    }
+    let host = reload::started(&bed).await;
+    for name in ["slow", "slower"] {
+        std::fs::rename(bed.folder(&format!(".{name}")), bed.folder(name)).unwrap();
+    }
+    // From now on whoever wants to read files waits until one of them is compiled.
+    begun(&folder, 2).await;
+    std::fs::remove_file(bed.folder("hostile").join("plugin.toml")).unwrap();
+    // It is looked at long before; if ever it is not, this shows nothing, and fails nothing.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::remove_dir_all(bed.folder("hostile")).unwrap();
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    reload::until(&host, |state| matches!(state, PluginState::Refused(_))).await;
+    let told = |change: &Change| (change.plugin.as_str() == "hostile").then(|| change.kind.key());
+    let told: Vec<_> = changes.lock().iter().filter_map(told).collect();
+    assert_eq!(told, ["load", "reject"], "removed, and nothing refused before that");
 }
 
 /// The result of the real child for these bytes: exit code, and what it said.
