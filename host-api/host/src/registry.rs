@@ -4,11 +4,13 @@
 //! with. A plugin that fails to load is not tried again at once, however often it is called for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::plugin::PluginName;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::error::LoadError;
@@ -81,7 +83,13 @@ impl Refused {
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: ArcSwap<BTreeMap<PluginName, Entry>>,
+    /// How often they have been changed.
+    changes: AtomicU64,
 }
+
+/// The plugin that was found last, and after how many changes, for whoever asks for the same one again and again.
+#[derive(Default)]
+pub(crate) struct Found(Mutex<Option<(u64, Weak<Plugin>)>>);
 
 impl Registry {
     /// The plugin, if it is ready; nothing, if it should be loaded.
@@ -104,6 +112,29 @@ impl Registry {
         }
     }
 
+    /// The same; looked up only if anything has changed since it was found last.
+    ///
+    /// # Errors
+    /// As for [`Registry::find`].
+    pub(crate) fn find_again(
+        &self,
+        name: &PluginName,
+        last: &Found,
+    ) -> Result<Option<Arc<Plugin>>, LoadError> {
+        // Before it is looked up: a change in between is one change too many, and not one too few.
+        let changes = self.changes.load(Ordering::Acquire);
+        let mut last = last.0.lock();
+        if let Some((at, plugin)) = &*last
+            && *at == changes
+            && let Some(plugin) = plugin.upgrade()
+        {
+            return Ok(Some(plugin));
+        }
+        let found = self.find(name)?;
+        *last = found.as_ref().map(|plugin| (changes, Arc::downgrade(plugin)));
+        Ok(found)
+    }
+
     /// What is known of a plugin.
     pub(crate) fn entry(&self, name: &PluginName) -> Option<Entry> {
         self.entries.load().get(name).cloned()
@@ -121,6 +152,7 @@ impl Registry {
             entries.remove(name);
             entries
         });
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Puts a plugin in place of what was known of it, unless it is off: whoever switches it off does so first
@@ -136,6 +168,7 @@ impl Registry {
             entries.insert(name.clone(), entry.clone());
             Arc::new(entries)
         });
+        self.changes.fetch_add(1, Ordering::Release);
         is_put
     }
 }

@@ -22,6 +22,7 @@ use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::line::NoTurn;
 use crate::load::Plugin;
+use crate::registry::Found;
 use crate::warm::{Ask, Tailing, Warm};
 
 mod ask;
@@ -43,7 +44,13 @@ pub struct StoragePlugin {
 /// Where the plugin is asked.
 struct Desk {
     host: Arc<PluginHost>,
+    asked: Arc<Asked>,
+}
+
+/// Which plugin is asked.
+struct Asked {
     name: PluginName,
+    found: Found,
 }
 
 /// Why there was no answer.
@@ -70,7 +77,8 @@ impl From<NoAnswer> for StoreError {
 impl PluginHost {
     /// The records that the plugin of this name keeps. Nothing is loaded yet.
     pub fn storage(self: &Arc<Self>, name: PluginName) -> StoragePlugin {
-        let desk = Arc::new(Desk { host: Arc::clone(self), name });
+        let asked = Arc::new(Asked { name, found: Found::default() });
+        let desk = Arc::new(Desk { host: Arc::clone(self), asked });
         let (gets, puts) = (Gathering::new(Gets(Arc::clone(&desk))), Gathering::new(Puts(Arc::clone(&desk))));
         StoragePlugin { desk, gets, puts }
     }
@@ -90,20 +98,25 @@ pub struct Taken {
 impl StoragePlugin {
     /// What the instance that answered last has taken; nothing where none is kept.
     pub fn taken(&self) -> Option<Taken> {
-        let host = &self.desk.host;
-        host.core.serving(&self.desk.name)?.warm.taken()
+        self.desk.serving()?.warm.taken()
     }
 }
 
 impl Desk {
+    /// The plugin that serves now, if it has been loaded.
+    fn serving(&self) -> Option<Arc<Plugin>> {
+        let Asked { name, found } = &*self.asked;
+        self.host.core.registry.find_again(name, found).ok().flatten()
+    }
+
     async fn ask<A: Ask>(&self, ask: A) -> Result<A::Answer, StoreError> {
         self.try_ask(ask).await?
     }
 
     /// What it answered, apart from why there was no answer.
     async fn try_ask<A: Ask>(&self, ask: A) -> Result<Result<A::Answer, StoreError>, NoAnswer> {
-        let name = self.name.clone();
-        let work = move |core: Arc<Core>| async move { core.ask(&name, ask).await };
+        let asked = Arc::clone(&self.asked);
+        let work = move |core: Arc<Core>| async move { core.ask(&asked, ask).await };
         self.host.on_thread(work).await.unwrap_or(Err(NoAnswer::Stopped))
     }
 }
@@ -112,11 +125,15 @@ impl Core {
     /// Asks an instance that is kept, or a new one.
     async fn ask<A: Ask>(
         &self,
-        name: &PluginName,
+        Asked { name, found }: &Asked,
         ask: A,
     ) -> Result<Result<A::Answer, StoreError>, NoAnswer> {
         let began = Instant::now();
-        let plugin = self.plugin(name).await.map_err(NoAnswer::Load)?;
+        let plugin = match self.registry.find_again(name, found) {
+            Ok(Some(plugin)) => plugin,
+            // Boxed, or every question would carry the room that loading takes.
+            _ => Box::pin(self.plugin(name)).await.map_err(NoAnswer::Load)?,
+        };
         let (version, function) = (&plugin.manifest.version, A::FUNCTION);
         let span = debug_span!("plugin.ask", plugin = %name, %version, function);
         let answer = {
@@ -209,8 +226,8 @@ impl Backend for StoragePlugin {
     }
 
     async fn tail(&self, after: Revision) -> Result<Box<dyn Tail>, StoreError> {
-        let name = self.desk.name.clone();
-        let work = move |core: Arc<Core>| async move { core.begin_tail(&name).await };
+        let asked = Arc::clone(&self.desk.asked);
+        let work = move |core: Arc<Core>| async move { core.begin_tail(&asked.name).await };
         let begun = self.desk.host.on_thread(work).await;
         let (plugin, warm) = begun.unwrap_or_else(|| Err(NoAnswer::Stopped.into()))?;
         Ok(Box::new(Following { host: Arc::clone(&self.desk.host), plugin, warm, after }))

@@ -119,8 +119,9 @@ pub(crate) type Tailing = Mutex<Option<Box<Warm>>>;
 
 /// The instances of one plugin that have nothing to do.
 pub(crate) struct Pool {
+    /// None is kept any more once there is no list.
     #[allow(clippy::vec_box, reason = "moved in and out in each call")]
-    idle: Mutex<Vec<Box<Warm>>>,
+    idle: Mutex<Option<Vec<Box<Warm>>>>,
     tails: Mutex<Vec<Weak<Tailing>>>,
     line: Line,
     /// Set once, when nothing is kept any more.
@@ -134,13 +135,14 @@ impl Pool {
             Some(before) => before.line.successor(waiting),
             None => Line::new(INSTANCES, waiting),
         };
-        Self { idle: Mutex::default(), tails: Mutex::default(), line, retired: watch::Sender::new(false) }
+        let idle = Mutex::new(Some(Vec::new()));
+        Self { idle, tails: Mutex::default(), line, retired: watch::Sender::new(false) }
     }
 
     /// Ends what is kept, and those that follow the changes. Calls that are under way end as they would.
     pub(crate) fn retire(&self) {
         self.retired.send_replace(true);
-        self.idle.lock().clear();
+        drop(self.idle.lock().take());
         let tails = std::mem::take(&mut *self.tails.lock());
         for tail in tails.iter().filter_map(Weak::upgrade) {
             tail.lock().take();
@@ -192,6 +194,7 @@ impl Pool {
     /// The instance that was used last, if any is fit for another call.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Warm>> {
         let mut idle = self.idle.lock();
+        let idle = idle.as_mut()?;
         idle.retain(|warm| now.saturating_duration_since(warm.used) < IDLE);
         let mut warm = idle.pop()?;
         warm.used = now;
@@ -201,7 +204,7 @@ impl Pool {
     /// What the instance that was used last has taken.
     pub(crate) fn taken(&self) -> Option<Taken> {
         let idle = self.idle.lock();
-        let Warm { store, meter, .. } = &**idle.last()?;
+        let Warm { store, meter, .. } = &**idle.as_ref()?.last()?;
         let fuel = store.get_fuel().ok().map(|left| FUEL - left);
         Some(Taken { cpu: meter.spent(), memory: store.data().holdings.memory(), fuel })
     }
@@ -209,8 +212,9 @@ impl Pool {
     /// Takes back an instance that has answered.
     pub(crate) fn put(&self, warm: Box<Warm>) {
         let mut idle = self.idle.lock();
-        // Looked at under the lock: whoever retires it waits for that.
-        if warm.calls < CALLS_MAX && !*self.retired.borrow() {
+        if let Some(idle) = idle.as_mut()
+            && warm.calls < CALLS_MAX
+        {
             idle.push(warm);
         }
     }

@@ -6,8 +6,10 @@
 //! administrator has deleted or put back is not undone from memory.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::io;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +75,8 @@ fn stamp(found: &std::fs::Metadata) -> Stamp {
 pub(crate) struct Kept {
     folder: PathBuf,
     path: PathBuf,
+    /// The path as the system takes it.
+    name: CString,
     entries: Mutex<Option<Known>>,
     /// Nothing is written to the disk.
     forgotten: bool,
@@ -101,9 +105,12 @@ impl Keeping {
 
 impl Kept {
     fn new(data_dir: &Path, plugin: &PluginName) -> Self {
+        let path = kept_file(data_dir, plugin);
         Self {
             folder: folder(data_dir),
-            path: kept_file(data_dir, plugin),
+            // A path with a NUL is none to the system, and nothing is at the empty one either.
+            name: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
+            path,
             entries: Mutex::new(None),
             forgotten: false,
         }
@@ -131,7 +138,14 @@ impl Kept {
     }
 
     fn is_current(&self, known: &Known) -> bool {
-        self.forgotten || known.stamp == std::fs::symlink_metadata(&self.path).ok().as_ref().and_then(stamp)
+        self.forgotten || known.stamp == self.stamp_now()
+    }
+
+    /// Asked for in each call, on the instance's own stack: the system's call itself, for the standard library's copies
+    /// the path onto that stack, and a kept instance would hold one more page.
+    fn stamp_now(&self) -> Stamp {
+        let found = rustix::fs::lstat(self.name.as_c_str()).ok()?;
+        Some((found.st_dev, found.st_ino, found.st_mtime, i64::try_from(found.st_mtime_nsec).ok()?))
     }
 
     fn read(&self) -> Result<Known, String> {

@@ -56,7 +56,7 @@ impl Question for Key {
 impl Desk {
     /// Whether the plugin that serves now offers this.
     fn offers(&self, offers: impl FnOnce(&v1::Linked) -> bool) -> bool {
-        let serving = self.host.core.serving(&self.name);
+        let serving = self.serving();
         serving.is_some_and(
             |plugin| matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if offers(linked)),
         )
@@ -64,7 +64,7 @@ impl Desk {
 
     /// How many questions may wait for the plugin that serves now.
     fn waiting_max(&self) -> usize {
-        let serving = self.host.core.serving(&self.name);
+        let serving = self.serving();
         let queue = serving.map_or(Limits::of(ContractKind::StorageBackend).queue, |plugin| {
             plugin.callable.provisions.limits.queue
         });

@@ -138,6 +138,27 @@ impl Bare {
     }
 }
 
+impl Bare {
+    /// The same on a stack of its own, as everybody calls guests who lets others have their turn meanwhile.
+    pub(crate) async fn get_interruptible(&self, times: u32) -> Result<f64, Failure> {
+        let calls = async || -> wasmtime::Result<f64> {
+            let mut store = self.store();
+            store.epoch_deadline_async_yield_and_update(1 << 30);
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            let place = instance.get_export_index(&mut store, None, "teleport:storage-backend/records@1.0.0");
+            let at = instance.get_export_index(&mut store, place.as_ref(), "get");
+            let at = at.ok_or_else(|| wasmtime::Error::msg("no such export"))?;
+            let get: Get = instance.get_typed_func(&mut store, at)?;
+            let began = tokio::time::Instant::now();
+            for _ in 0..times {
+                let (_found,) = get.call_async(&mut store, ("/t/a".to_owned(),)).await?;
+            }
+            Ok(began.elapsed().as_secs_f64() * 1e9 / f64::from(times))
+        };
+        calls().await.map_err(|error| Failure::new(format!("bare wasmtime: {error:#}")))
+    }
+}
+
 fn answered(outcome: wasmtime::Result<bool>) -> Result<(), Failure> {
     match outcome {
         Ok(true) => Ok(()),

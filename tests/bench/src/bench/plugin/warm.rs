@@ -64,11 +64,13 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
     let mut ours: Vec<_> = std::iter::from_fn(|| taken.try_recv().ok()).collect();
     let bare = Bare::new(&guests.backend)?;
     bare.get(1000)?;
-    let mut theirs = Vec::new();
+    let (mut theirs, mut interruptible) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds(40) {
         theirs.push(bare.get(1000)?);
+        interruptible.push(bare.get_interruptible(1000).await?);
     }
-    let peer = format!("bare wasmtime {:.0} ns", median(&mut theirs));
+    let (straight, on_a_stack) = (median(&mut theirs), median(&mut interruptible));
+    let peer = format!("bare wasmtime {straight:.0} ns, on a stack of its own {on_a_stack:.0} ns");
     report.add(below("storage plugin: call of a kept instance, p50", median(&mut ours), 1000.0, "ns", peer));
     report.show("  p99", format!("{:.0} ns", quantile(&mut ours, 0.99)), "");
     let woken = median(&mut roused);
