@@ -8,7 +8,6 @@ use crate::address::{self, HostPort};
 use crate::field::Field;
 use crate::section::Section;
 use crate::settings::Version;
-use crate::unserved;
 
 /// The port for SSH clients.
 pub(crate) const SSH_PORT: u16 = 3023;
@@ -74,8 +73,6 @@ pub(crate) fn read(proxy: &mut Section<'_>, version: Version) -> ProxySettings {
         let message = "has no effect in this version: without https_keypairs the web port shows a certificate of its own making";
         proxy.report().warning(proxy.key_at("acme"), &proxy.path_of("acme"), message);
     }
-    let reload = "the files are read at the start";
-    unserved::without_effect(proxy, &[("https_keypairs_reload_interval", reload)]);
     ProxySettings {
         ssh_listen,
         tunnel_listen,

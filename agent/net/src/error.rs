@@ -49,6 +49,17 @@ pub enum NetError {
         #[source]
         source: std::io::Error,
     },
+    /// A key pair cannot be served.
+    #[error("the web certificate of {place} cannot be served: its {what} is not in order")]
+    Pair {
+        /// Where it was read.
+        place: String,
+        /// What of it.
+        what: &'static str,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A TLS configuration cannot be built.
     #[error("cannot use the TLS {what}")]
     Config {

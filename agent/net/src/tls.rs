@@ -20,8 +20,7 @@ mod web;
 mod why;
 
 pub use trust::{ServerTrust, peer_identity};
-pub use web::PemPair;
-use web::WebCertificates;
+pub use web::{PemPair, WebCertificates};
 pub use why::why;
 
 /// Wraps an error of a library.
@@ -90,15 +89,10 @@ pub fn server(bundle: &Bundle, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, NetE
 }
 
 /// What the web port serves with: certificates browsers know, no client certificates.
-///
-/// # Errors
-/// [`NetError::Config`] when there is no key pair, or one cannot be read.
-pub fn web_server(pairs: &[PemPair]) -> Result<Arc<ServerConfig>, NetError> {
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(WebCertificates::new(pairs)?));
+pub fn web_server(certificates: Arc<WebCertificates>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificates);
     config.alpn_protocols = vec![crate::alpn::HTTP2.to_vec(), crate::alpn::HTTP1.to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 /// A client of a part of the system: trusts as told, shows `bundle`'s certificate when it has one.

@@ -10,6 +10,7 @@ use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
 use domain::server::{ADDRESSES_MAX, ProxySpec, is_address};
 use net::listen::{ConnectionLimit, Listener};
+use net::tls::WebCertificates;
 use proxy_service::ProxyService;
 use tunnel_service::server::LinkServer;
 use tunnel_service::{Dialler, LinkSettings, Loopback, Registry};
@@ -22,6 +23,7 @@ use crate::host::Host;
 use crate::presence::Presence;
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
+use crate::web_certificate::CertificateFiles;
 
 /// The listening sockets of a proxy, bound before anything else so that a taken port is known first.
 pub(crate) struct Ports {
@@ -76,8 +78,18 @@ impl Starting<'_> {
         let registry = self.registry();
         let links = self.link_server(&registry);
         let service = self.ssh(&registry, self.loopback(&ports));
-        let web = self.web(&ports, &links)?;
+        let files = self.web_files();
+        let certificates =
+            WebCertificates::new(&files.read(self.host.clock.now())?).map_err(web_service::WebError::from)?;
+        let web = self.web(&ports, &links, &certificates);
         group.spawn("web", web.run(ports.web, stop.connections.clone()));
+        let (clock, connections) = (Arc::clone(&self.host.clock), stop.connections.clone());
+        group.spawn("web certificates", async move {
+            tokio::select! {
+                () = files.follow(certificates, clock) => {}
+                () = connections.cancelled() => {}
+            }
+        });
         group.spawn("presence", self.presence().run(stop.accept.clone()));
         if let Some(listener) = ports.tunnel {
             group.spawn("tunnel", Arc::clone(&links).listen(listener, stop.connections.clone()));
@@ -153,16 +165,24 @@ impl Starting<'_> {
         ProxyService::new(settings, deps)
     }
 
-    fn web(&self, ports: &Ports, links: &Arc<LinkServer>) -> Result<Arc<WebService>, ProcessError> {
+    fn web_files(&self) -> Arc<CertificateFiles> {
+        Arc::new(CertificateFiles {
+            pairs: self.proxy.keypairs.clone(),
+            reload: self.proxy.keypairs_reload,
+            data: self.data.clone(),
+            names: self.names.to_vec(),
+            keep: !self.settings.insecure_no_tls,
+        })
+    }
+
+    fn web(
+        &self,
+        ports: &Ports,
+        links: &Arc<LinkServer>,
+        certificates: &Arc<WebCertificates>,
+    ) -> Arc<WebService> {
         let metrics = web_service::Metrics::default();
         self.watchdog.register("web", |registry| metrics.register(registry));
-        let certificates = crate::web_certificate::load(
-            self.proxy,
-            self.data,
-            self.names,
-            self.host.clock.now(),
-            !self.settings.insecure_no_tls,
-        )?;
         let authentication = self.settings.auth.as_ref().map(|auth| &auth.authentication);
         let settings = web_service::Settings {
             cluster_name: self.member.identity.borrow().identity.cluster.clone(),
@@ -172,12 +192,11 @@ impl Starting<'_> {
             addresses: addresses(self.proxy, ports, &self.settings.nodename),
             auth_type: authentication.map_or("local", connector_name).to_owned(),
             second_factor: authentication.map_or("otp", second_factor_name).to_owned(),
-            certificates,
             plain_http: self.settings.insecure_no_tls,
         };
-        let deps =
-            web_service::Deps { identity: self.member.identity.clone(), links: links.clone(), metrics };
-        Ok(WebService::new(settings, deps)?)
+        let (identity, certificates) = (self.member.identity.clone(), Arc::clone(certificates));
+        let deps = web_service::Deps { identity, links: links.clone(), certificates, metrics };
+        WebService::new(settings, deps)
     }
 
     fn pins(&self) -> Vec<String> {

@@ -1,15 +1,19 @@
 //! The certificates of the web port: the operator's, or a self-signed pair kept in the data folder.
 //!
-//! The kept pair is looked at when the process starts: one of our own making that comes to its end, or
+//! The operator's files are read again as often as `https_keypairs_reload_interval` says, and all are replaced or none.
+//! The kept pair is looked at when the process starts and each day: one of our own making that comes to its end, or
 //! is for other names than the proxy has by now, is made anew. One that an operator has put in its
 //! place stays, whatever it says.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use certs::x509::SelfSigned;
-use config::ProxySettings;
+use config::Keypair;
 use domain::Timestamp;
-use net::tls::PemPair;
+use net::tls::{PemPair, WebCertificates};
+use port::clock::Clock;
 
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
@@ -21,24 +25,61 @@ const KEY: &str = "webproxy_key.pem";
 /// How long before its end a self-signed certificate is made anew.
 const AHEAD: Duration = Duration::from_secs(30 * 86_400);
 
-/// The pairs to serve. `names` are what a self-signed one is for; `keep` whether it is kept.
-pub(crate) fn load(
-    proxy: &ProxySettings,
-    data: &DataDir,
-    names: &[String],
-    now: Timestamp,
-    keep: bool,
-) -> Result<Vec<PemPair>, ProcessError> {
-    if proxy.keypairs.is_empty() {
-        return Ok(vec![self_signed(data, names, now, keep)?]);
+/// How often a self-signed certificate is looked at.
+const DAILY: Duration = Duration::from_secs(86_400);
+
+/// Where the pairs to serve come from.
+pub(crate) struct CertificateFiles {
+    /// The operator's; a self-signed pair is served where there are none.
+    pub(crate) pairs: Vec<Keypair>,
+    /// How often they are read again; never when absent.
+    pub(crate) reload: Option<Duration>,
+    pub(crate) data: DataDir,
+    /// What a self-signed pair is for.
+    pub(crate) names: Vec<String>,
+    /// Whether that is kept.
+    pub(crate) keep: bool,
+}
+
+impl CertificateFiles {
+    /// The pairs as they are now.
+    ///
+    /// # Errors
+    /// [`ProcessError`] names the file that cannot be read or written.
+    pub(crate) fn read(&self, now: Timestamp) -> Result<Vec<PemPair>, ProcessError> {
+        if self.pairs.is_empty() {
+            return Ok(vec![self_signed(&self.data, &self.names, now, self.keep)?]);
+        }
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .map_err(|source| ProcessError::File { path: path.to_owned(), source })
+        };
+        let pair = |pair: &Keypair| {
+            let place = pair.cert_file.display().to_string();
+            Ok(PemPair { place, chain: read(&pair.cert_file)?, key: read(&pair.key_file)?.into() })
+        };
+        self.pairs.iter().map(pair).collect()
     }
-    let read = |path: &std::path::Path| {
-        std::fs::read_to_string(path).map_err(|source| ProcessError::File { path: path.to_owned(), source })
-    };
-    let pair = |pair: &config::Keypair| {
-        Ok(PemPair { chain: read(&pair.cert_file)?, key: read(&pair.key_file)?.into() })
-    };
-    proxy.keypairs.iter().map(pair).collect()
+
+    /// Serves what is in the files, as often as they are to be read again. Never ends.
+    pub(crate) async fn follow(self: Arc<Self>, served: Arc<WebCertificates>, clock: Arc<dyn Clock>) {
+        let every = if self.pairs.is_empty() { self.keep.then_some(DAILY) } else { self.reload };
+        let Some(every) = every else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(every).await;
+            let (files, now) = (Arc::clone(&self), clock.now());
+            // Disks may take their time.
+            let Ok(read) = tokio::task::spawn_blocking(move || files.read(now)).await else { continue };
+            match read.and_then(|pairs| Ok(served.replace(&pairs)?)) {
+                Ok(true) => tracing::info!("the web port shows other certificates from now on"),
+                Ok(false) => {}
+                Err(error) => {
+                    let reason = ssh::refuse::chain(&error);
+                    tracing::warn!(%reason, "the certificates of the web port stay as they are: their files are not in order");
+                }
+            }
+        }
+    }
 }
 
 fn self_signed(
@@ -47,10 +88,11 @@ fn self_signed(
     now: Timestamp,
     keep: bool,
 ) -> Result<PemPair, ProcessError> {
+    let place = data.path().join(CERTIFICATE).display().to_string();
     if let (Some(chain), Some(key)) = (data.read(CERTIFICATE)?, data.read(KEY)?) {
         let chain = String::from_utf8_lossy(&chain).into_owned();
         let Some(reason) = outdated(&chain, names, now) else {
-            return Ok(PemPair { chain, key: domain::secret::Secret::new(key) });
+            return Ok(PemPair { place, chain, key: domain::secret::Secret::new(key) });
         };
         tracing::info!(reason, "the self-signed certificate of the web port is made anew");
     }
@@ -63,7 +105,7 @@ fn self_signed(
             "the web port uses a self-signed certificate; set proxy_service.https_keypairs for a real one"
         );
     }
-    Ok(PemPair { chain, key: key.into() })
+    Ok(PemPair { place, chain, key: key.into() })
 }
 
 /// Why a certificate of our own making is of no more use. What cannot be read is not ours to replace;

@@ -115,7 +115,10 @@ pub enum LoadError {
         source: PlaceError,
     },
     /// The file is larger than any plugin.
-    #[error("plugin {name} at {path} is larger than {max} bytes", path = path.display())]
+    #[error(
+        "plugin {name} at {path} is larger than {max} bytes, which no plugin may be; build it for release and without debug information",
+        path = path.display()
+    )]
     TooLarge {
         /// The plugin.
         name: PluginName,
@@ -134,7 +137,9 @@ pub enum LoadError {
         source: CompileError,
     },
     /// It imports something no contract offers.
-    #[error("plugin {name} imports {import}, which this host does not offer; it offers {offered}")]
+    #[error(
+        "plugin {name} imports {import}, which this host does not offer; build it without that, or run it where it is offered. This host offers {offered}"
+    )]
     Import {
         /// The plugin.
         name: PluginName,

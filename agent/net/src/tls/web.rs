@@ -1,7 +1,9 @@
-//! The certificates of the web port: several key pairs, chosen by the name the client asks for.
+//! The certificates of the web port: several key pairs, chosen by the name the client asks for, and replaced while the
+//! port is open.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use domain::secret::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -14,6 +16,8 @@ use crate::NetError;
 /// A certificate chain and its private key, in PEM.
 #[derive(Debug, Clone)]
 pub struct PemPair {
+    /// Where it was read, for errors.
+    pub place: String,
     /// The chain, the server's own certificate first.
     pub chain: String,
     /// The private key.
@@ -22,27 +26,51 @@ pub struct PemPair {
 
 /// The key pairs, in the operator's order.
 #[derive(Debug)]
-pub(super) struct WebCertificates(Vec<Arc<CertifiedKey>>);
+pub struct WebCertificates(ArcSwap<Vec<Arc<CertifiedKey>>>);
 
 impl WebCertificates {
-    pub(super) fn new(pairs: &[PemPair]) -> Result<Self, NetError> {
-        let keys = pairs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(config_error("web certificate", "none is configured"));
-        }
-        Ok(Self(keys))
+    /// Certificates to serve.
+    ///
+    /// # Errors
+    /// [`NetError::Config`] when there is no key pair, [`NetError::Pair`] when one cannot be read.
+    pub fn new(pairs: &[PemPair]) -> Result<Arc<Self>, NetError> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(keys(pairs)?))))
+    }
+
+    /// Serves these from the next connection on, all of them or, where one is of no use, those before. Says whether
+    /// they are others.
+    ///
+    /// # Errors
+    /// As for [`WebCertificates::new`].
+    pub fn replace(&self, pairs: &[PemPair]) -> Result<bool, NetError> {
+        let keys = keys(pairs)?;
+        let chains = |keys: &[Arc<CertifiedKey>]| keys.iter().map(|key| key.cert.clone()).collect::<Vec<_>>();
+        let before = self.0.swap(Arc::new(keys.clone()));
+        Ok(chains(&before) != chains(&keys))
     }
 }
 
+fn keys(pairs: &[PemPair]) -> Result<Vec<Arc<CertifiedKey>>, NetError> {
+    let keys = pairs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() {
+        return Err(config_error("web certificate", "none is configured"));
+    }
+    Ok(keys)
+}
+
 fn read(pair: &PemPair) -> Result<Arc<CertifiedKey>, NetError> {
+    let failed = |what, source| NetError::Pair { place: pair.place.clone(), what, source };
     let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| config_error("web certificate", error))?;
+        .map_err(|error| failed("chain", error.into()))?;
+    if chain.is_empty() {
+        return Err(failed("chain", "there is no certificate in PEM in it".into()));
+    }
     let key =
-        PrivateKeyDer::from_pem_slice(pair.key.reveal()).map_err(|error| config_error("web key", error))?;
+        PrivateKeyDer::from_pem_slice(pair.key.reveal()).map_err(|error| failed("key", error.into()))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let key =
-        CertifiedKey::from_der(chain, key, &provider).map_err(|error| config_error("web key pair", error))?;
+    let key = CertifiedKey::from_der(chain, key, &provider)
+        .map_err(|error| failed("key, which must be that of the first certificate,", error.into()))?;
     Ok(Arc::new(key))
 }
 
@@ -57,6 +85,7 @@ impl ResolvesServerCert for WebCertificates {
                 _ => false,
             }
         };
-        self.0.iter().find(carries).or_else(|| self.0.first()).cloned()
+        let keys = self.0.load();
+        keys.iter().find(carries).or_else(|| keys.first()).cloned()
     }
 }

@@ -9,6 +9,7 @@ use net::gate::{Gate, Stranger};
 use net::hello::{self, Rewound};
 use net::listen::{Accepted, Listener};
 use net::renewed::Renewed;
+use net::tls::WebCertificates;
 use port::stream::{BoxedStream, Origin, Serve};
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
@@ -28,6 +29,8 @@ pub struct Deps {
     pub identity: watch::Receiver<Arc<Bundle>>,
     /// Takes the links of agents.
     pub links: Arc<dyn Serve>,
+    /// For browsers; whoever has them may replace them.
+    pub certificates: Arc<WebCertificates>,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -45,15 +48,12 @@ pub struct WebService {
 
 impl WebService {
     /// A web port that is ready to serve.
-    ///
-    /// # Errors
-    /// [`WebError::Net`] when the certificates cannot be used.
-    pub fn new(settings: Settings, deps: Deps) -> Result<Arc<Self>, WebError> {
-        let browsers = net::tls::web_server(&settings.certificates)?;
+    pub fn new(settings: Settings, deps: Deps) -> Arc<Self> {
+        let browsers = net::tls::web_server(Arc::clone(&deps.certificates));
         let settings = Arc::new(settings);
         let router = crate::webapi::router(Arc::clone(&settings));
         let (agents, gate, turn) = (Renewed::new(deps.identity.clone()), Gate::new(), Turn::default());
-        Ok(Arc::new(Self { settings, deps, router, browsers, agents, gate, turn }))
+        Arc::new(Self { settings, deps, router, browsers, agents, gate, turn })
     }
 
     /// Serves a listener until told to stop; connections end with it.

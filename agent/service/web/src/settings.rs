@@ -1,7 +1,5 @@
 //! What the operator decides about the web port.
 
-use net::tls::PemPair;
-
 /// Settings of the web port, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -20,8 +18,6 @@ pub struct Settings {
     pub auth_type: String,
     /// The second factor, as told by `/webapi/ping`.
     pub second_factor: String,
-    /// Certificates for browsers.
-    pub certificates: Vec<PemPair>,
     /// Plain HTTP beside TLS, where TLS is ended in front of this port (`--insecure-no-tls`).
     pub plain_http: bool,
 }

@@ -91,7 +91,6 @@ mod tests {
             addresses,
             auth_type: "local".into(),
             second_factor: "otp".into(),
-            certificates: vec![],
             plain_http: false,
         })
     }

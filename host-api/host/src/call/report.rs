@@ -67,7 +67,9 @@ pub enum CallError {
     #[error("{0}")]
     Denied(String),
     /// It trapped.
-    #[error("plugin {plugin} {version} crashed: {reason}; this is a defect of the plugin")]
+    #[error(
+        "plugin {plugin} {version} crashed: {reason}; this is a defect of the plugin: tell its authors, with what it wrote before (tctl plugins logs {plugin})"
+    )]
     Trap {
         /// The plugin.
         plugin: PluginName,
@@ -111,7 +113,9 @@ pub enum CallError {
         limit: String,
     },
     /// Its value is too large.
-    #[error("plugin {plugin} answered with {size} bytes, a label takes {limit}")]
+    #[error(
+        "plugin {plugin} answered with {size} bytes, a label takes {limit}; to let it, set teleport.plugins.load.{plugin}.limits.output"
+    )]
     Output {
         /// The plugin.
         plugin: PluginName,

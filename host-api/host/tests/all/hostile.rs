@@ -120,7 +120,10 @@ async fn an_answer_that_is_too_large_is_no_label() {
     assert_eq!(call(&host, "answer-much 4096").await.result.unwrap().len(), 4096);
     let report = call(&host, "answer-much 4097").await;
     assert_eq!(report.outcome(), Outcome::Guest);
-    assert_eq!(text(&report), "plugin hostile answered with 4097 bytes, a label takes 4096");
+    assert_eq!(
+        text(&report),
+        "plugin hostile answered with 4097 bytes, a label takes 4096; to let it, set teleport.plugins.load.hostile.limits.output"
+    );
     let report = call(&host, "answer-much 16000000").await;
     assert_eq!(report.outcome(), Outcome::Memory);
     assert!(text(&report).contains("more bytes in one host call than 1MiB"), "{}", text(&report));

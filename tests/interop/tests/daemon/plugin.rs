@@ -7,7 +7,7 @@ use std::process::Command as Build;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Daemon, World, eventually, program};
+use teleport_tests_interop::{Daemon, World, eventually, program, run};
 use tokio::process::Command;
 
 use crate::bed::{gives_up, until};
@@ -222,6 +222,29 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
     assert!(memory < 400 << 20, "{memory} bytes");
     assert!(!node.log().contains("line 1000"), "a plugin's lines are few");
     assert!(node.log().len() < 1 << 20, "the log is not flooded: {} bytes", node.log().len());
+    assert_eq!(node.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_failing_is_quarantined_and_the_audit_log_tells_of_it() {
+    let world = World::start().await;
+    let place = Place::new(&world);
+    let says = format!("digest: {}\ngrants:\n  process: [[echo, granted]]\n", place.digest);
+    let mut node = place.spawn(&world, &says, &[("one", "panic"), ("two", "panic"), ("three", "panic")]);
+    node.ready().await;
+    let found =
+        |event: &'static str| move |seen: &Value| seen["event"] == event && seen["plugin"] == "hostile";
+    let quarantined = world.event("it is quarantined", found("plugin.quarantine")).await;
+    assert_eq!(quarantined["server_hostname"], "web-1");
+    assert!(quarantined["reason"].as_str().unwrap().contains("on purpose"), "{quarantined}");
+    until(&world, "its labels say so", |spec| {
+        let error = spec["cmd_label_errors"]["one"].as_str().unwrap_or_default();
+        error.contains("is quarantined until") && error.contains("tctl plugins enable hostile")
+    })
+    .await;
+    let mut release = Command::new(program("tctl"));
+    release.args(["plugins", "enable", "hostile", "-c"]).arg(&node.config);
+    run(&mut release).await.good();
     assert_eq!(node.stop().await.code(), Some(0));
 }
 

@@ -1,7 +1,7 @@
 //! The web port and the diagnostics port, as curl sees them.
 
 use serde_json::Value;
-use teleport_tests_interop::{Output, World, get, run};
+use teleport_tests_interop::{Output, World, eventually, get, run};
 use tokio::process::Command;
 
 pub(crate) async fn curl(arguments: &[&str]) -> Output {
@@ -35,6 +35,33 @@ async fn curl_asks_the_web_port() {
     assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("use https://"), "{plain}");
     // Not vouched for by anybody: curl says no unless told otherwise.
     assert_eq!(curl(&[&format!("https://{web}/webapi/ping")]).await.code(), Some(60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_the_operator_are_read_again_and_those_out_of_order_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    let known = |name: &str| folder.path().join(name).display().to_string();
+    let put = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(known(name), made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&chain, made.cert.pem()).unwrap();
+    };
+    put("first");
+    let pair = format!("  - cert_file: {}\n    key_file: {}\n", chain.display(), key.display());
+    let more = format!("  https_keypairs:\n{pair}  https_keypairs_reload_interval: 1s\n");
+    let world = World::start_with(&more).await;
+    let url = format!("https://{}/webapi/ping", world.ports.web.address());
+    let shows = async |name: &str| curl(&["--cacert", &known(name), &url]).await.code() == Some(0);
+    assert!(shows("first").await);
+    std::fs::write(&chain, "no certificate").unwrap();
+    let line = world.main.logged("the certificates of the web port stay as they are").await;
+    assert!(line.contains("chain.pem cannot be served") && line.contains("no certificate in PEM"), "{line}");
+    assert!(shows("first").await);
+    put("second");
+    eventually("the other certificate is shown", || async { shows("second").await.then_some(()) }).await;
+    assert!(!shows("first").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use net::listen::ConnectionLimit;
-use net::tls::PemPair;
+use net::tls::{PemPair, WebCertificates};
 use port::stream::BoxedStream;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -40,15 +40,16 @@ async fn port(auth: Vec<String>, plain_http: bool) -> Port {
         addresses: Addresses::default(),
         auth_type: "local".into(),
         second_factor: "otp".into(),
-        certificates: vec![PemPair { chain, key: key.into() }],
         plain_http,
     };
     // No test here gets as far as an agent's link, so the identity is never looked at.
     let (_sender, identity) = watch::channel(Arc::new(certs_fixture()));
-    let deps = Deps { identity, links: Arc::new(NoLinks), metrics: Metrics::default() };
+    let certificates =
+        WebCertificates::new(&[PemPair { place: String::new(), chain, key: key.into() }]).unwrap();
+    let deps = Deps { identity, links: Arc::new(NoLinks), certificates, metrics: Metrics::default() };
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ConnectionLimit::new(100)).await.unwrap();
     let (address, shutdown) = (listener.address(), CancellationToken::new());
-    tokio::spawn(WebService::new(settings, deps).unwrap().run(listener, shutdown.clone()));
+    tokio::spawn(WebService::new(settings, deps).run(listener, shutdown.clone()));
     Port { address, shutdown }
 }
 
