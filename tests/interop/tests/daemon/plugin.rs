@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::bed::{gives_up, until};
 
+mod name;
 mod storm;
 
 /// A guest, built by its own workspace.
