@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use domain::access::RoleInForce;
 use domain::authority::{AuthoritySpec, AuthorityType, CertAuthority};
 use domain::backoff::Backoff;
 use domain::lock::{self, Lock};
@@ -30,7 +31,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 #[derive(Default)]
 struct State {
     authorities: HashMap<AuthorityType, Arc<AuthoritySpec>>,
-    roles: HashMap<String, Arc<Role>>,
+    roles: HashMap<String, Arc<RoleInForce>>,
     locks: HashMap<String, Lock>,
     lock_list: Arc<Vec<Lock>>,
     nodes: NodeIndex,
@@ -74,7 +75,7 @@ impl State {
         match head.kind {
             Kind::Role => {
                 let role = Role::from_json(json).map_err(|error| self.seal(name, &error))?;
-                self.roles.insert(role.name().to_owned(), Arc::new(role));
+                self.roles.insert(role.name().to_owned(), Arc::new(RoleInForce::new(role)));
             }
             Kind::Lock => {
                 let lock = Lock::from_json(json).map_err(|error| self.hold((name, json), &error))?;
@@ -93,7 +94,7 @@ impl State {
 
     /// Denies whoever holds a role that cannot be read.
     fn seal(&mut self, name: &str, error: &ResourceError) -> String {
-        self.roles.insert(name.to_owned(), Arc::new(role::unreadable(name)));
+        self.roles.insert(name.to_owned(), Arc::new(RoleInForce::new(role::unreadable(name))));
         format!("role {name:?} cannot be read and is not in force, and whoever holds it is denied: {error}")
     }
 
@@ -272,7 +273,7 @@ impl ClusterView for View {
         self.state.read().authorities.get(&kind).cloned()
     }
 
-    fn role(&self, name: &str) -> Option<Arc<Role>> {
+    fn role(&self, name: &str) -> Option<Arc<RoleInForce>> {
         self.state.read().roles.get(name).cloned()
     }
 
@@ -361,9 +362,9 @@ mod tests {
         state.apply(&Change::Put(admin.to_json())).unwrap();
         let told = state.apply(&unreadable("role", "admin")).unwrap_err();
         assert!(told.contains("\"admin\"") && told.contains("denied"), "{told}");
-        assert_eq!(state.roles.get("admin").map(|role| Role::clone(role)), Some(role::unreadable("admin")));
+        assert_eq!(state.roles.get("admin").map(|role| role.role().clone()), Some(role::unreadable("admin")));
         state.apply(&Change::Put(admin.to_json())).unwrap();
-        assert_eq!(state.roles.get("admin").map(|role| Role::clone(role)), Some(admin));
+        assert_eq!(state.roles.get("admin").map(|role| role.role().clone()), Some(admin));
     }
 
     #[test]

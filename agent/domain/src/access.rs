@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use crate::identity::UserIdentity;
 use crate::label::Labels;
-use crate::label::selector::Selector;
 use crate::name::HostId;
 use crate::node::Node;
-use crate::pattern::Pattern;
-use crate::role::{Conditions, Options, Role};
-use crate::traits::{Template, Traits};
+use crate::role::Options;
 
 pub mod api;
+mod in_force;
 mod permit;
 
+pub use in_force::RoleInForce;
 pub use permit::{DialPermit, SessionPermit};
 
 /// Why access is denied. The text is for the log, the audit event and the user.
@@ -56,76 +55,18 @@ pub enum Denied {
     Locked(String),
 }
 
-/// One role with its patterns compiled and its templates filled in for one user.
-#[derive(Debug)]
-struct Compiled {
-    role: Arc<Role>,
-    allow: Side,
-    deny: Side,
-}
-
-#[derive(Debug)]
-struct Side {
-    logins: Vec<Pattern>,
-    labels: Selector,
-}
-
-impl Side {
-    /// A role in the store was checked when it was written, so a pattern that does not compile
-    /// comes from a newer program. It matches nothing on the allow side and, see [`Compiled::new`],
-    /// everything on the deny side.
-    fn new(conditions: &Conditions, traits: &Traits) -> Option<Self> {
-        let mut logins = Vec::new();
-        for text in &conditions.logins {
-            for value in Template::parse(text).ok()?.expand(traits) {
-                // A trait's value is data, not a pattern: a user called `*` is not every user.
-                let is_template = text.contains("{{");
-                logins.push(if is_template { Pattern::Literal(value) } else { Pattern::new(&value).ok()? });
-            }
-        }
-        Some(Self { logins, labels: Selector::new(&conditions.node_labels).ok()? })
-    }
-
-    fn has_login(&self, login: &str) -> bool {
-        self.logins.iter().any(|pattern| pattern.matches(login))
-    }
-}
-
-impl Compiled {
-    fn new(role: Arc<Role>, traits: &Traits) -> Self {
-        let allow = Side::new(&role.spec.allow, traits)
-            .unwrap_or_else(|| Side { logins: Vec::new(), labels: Selector::default() });
-        let deny = Side::new(&role.spec.deny, traits).unwrap_or_else(Side::everything);
-        Self { role, allow, deny }
-    }
-}
-
-impl Side {
-    fn everything() -> Self {
-        let star = crate::label::selector::OneOrMany(vec!["*".to_owned()]);
-        let labels = Selector::new(&[("*".to_owned(), star)].into()).unwrap_or_default();
-        Self { logins: vec![Pattern::Any], labels }
-    }
-}
-
 /// The roles of one user, ready to decide.
 #[derive(Debug)]
-pub struct Checker {
-    user: String,
-    roles: Vec<Compiled>,
+pub struct Checker<'a> {
+    user: &'a UserIdentity,
+    roles: Vec<Arc<RoleInForce>>,
 }
 
-impl Checker {
+impl<'a> Checker<'a> {
     /// Prepares the decision for `user`. `lookup` finds a role by name; a role that is gone grants
     /// nothing.
-    pub fn new(user: &UserIdentity, lookup: impl Fn(&str) -> Option<Arc<Role>>) -> Self {
-        let roles = user
-            .roles
-            .iter()
-            .filter_map(|name| lookup(name))
-            .map(|role| Compiled::new(role, &user.traits))
-            .collect();
-        Self { user: user.user.clone(), roles }
+    pub fn new(user: &'a UserIdentity, lookup: impl Fn(&str) -> Option<Arc<RoleInForce>>) -> Self {
+        Self { user, roles: user.roles.iter().filter_map(|name| lookup(name)).collect() }
     }
 
     /// May the user start sessions as `login` on this node?
@@ -134,17 +75,19 @@ impl Checker {
     /// [`Denied`] says why not.
     pub fn session(&self, login: &str, node: HostId, labels: &Labels) -> Result<SessionPermit, Denied> {
         self.check_denied(node, labels, Some(login))?;
-        let opening: Vec<_> = self.roles.iter().filter(|role| role.allow.labels.matches(labels)).collect();
+        let opening: Vec<_> = self.roles.iter().filter(|role| role.allow.has_node(labels)).collect();
         if opening.is_empty() {
-            return Err(Denied::Node { user: self.user.clone(), node: node.to_string() });
+            return Err(self.node_denied(&node.to_string()));
         }
-        let granting: Vec<_> = opening.into_iter().filter(|role| role.allow.has_login(login)).collect();
+        let traits = &self.user.traits;
+        let granting: Vec<_> =
+            opening.into_iter().filter(|role| role.allow.has_login(login, traits)).collect();
         if granting.is_empty() {
-            let (user, login) = (self.user.clone(), login.to_owned());
+            let (user, login) = (self.user.user.clone(), login.to_owned());
             return Err(Denied::Login { user, login, node: node.to_string() });
         }
-        let options = strictest(granting.iter().map(|role| &role.role.spec.options));
-        Ok(SessionPermit::new(self.user.clone(), login.to_owned(), node, options))
+        let options = strictest(granting.iter().map(|role| role.options()));
+        Ok(SessionPermit::new(self.user.user.clone(), login.to_owned(), node, options))
     }
 
     /// May the user reach this node at all, as whatever login? The node asks again for the login.
@@ -155,9 +98,9 @@ impl Checker {
         let labels = node.spec.all_labels();
         let id = HostId::parse(node.name()).ok_or_else(|| self.node_denied(node.name()))?;
         self.check_denied(id, &labels, None)?;
-        let open = self.roles.iter().any(|role| role.allow.labels.matches(&labels));
+        let open = self.roles.iter().any(|role| role.allow.has_node(&labels));
         if open {
-            Ok(DialPermit::new(self.user.clone(), id, Arc::clone(node)))
+            Ok(DialPermit::new(self.user.user.clone(), id, Arc::clone(node)))
         } else {
             Err(self.node_denied(&node.spec.hostname))
         }
@@ -165,12 +108,9 @@ impl Checker {
 
     /// The logins a certificate of this user carries: those the roles spell out.
     pub fn logins(&self) -> Vec<String> {
-        let literal = |pattern: &Pattern| match pattern {
-            Pattern::Literal(login) => Some(login.clone()),
-            Pattern::Any | Pattern::Expression(_) => None,
-        };
+        let traits = &self.user.traits;
         let mut logins: Vec<_> =
-            self.roles.iter().flat_map(|role| role.allow.logins.iter().filter_map(literal)).collect();
+            self.roles.iter().flat_map(|role| role.allow.literal_logins(traits)).collect();
         let mut seen = std::collections::HashSet::new();
         logins.retain(|login| seen.insert(login.clone()));
         logins
@@ -178,32 +118,24 @@ impl Checker {
 
     /// The options that hold whichever role is used: for certificates.
     pub fn options(&self) -> Options {
-        strictest(self.roles.iter().map(|role| &role.role.spec.options))
+        strictest(self.roles.iter().map(|role| role.options()))
     }
 
     /// Whether any role of the user would let an agent or a port be forwarded somewhere: a
     /// certificate carries the permission, the node decides again for itself.
     pub fn may_anywhere(&self, ask: impl Fn(&Options) -> bool) -> bool {
-        self.roles.iter().any(|role| ask(&role.role.spec.options))
+        self.roles.iter().any(|role| ask(role.options()))
     }
 
     fn node_denied(&self, node: &str) -> Denied {
-        Denied::Node { user: self.user.clone(), node: node.to_owned() }
+        Denied::Node { user: self.user.user.clone(), node: node.to_owned() }
     }
 
-    /// Each of the two that a deny side names forbids by itself: its labels all logins on those nodes, its logins
-    /// those logins everywhere. As with Teleport, whose roles are written for that: a deny side that was read as
-    /// both together would let in whom it is to keep out.
     fn check_denied(&self, node: HostId, labels: &Labels, login: Option<&str>) -> Result<(), Denied> {
-        let forbids = |role: &&Compiled| {
-            let names_labels = !role.role.spec.deny.node_labels.is_empty();
-            (names_labels && role.deny.labels.matches(labels))
-                || login.is_some_and(|login| role.deny.has_login(login))
-        };
-        match self.roles.iter().find(forbids) {
+        match self.roles.iter().find(|role| role.forbids(labels, login, &self.user.traits)) {
             Some(role) => Err(Denied::Role {
-                role: role.role.name().to_owned(),
-                user: self.user.clone(),
+                role: role.role().name().to_owned(),
+                user: self.user.user.clone(),
                 node: node.to_string(),
             }),
             None => Ok(()),

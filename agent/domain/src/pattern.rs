@@ -11,7 +11,10 @@ pub enum Pattern {
     Any,
     /// Matches exactly this text.
     Literal(String),
-    /// A glob or regular expression, anchored at both ends.
+    /// A glob: the texts between its stars, in their order. It needs no regular expression, which would take longer
+    /// to compile than the rest of a decision.
+    Glob(Vec<String>),
+    /// A regular expression, anchored at both ends.
     Expression(Box<Regex>),
 }
 
@@ -35,18 +38,15 @@ impl Pattern {
         let wrong =
             |error: regex::Error| PatternError { pattern: text.to_owned(), reason: error.to_string() };
         let inner = text.strip_prefix('^').and_then(|text| text.strip_suffix('$'));
-        let expression = if let Some(inner) = inner {
-            // By itself first: a parenthesis must not close the group it is put in. The group is there because the
-            // anchors would belong to the first and the last of several alternatives only.
-            compiled(inner).map_err(wrong)?;
-            format!("^(?:{inner})$")
-        } else if text.contains('*') {
-            let parts: Vec<_> = text.split('*').map(regex::escape).collect();
-            format!("^{}$", parts.join("(?s:.*)"))
-        } else {
-            return Ok(Self::Literal(text.to_owned()));
+        let Some(inner) = inner else {
+            let is_glob = text.contains('*');
+            let texts = || text.split('*').map(str::to_owned).collect();
+            return Ok(if is_glob { Self::Glob(texts()) } else { Self::Literal(text.to_owned()) });
         };
-        compiled(&expression).map(|regex| Self::Expression(Box::new(regex))).map_err(wrong)
+        // By itself first: a parenthesis must not close the group it is put in. The group is there because the
+        // anchors would belong to the first and the last of several alternatives only.
+        compiled(inner).map_err(wrong)?;
+        compiled(&format!("^(?:{inner})$")).map(|regex| Self::Expression(Box::new(regex))).map_err(wrong)
     }
 
     /// Whether the pattern matches the whole of `text`.
@@ -54,10 +54,20 @@ impl Pattern {
         match self {
             Self::Any => true,
             Self::Literal(literal) => literal == text,
+            Self::Glob(texts) => glob_matches(texts, text),
             // `$` would also match before a final newline only in multi-line mode, which is off.
             Self::Expression(regex) => regex.is_match(text),
         }
     }
+}
+
+/// Whether these follow each other in the text, the first at its beginning and the last at its end. Each is taken
+/// where it comes first, which leaves the most to the others.
+fn glob_matches<'a>(texts: &[String], text: &'a str) -> bool {
+    let [first, middle @ .., last] = texts else { return false };
+    let within = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()));
+    let past = |rest: &'a str, next: &String| rest.split_once(next.as_str()).map(|(_, rest)| rest);
+    within.and_then(|within| middle.iter().try_fold(within, past)).is_some()
 }
 
 fn compiled(expression: &str) -> Result<Regex, regex::Error> {
@@ -66,6 +76,8 @@ fn compiled(expression: &str) -> Result<Regex, regex::Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
@@ -85,6 +97,16 @@ mod tests {
         assert!(!matches("dev-*", "my-dev-1"));
         assert!(matches("*", ""));
         assert!(!matches("dev-*", "prod\ndev-1"));
+    }
+
+    proptest! {
+        /// The same as the regular expression it stands for.
+        #[test]
+        fn a_glob_is_each_star_for_any_text(glob in "[ab.\n*]{0,7}\\*[ab.\n*]{0,7}", text in "[ab.\n]{0,12}") {
+            let texts: Vec<_> = glob.split('*').map(regex::escape).collect();
+            let expression = compiled(&format!("^{}$", texts.join("(?s:.*)"))).unwrap();
+            prop_assert_eq!(matches(&glob, &text), expression.is_match(&text));
+        }
     }
 
     #[test]

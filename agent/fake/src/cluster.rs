@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::access::RoleInForce;
 use domain::authority::{AuthoritySpec, AuthorityType};
 use domain::lock::Lock;
 use domain::node::Node;
@@ -23,7 +24,7 @@ pub struct FakeView {
 #[derive(Debug, Default)]
 struct State {
     authorities: HashMap<AuthorityType, Arc<AuthoritySpec>>,
-    roles: HashMap<String, Arc<Role>>,
+    roles: HashMap<String, Arc<RoleInForce>>,
     nodes: NodeIndex,
 }
 
@@ -49,7 +50,7 @@ impl FakeView {
 
     /// Adds or replaces a role.
     pub fn put_role(&self, role: Role) {
-        self.state.write().roles.insert(role.name().to_owned(), Arc::new(role));
+        self.state.write().roles.insert(role.name().to_owned(), Arc::new(RoleInForce::new(role)));
     }
 
     /// Removes a role.
@@ -82,7 +83,7 @@ impl ClusterView for FakeView {
         self.state.read().authorities.get(&kind).cloned()
     }
 
-    fn role(&self, name: &str) -> Option<Arc<Role>> {
+    fn role(&self, name: &str) -> Option<Arc<RoleInForce>> {
         self.state.read().roles.get(name).cloned()
     }
 

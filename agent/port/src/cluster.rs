@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use domain::access::RoleInForce;
 use domain::authority::{AuthoritySpec, AuthorityType};
 use domain::lock::Lock;
-use domain::role::Role;
 use domain::route::NodeIndex;
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ pub trait ClusterView: Send + Sync + 'static {
     fn authority(&self, kind: AuthorityType) -> Option<Arc<AuthoritySpec>>;
 
     /// A role by name.
-    fn role(&self, name: &str) -> Option<Arc<Role>>;
+    fn role(&self, name: &str) -> Option<Arc<RoleInForce>>;
 
     /// The locks there are.
     fn locks(&self) -> Arc<Vec<Lock>>;

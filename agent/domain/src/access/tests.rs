@@ -1,7 +1,8 @@
 use super::*;
 use crate::Timestamp;
 use crate::node::NodeSpec;
-use crate::role::{RoleSpec, presets};
+use crate::role::{Role, RoleSpec, presets};
+use crate::traits::Traits;
 
 const ID: &str = "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f";
 
@@ -21,9 +22,10 @@ fn role(name: &str, json: &str) -> Role {
     Role::new(name, spec)
 }
 
-fn checker(user: &UserIdentity, extra: &[Role]) -> Checker {
-    let roles: Vec<_> = presets().into_iter().chain(extra.iter().cloned()).map(Arc::new).collect();
-    Checker::new(user, |name| roles.iter().find(|role| role.name() == name).cloned())
+fn checker<'a>(user: &'a UserIdentity, extra: &[Role]) -> Checker<'a> {
+    let in_force = |role| Arc::new(RoleInForce::new(role));
+    let roles: Vec<_> = presets().into_iter().chain(extra.iter().cloned()).map(in_force).collect();
+    Checker::new(user, |name| roles.iter().find(|role| role.role().name() == name).cloned())
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -46,19 +48,22 @@ fn access_lets_users_in_as_their_own_logins() {
 
 #[test]
 fn editor_reaches_no_node() {
-    let checker = checker(&user(&["editor"], &["root"]), &[]);
+    let joe = user(&["editor"], &["root"]);
+    let checker = checker(&joe, &[]);
     assert!(matches!(session(&checker, "root", &[]), Err(Denied::Node { .. })));
 }
 
 #[test]
 fn a_role_that_is_gone_grants_nothing() {
-    let checker = checker(&user(&["deleted"], &["root"]), &[]);
+    let joe = user(&["deleted"], &["root"]);
+    let checker = checker(&joe, &[]);
     assert!(session(&checker, "root", &[]).is_err());
 }
 
 #[test]
 fn a_trait_is_data_and_not_a_pattern() {
-    let checker = checker(&user(&["access"], &["*"]), &[]);
+    let joe = user(&["access"], &["*"]);
+    let checker = checker(&joe, &[]);
     assert!(session(&checker, "root", &[]).is_err());
     assert!(session(&checker, "*", &[]).is_ok());
 }
@@ -69,28 +74,26 @@ fn deny_wins_over_allow() {
     let no_root = role("no-root", r#"{"deny":{"logins":["root"]}}"#);
     let no_root_no_prod = role("nrnp", r#"{"deny":{"logins":["root"],"node_labels":{"env":"prod"}}}"#);
     let joe = user(&["access", "no-prod"], &["root", "joe"]);
-    let with = |role: &Role| {
+    let with = |role: &Role, login: &str, pairs: &[(&str, &str)]| {
         let joe = UserIdentity { roles: vec!["access".into(), role.name().into()], ..joe.clone() };
-        checker(&joe, std::slice::from_ref(role))
+        session(&checker(&joe, std::slice::from_ref(role)), login, pairs)
     };
-    assert!(matches!(session(&with(&no_prod), "joe", &[("env", "prod")]), Err(Denied::Role { .. })));
-    assert!(session(&with(&no_prod), "joe", &[("env", "dev")]).is_ok());
-    assert!(session(&with(&no_root), "root", &[]).is_err());
-    assert!(session(&with(&no_root), "joe", &[]).is_ok());
-    assert!(session(&with(&no_root_no_prod), "root", &[("env", "prod")]).is_err());
-    assert!(
-        session(&with(&no_root_no_prod), "joe", &[("env", "prod")]).is_err(),
-        "labels forbid by themselves"
-    );
-    assert!(session(&with(&no_root_no_prod), "root", &[("env", "dev")]).is_err(), "and so do logins");
-    assert!(session(&with(&no_root_no_prod), "joe", &[("env", "dev")]).is_ok());
+    assert!(matches!(with(&no_prod, "joe", &[("env", "prod")]), Err(Denied::Role { .. })));
+    assert!(with(&no_prod, "joe", &[("env", "dev")]).is_ok());
+    assert!(with(&no_root, "root", &[]).is_err());
+    assert!(with(&no_root, "joe", &[]).is_ok());
+    assert!(with(&no_root_no_prod, "root", &[("env", "prod")]).is_err());
+    assert!(with(&no_root_no_prod, "joe", &[("env", "prod")]).is_err(), "labels forbid by themselves");
+    assert!(with(&no_root_no_prod, "root", &[("env", "dev")]).is_err(), "and so do logins");
+    assert!(with(&no_root_no_prod, "joe", &[("env", "dev")]).is_ok());
 }
 
 #[test]
 fn labels_and_login_must_be_granted_by_the_same_role() {
     let dev = role("dev", r#"{"allow":{"logins":["root"],"node_labels":{"env":"dev"}}}"#);
     let prod = role("prod", r#"{"allow":{"logins":["viewer"],"node_labels":{"env":"prod"}}}"#);
-    let checker = checker(&user(&["dev", "prod"], &[]), &[dev, prod]);
+    let joe = user(&["dev", "prod"], &[]);
+    let checker = checker(&joe, &[dev, prod]);
     assert!(session(&checker, "root", &[("env", "dev")]).is_ok());
     assert!(session(&checker, "root", &[("env", "prod")]).is_err());
     assert!(session(&checker, "viewer", &[("env", "prod")]).is_ok());
@@ -102,7 +105,8 @@ fn of_the_roles_that_grant_the_strictest_options_win() {
         "narrow",
         r#"{"allow":{"logins":["root"],"node_labels":{"*":"*"}},"options":{"port_forwarding":false,"max_session_ttl":"1h"}}"#,
     );
-    let checker = checker(&user(&["access", "narrow", "editor"], &["root", "joe"]), &[narrow]);
+    let joe = user(&["access", "narrow", "editor"], &["root", "joe"]);
+    let checker = checker(&joe, &[narrow]);
     let root = session(&checker, "root", &[]).unwrap();
     assert!(!root.options().port_forwarding && !root.options().forward_agent);
     let joe = session(&checker, "joe", &[]).unwrap();
@@ -116,14 +120,16 @@ fn of_the_roles_that_grant_the_strictest_options_win() {
 fn a_deny_pattern_from_a_newer_program_denies_everything() {
     let mut future = role("future", r#"{"deny":{"logins":["root"]}}"#);
     future.spec.deny.logins = vec!["{{new.function(x)}}".into()];
-    let checker = checker(&user(&["access", "future"], &["joe"]), &[future]);
+    let joe = user(&["access", "future"], &["joe"]);
+    let checker = checker(&joe, &[future]);
     assert!(session(&checker, "joe", &[]).is_err());
 }
 
 #[test]
 fn certificates_carry_the_logins_spelt_out_once_each() {
     let more = role("more", r#"{"allow":{"logins":["root","svc-*","deploy"],"node_labels":{"*":"*"}}}"#);
-    let checker = checker(&user(&["access", "more"], &["joe", "root"]), &[more]);
+    let joe = user(&["access", "more"], &["joe", "root"]);
+    let checker = checker(&joe, &[more]);
     assert_eq!(checker.logins(), ["joe", "root", "deploy"]);
 }
 
@@ -142,7 +148,8 @@ fn dialling_needs_a_role_for_the_node_and_carries_it() {
         Arc::new(Node::new(ID, spec))
     };
     let dev = role("dev", r#"{"allow":{"logins":["root"],"node_labels":{"env":"dev"}}}"#);
-    let checker = checker(&user(&["dev"], &[]), &[dev]);
+    let joe = user(&["dev"], &[]);
+    let checker = checker(&joe, &[dev]);
     assert_eq!(checker.dial(&node("dev")).unwrap().host_id().to_string(), ID);
     assert!(checker.dial(&node("prod")).is_err());
 }

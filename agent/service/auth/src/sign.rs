@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use api::auth as wire;
-use domain::access::Checker;
 use domain::access::api::Caller;
+use domain::access::{Checker, RoleInForce};
 use domain::certificate::{check_principal, source_allowed, user_ttl};
 use domain::identity::{HostIdentity, SystemRole, UserIdentity};
 use domain::name::HostId;
@@ -107,12 +107,12 @@ impl AuthService {
     }
 
     /// The decision for a user, from the roles as they are in the store this moment.
-    async fn checker(&self, identity: &UserIdentity) -> Result<Checker, AuthError> {
+    async fn checker<'a>(&self, identity: &'a UserIdentity) -> Result<Checker<'a>, AuthError> {
         let mut roles = std::collections::HashMap::new();
         for name in &identity.roles {
             if let Some(item) = self.deps.store.get(&key::record(Kind::Role, name)).await? {
                 let role: Role = Resource::from_json(&item.value)?;
-                roles.insert(name.clone(), std::sync::Arc::new(role));
+                roles.insert(name.clone(), std::sync::Arc::new(RoleInForce::new(role)));
             }
         }
         Ok(Checker::new(identity, |name| roles.get(name).cloned()))
