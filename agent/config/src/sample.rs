@@ -195,7 +195,8 @@ fn proxy(options: &SampleOptions, runs: bool) -> String {
     if !options.acme {
         return text
             + "  # A certificate of a public authority; without one the proxy makes its own.\n  \
-               # https_keypairs:\n  #   - key_file: /etc/teleport/key.pem\n  #     cert_file: /etc/teleport/cert.pem\n";
+               # https_keypairs:\n  #   - key_file: /etc/teleport/key.pem\n  #     cert_file: /etc/teleport/cert.pem\n  \
+               # How often these files are read again; never without this line.\n  # https_keypairs_reload_interval: 1h\n";
     }
     text.push_str("  # For a certificate from Let's Encrypt; this version does not ask for one and makes its own.\n  acme:\n    enabled: \"yes\"\n");
     if let Some(email) = &options.acme_email {

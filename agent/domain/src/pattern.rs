@@ -39,9 +39,10 @@ impl Pattern {
             |error: regex::Error| PatternError { pattern: text.to_owned(), reason: error.to_string() };
         let inner = text.strip_prefix('^').and_then(|text| text.strip_suffix('$'));
         let Some(inner) = inner else {
-            let is_glob = text.contains('*');
-            let texts = || text.split('*').map(str::to_owned).collect();
-            return Ok(if is_glob { Self::Glob(texts()) } else { Self::Literal(text.to_owned()) });
+            return Ok(match text.contains('*') {
+                true => Self::Glob(text.split('*').map(str::to_owned).collect()),
+                false => Self::Literal(text.to_owned()),
+            });
         };
         // By itself first: a parenthesis must not close the group it is put in. The group is there because the
         // anchors would belong to the first and the last of several alternatives only.

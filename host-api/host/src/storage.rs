@@ -131,8 +131,7 @@ impl Core {
         let began = Instant::now();
         let plugin = match self.registry.find_again(name, found) {
             Ok(Some(plugin)) => plugin,
-            // Boxed, or every question would carry the room that loading takes.
-            _ => Box::pin(self.plugin(name)).await.map_err(NoAnswer::Load)?,
+            _ => self.plugin(name).await.map_err(NoAnswer::Load)?,
         };
         let (version, function) = (&plugin.manifest.version, A::FUNCTION);
         let span = debug_span!("plugin.ask", plugin = %name, %version, function);
@@ -182,14 +181,10 @@ impl Core {
         Ok((plugin, tail))
     }
 
-    /// The plugin of this name that serves now, if any has been loaded.
-    fn serving(&self, name: &PluginName) -> Option<Arc<Plugin>> {
-        self.registry.find(name).ok().flatten()
-    }
-
     /// Whether the plugin is the one that serves now.
     fn serves(&self, plugin: &Arc<Plugin>) -> bool {
-        self.serving(&plugin.manifest.name).is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
+        let serving = self.registry.find(&plugin.manifest.name).ok().flatten();
+        serving.is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
     }
 }
 

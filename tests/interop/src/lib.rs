@@ -16,6 +16,7 @@ mod command;
 mod daemon;
 mod home;
 mod http;
+mod mount;
 mod port;
 pub mod storage;
 mod world;
@@ -24,5 +25,6 @@ pub use command::{Output, PATIENCE, eventually, program, python, run, run_with, 
 pub use daemon::{Daemon, Signal};
 pub use home::Home;
 pub use http::get;
+pub use mount::{can_mount, seeing};
 pub use port::Port;
 pub use world::{Ports, World, login};

@@ -12,7 +12,7 @@ use crate::traits::{Template, Traits};
 pub struct RoleInForce {
     role: Role,
     pub(super) allow: Side,
-    pub(super) deny: Side,
+    deny: Side,
 }
 
 /// One side of a role.

@@ -44,9 +44,10 @@ impl WebCertificates {
     /// As for [`WebCertificates::new`].
     pub fn replace(&self, pairs: &[PemPair]) -> Result<bool, NetError> {
         let keys = keys(pairs)?;
-        let chains = |keys: &[Arc<CertifiedKey>]| keys.iter().map(|key| key.cert.clone()).collect::<Vec<_>>();
-        let before = self.0.swap(Arc::new(keys.clone()));
-        Ok(chains(&before) != chains(&keys))
+        let before = self.0.load();
+        let are_others = !before.iter().map(|key| &key.cert).eq(keys.iter().map(|key| &key.cert));
+        self.0.store(Arc::new(keys));
+        Ok(are_others)
     }
 }
 

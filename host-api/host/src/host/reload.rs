@@ -242,8 +242,11 @@ impl Core {
         if seen.folder_removed() {
             return Some(self.unload(name, plugin, path));
         }
+        if !seen.no_component() {
+            return None;
+        }
         let error = LoadError::FileRemoved { name: name.clone(), path: path.clone() };
-        seen.no_component().then(|| self.keep(name, plugin, refused.cloned(), &error, None))
+        Some(self.keep(name, plugin, refused.cloned(), &error, None))
     }
 
     /// The loaded plugin goes on; `before` is why it did until now. With facts, what was refused is

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use domain::plugin::Digest;
-use plugin_host::{LoadError, PluginListing, PluginState};
+use plugin_host::{Change, LoadError, PluginListing, PluginState};
 
 use crate::bed::{LONG, guest, label, manifest, no_call, released};
+use crate::compiler::{begun, slow, with_one_that_takes_for_ever};
 use crate::reload::{bed, kinds, listed, put, put_folder, serving, started, until, until_listed, version};
 
 /// Whether it is refused, for a reason that has this.
@@ -30,6 +31,32 @@ async fn a_removed_folder_unloads_the_plugin_until_it_is_back() {
     until(&host, |state| *state == PluginState::Ready).await;
     assert_eq!(serving(&host).await, "0.0.2");
     assert_eq!(kinds(&changes), ["load", "reject", "load"]);
+}
+
+#[tokio::test]
+async fn a_folder_removed_file_by_file_while_it_is_looked_at_is_no_other_version() {
+    let (mut bed, changes) = bed();
+    let (with, folder) = with_one_that_takes_for_ever(bed, "slow");
+    bed = with;
+    slow(&mut bed, "slower");
+    for name in ["slow", "slower"] {
+        std::fs::rename(bed.folder(name), bed.folder(&format!(".{name}"))).unwrap();
+    }
+    let host = started(&bed).await;
+    for name in ["slow", "slower"] {
+        std::fs::rename(bed.folder(&format!(".{name}")), bed.folder(name)).unwrap();
+    }
+    // From now on whoever wants to read files waits until one of them is compiled.
+    begun(&folder, 2).await;
+    std::fs::remove_file(bed.folder("hostile").join("plugin.toml")).unwrap();
+    // It is looked at long before; if ever it is not, this shows nothing, and fails nothing.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::remove_dir_all(bed.folder("hostile")).unwrap();
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    until(&host, |state| matches!(state, PluginState::Refused(_))).await;
+    let told = |change: &Change| (change.plugin.as_str() == "hostile").then(|| change.kind.key());
+    let told: Vec<_> = changes.lock().iter().filter_map(told).collect();
+    assert_eq!(told, ["load", "reject"], "removed, and nothing refused before that");
 }
 
 #[tokio::test]

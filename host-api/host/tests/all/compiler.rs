@@ -6,12 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use domain::plugin::PluginName;
-use plugin_host::{Change, Compiler, PluginState};
+use plugin_host::{Compiler, PluginState};
 use port::backend::Backend as _;
 
 use crate::backend;
 use crate::bed::{Bed, LONG, call, gone, guest, manifest, refusal, released};
-use crate::reload;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_teleport-plugin-compiler");
 
@@ -67,7 +66,7 @@ async fn a_compiler_that_answers_nonsense_is_not_believed() {
 
 /// A host whose compiler does not end where the component says so, unless it is let go, with such a one and another
 /// in its directory.
-fn with_one_that_takes_for_ever(mut bed: Bed, name: &str) -> (Bed, tempfile::TempDir) {
+pub(crate) fn with_one_that_takes_for_ever(mut bed: Bed, name: &str) -> (Bed, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let begun = format!("{}-$$", folder.path().join("begun").display());
     let script = format!(
@@ -81,13 +80,13 @@ fn with_one_that_takes_for_ever(mut bed: Bed, name: &str) -> (Bed, tempfile::Tem
     (bed, folder)
 }
 
-fn slow(bed: &mut Bed, name: &str) {
+pub(crate) fn slow(bed: &mut Bed, name: &str) {
     let manifest = manifest(name) + "# takes-for-ever\n";
     bed.install(name, &released(&guest("hostile"), &manifest), &manifest);
     bed.pin(name);
 }
 
-async fn begun(folder: &tempfile::TempDir, wanted: usize) {
+pub(crate) async fn begun(folder: &tempfile::TempDir, wanted: usize) {
     let begun = |entry: &std::io::Result<std::fs::DirEntry>| {
         entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("begun"))
     };
@@ -136,32 +135,6 @@ async fn the_one_that_keeps_the_records_waits_for_no_other() {
     begun(&folder, 1).await;
     let storage = backend::backend(&host);
     tokio::time::timeout(LONG, storage.open()).await.expect("it is opened").unwrap();
-}
-
-#[tokio::test]
-async fn a_folder_removed_file_by_file_while_it_is_looked_at_is_no_other_version() {
-    let (mut bed, changes) = reload::bed();
-    let (with, folder) = with_one_that_takes_for_ever(bed, "slow");
-    bed = with;
-    slow(&mut bed, "slower");
-    for name in ["slow", "slower"] {
-        std::fs::rename(bed.folder(name), bed.folder(&format!(".{name}"))).unwrap();
-    }
-    let host = reload::started(&bed).await;
-    for name in ["slow", "slower"] {
-        std::fs::rename(bed.folder(&format!(".{name}")), bed.folder(name)).unwrap();
-    }
-    // From now on whoever wants to read files waits until one of them is compiled.
-    begun(&folder, 2).await;
-    std::fs::remove_file(bed.folder("hostile").join("plugin.toml")).unwrap();
-    // It is looked at long before; if ever it is not, this shows nothing, and fails nothing.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    std::fs::remove_dir_all(bed.folder("hostile")).unwrap();
-    std::fs::write(folder.path().join("go"), "").unwrap();
-    reload::until(&host, |state| matches!(state, PluginState::Refused(_))).await;
-    let told = |change: &Change| (change.plugin.as_str() == "hostile").then(|| change.kind.key());
-    let told: Vec<_> = changes.lock().iter().filter_map(told).collect();
-    assert_eq!(told, ["load", "reject"], "removed, and nothing refused before that");
 }
 
 /// The result of the real child for these bytes: exit code, and what it said.

@@ -30,6 +30,12 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     std::fs::read(guests.join("target/wasm32-wasip2/release").join(format!("guest_{name}.wasm"))).unwrap()
 }
 
+/// As a configuration pins it.
+fn digest(wasm: &[u8]) -> String {
+    let hex: String = Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
 /// A plugin directory with the guest in it, under the name `hostile`.
 struct Place {
     directory: PathBuf,
@@ -40,8 +46,7 @@ struct Place {
 impl Place {
     fn new(world: &World) -> Self {
         let (directory, wasm) = (world.folder().join("plugins"), guest("hostile"));
-        let digest = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let place = Self { directory, digest: format!("sha256:{digest}"), wasm };
+        let place = Self { directory, digest: digest(&wasm), wasm };
         place.install("hostile");
         place
     }
@@ -255,13 +260,8 @@ async fn a_plugin_is_replaced_while_the_daemon_runs_and_the_audit_log_tells_of_i
     let place = Place::new(&world);
     // The same with a section that nobody reads (WebAssembly core specification 5.5.3): other bytes.
     let next = [&place.wasm[..], &[0, 2, 1, b'x']].concat();
-    let digest =
-        |wasm: &[u8]| Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let says = format!(
-        "digest: [{}, 'sha256:{}']\ngrants:\n  process: [[echo, granted]]\n",
-        place.digest,
-        digest(&next)
-    );
+    let says =
+        format!("digest: [{}, '{}']\ngrants:\n  process: [[echo, granted]]\n", place.digest, digest(&next));
     let mut node = place.spawn(&world, &says, &[("word", "echo, hello")]);
     node.ready().await;
     let found =
@@ -279,7 +279,7 @@ async fn a_plugin_is_replaced_while_the_daemon_runs_and_the_audit_log_tells_of_i
     assert!(refused["reason"].as_str().unwrap().contains("is not the file that is pinned"), "{refused}");
     put(&next);
     let replaced = world.event("it was replaced", found("TPL01I")).await;
-    assert_eq!(replaced["digest"], format!("sha256:{}", digest(&next)));
+    assert_eq!(replaced["digest"], digest(&next));
     assert_eq!(replaced["previous_digest"], place.digest);
     for counter in ["loads", "rejects", "reloads"] {
         let name = format!("plugin_{counter}_total{{plugin=\"hostile\"}}");

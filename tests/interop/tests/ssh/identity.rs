@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use teleport_tests_interop::{Daemon, Home, World, login, program, run, run_with};
+use teleport_tests_interop::{Daemon, Home, World, can_mount, program, run, run_with, seeing};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
@@ -15,11 +15,6 @@ use tokio::process::Command;
 const ENTRY: &str = "tester:x:47011:65534:Tester:HOME:/bin/sh\n\
                      locked:x:47012:65534:Locked:/nonexistent:/usr/sbin/nologin\n\
                      odd:x:47013:65534:Odd:HOME:/proc/self/root/bin/sh\n";
-
-/// Whether this machine lets root make a mount namespace; containers may not.
-async fn can_mount() -> bool {
-    login() == "root" && run(Command::new("unshare").args(["--mount", "true"])).await.status.success()
-}
 
 struct Bed {
     world: World,
@@ -67,9 +62,7 @@ impl Bed {
 async fn start_among(world: &World, passwd: &Path, more: &[&str]) -> Daemon {
     let config = world.folder().join("web-1.yaml");
     std::fs::write(&config, world.node_yaml("web-1", "")).unwrap();
-    let mut command = Command::new("unshare");
-    let script = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(passwd);
+    let mut command = seeing(passwd, "/etc/passwd");
     command.arg(program("teleport")).args(["start", "-c"]).arg(&config).args(more);
     let mut node = Daemon::spawn_command(world.folder(), "web-1", command);
     node.ready().await;

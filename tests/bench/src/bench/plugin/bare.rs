@@ -2,11 +2,16 @@
 //! guest imports is a trap, but for what it is told by its configuration.
 
 use terminal::Failure;
-use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, Lower, TypedFunc};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
+};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 /// What the backend is told to do: its `get` then answers before it looks at anything.
 pub(crate) const AT_ONCE: &str = "get at-once";
+
+/// The interface of a backend's records.
+const RECORDS: &str = "teleport:storage-backend/records@1.0.0";
 
 #[derive(ComponentType, Lower)]
 #[component(record)]
@@ -109,9 +114,7 @@ impl Bare {
         let call = || -> wasmtime::Result<bool> {
             let mut store = self.store();
             let instance = self.pre.instantiate(&mut store)?;
-            let place = instance.get_export_index(&mut store, None, "teleport:label-provider/evaluate@1.0.0");
-            let at = instance.get_export_index(&mut store, place.as_ref(), "evaluate");
-            let at = at.ok_or_else(|| wasmtime::Error::msg("no such export"))?;
+            let at = export(&instance, &mut store, "teleport:label-provider/evaluate@1.0.0", "evaluate")?;
             let evaluate: Evaluate = instance.get_typed_func(&mut store, at)?;
             let (answer,) = evaluate.call(&mut store, (request,))?;
             Ok(answer.is_ok())
@@ -124,9 +127,7 @@ impl Bare {
         let calls = || -> wasmtime::Result<f64> {
             let mut store = self.store();
             let instance = self.pre.instantiate(&mut store)?;
-            let place = instance.get_export_index(&mut store, None, "teleport:storage-backend/records@1.0.0");
-            let at = instance.get_export_index(&mut store, place.as_ref(), "get");
-            let at = at.ok_or_else(|| wasmtime::Error::msg("no such export"))?;
+            let at = export(&instance, &mut store, RECORDS, "get")?;
             let get: Get = instance.get_typed_func(&mut store, at)?;
             let began = tokio::time::Instant::now();
             for _ in 0..times {
@@ -136,18 +137,14 @@ impl Bare {
         };
         calls().map_err(|error| Failure::new(format!("bare wasmtime: {error:#}")))
     }
-}
 
-impl Bare {
     /// The same on a stack of its own, as everybody calls guests who lets others have their turn meanwhile.
     pub(crate) async fn get_interruptible(&self, times: u32) -> Result<f64, Failure> {
         let calls = async || -> wasmtime::Result<f64> {
             let mut store = self.store();
             store.epoch_deadline_async_yield_and_update(1 << 30);
             let instance = self.pre.instantiate_async(&mut store).await?;
-            let place = instance.get_export_index(&mut store, None, "teleport:storage-backend/records@1.0.0");
-            let at = instance.get_export_index(&mut store, place.as_ref(), "get");
-            let at = at.ok_or_else(|| wasmtime::Error::msg("no such export"))?;
+            let at = export(&instance, &mut store, RECORDS, "get")?;
             let get: Get = instance.get_typed_func(&mut store, at)?;
             let began = tokio::time::Instant::now();
             for _ in 0..times {
@@ -157,6 +154,18 @@ impl Bare {
         };
         calls().await.map_err(|error| Failure::new(format!("bare wasmtime: {error:#}")))
     }
+}
+
+/// Where an instance has a function of this interface.
+fn export(
+    instance: &Instance,
+    store: &mut Store<()>,
+    interface: &str,
+    function: &str,
+) -> wasmtime::Result<ComponentExportIndex> {
+    let place = instance.get_export_index(&mut *store, None, interface);
+    let at = instance.get_export_index(store, place.as_ref(), function);
+    at.ok_or_else(|| wasmtime::Error::msg("no such export"))
 }
 
 fn answered(outcome: wasmtime::Result<bool>) -> Result<(), Failure> {

@@ -3,11 +3,9 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
-use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Daemon, World, login, program, run};
-use tokio::process::Command;
+use teleport_tests_interop::{Daemon, World, can_mount, program, seeing};
 
-use super::guest;
+use super::{digest, guest};
 use crate::bed::until;
 
 /// An address of this machine where no name server is.
@@ -64,7 +62,7 @@ fn serve() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_name_for_a_place_leads_no_further_than_the_place_itself() {
     // Only root may listen there, and give one process another name server; containers may not let it.
-    if login() != "root" || !run(Command::new("unshare").args(["--mount", "true"])).await.status.success() {
+    if !can_mount().await {
         return;
     }
     serve();
@@ -77,10 +75,10 @@ async fn another_name_for_a_place_leads_no_further_than_the_place_itself() {
     let manifest = "name = \"fetch\"\nversion = \"0.0.1\"\ncontract = \"teleport:label-provider@1.0.0\"\n\
                     description = \"for tests\"\n[[needs]]\ncapability = \"http\"\nreason = \"asks\"\n";
     std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
-    let digest = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = digest(&wasm);
     let url = |name: &str| format!("http://{name}.example.test");
     let granted: Vec<_> = NAMES.iter().map(|(name, _, _)| url(name)).collect();
-    let says = format!("{{digest: 'sha256:{digest}', grants: {{http: {granted:?}}}}}");
+    let says = format!("{{digest: '{digest}', grants: {{http: {granted:?}}}}}");
     let labels: String = NAMES
         .iter()
         .map(|(name, _, _)| {
@@ -94,9 +92,7 @@ async fn another_name_for_a_place_leads_no_further_than_the_place_itself() {
     let yaml = world.node_yaml("web-1", &format!("  commands:\n{labels}")).replacen("teleport:\n", &head, 1);
     let config = world.folder().join("web-1.yaml");
     std::fs::write(&config, yaml).unwrap();
-    let mut command = Command::new("unshare");
-    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(&resolv);
+    let mut command = seeing(&resolv, "/etc/resolv.conf");
     command.arg(program("teleport")).args(["start", "-c"]).arg(&config);
     command.arg("--plugin-dir").arg(world.folder().join("plugins"));
     let mut node = Daemon::spawn_command(world.folder(), "web-1", command);
