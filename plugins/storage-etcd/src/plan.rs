@@ -199,7 +199,7 @@ pub fn json(
         }
     }
     if let Some(journal) = &plan.journal {
-        all.push(put(put_json(&space.own(), journal, 0)));
+        all.push(put(put_json(&space.own(), journal, None)));
     }
     all
 }
@@ -226,12 +226,13 @@ fn put_of(
     space: &Keyspace,
 ) -> Option<String> {
     let Some(Operation::Put { key, value, expires }) = operations.get(index) else { return None };
-    let lease = leases.get(&index).copied().unwrap_or_default();
-    Some(put_json(&space.full(key), &envelope::seal(plan.behind(index), *expires, value), lease))
+    let value = envelope::seal(plan.behind(index), *expires, value);
+    Some(put_json(&space.full(key), &value, leases.get(&index).copied()))
 }
 
-fn put_json(key: &[u8], value: &[u8], lease: u64) -> String {
-    format!(r#"{{"key":"{}","value":"{}","lease":"{lease}"}}"#, text(key), text(value))
+fn put_json(key: &[u8], value: &[u8], lease: Option<u64>) -> String {
+    let lease = lease.map(|lease| format!(r#","lease":"{lease}""#)).unwrap_or_default();
+    format!(r#"{{"key":"{}","value":"{}"{lease}}}"#, text(key), text(value))
 }
 
 #[cfg(test)]

@@ -1,25 +1,32 @@
-//! Questions that gather while others are under way, and are then asked together.
+//! Questions that gather while another is under way, and are then asked together.
 //!
-//! As long as a place is free a question is asked at once, by whoever has it: nobody waits for others to come.
-//! Whoever leaves a place hands it to all that have gathered meanwhile. They are asked by a task of its own, so
+//! A question that comes when none is under way is asked at once, by whoever has it: nobody waits for others to
+//! come. Whoever leaves a place hands it to all that have gathered meanwhile. They are asked by a task of its own, so
 //! that a question somebody gives up takes no other with it; when all have given up, so does the task.
+//!
+//! A call that takes long does not hold up the others: they get a place of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use parking_lot::Mutex;
 use port::store::{Key, StoreError};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 
+use place::Place;
 use queue::{Asked, Queue};
 
+mod place;
 mod queue;
 
-/// How many calls of one kind are under way before questions gather. With two, one is on its way while the other is
-/// worked on; more of them only make smaller groups, which cost etcd and this host more and were slower under any load.
-pub(super) const AT_ONCE: usize = 2;
+/// A call that takes longer no longer holds up the others: far longer than a server that is well takes, and shorter
+/// than what anybody who waits for it would call hanging.
+const SLOW: Duration = Duration::from_millis(50);
+/// How many calls of one kind are under way where each of them is slow.
+const PLACES: usize = 4;
 /// The most questions of one call, and the most bytes they hold together, as the contract has it.
 pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
@@ -82,17 +89,9 @@ pub(super) struct Gathering<K: Kind> {
 type Outcome<K> = Result<<K as Kind>::Answer, StoreError>;
 
 struct State<K: Kind> {
-    under_way: usize,
+    /// When the call of each place began.
+    under_way: [Option<Instant>; PLACES],
     waiting: Queue<K>,
-}
-
-/// A place among those under way.
-struct Place<K: Kind> {
-    of: Arc<Gathering<K>>,
-    /// Where those that gather are asked.
-    runtime: Handle,
-    /// Not yet, when it was handed to a task that has not begun.
-    is_taken: bool,
 }
 
 enum Entered<K: Kind> {
@@ -100,9 +99,18 @@ enum Entered<K: Kind> {
     Later(oneshot::Receiver<Outcome<K>>),
 }
 
+impl<K: Kind> State<K> {
+    /// A call has begun in this place, or the place is free.
+    fn note(&mut self, place: usize, began: Option<Instant>) {
+        if let Some(slot) = self.under_way.get_mut(place) {
+            *slot = began;
+        }
+    }
+}
+
 impl<K: Kind> Gathering<K> {
     pub(super) fn new(kind: K) -> Arc<Self> {
-        let state = State { under_way: 0, waiting: Queue::default() };
+        let state = State { under_way: [None; PLACES], waiting: Queue::default() };
         Arc::new(Self { kind, state: Mutex::new(state), bytes_max: AtomicUsize::new(BYTES_MAX) })
     }
 
@@ -121,15 +129,37 @@ impl<K: Kind> Gathering<K> {
         }
         match self.enter(question)? {
             Entered::Now(_place, question) => self.kind.alone(question).await,
-            Entered::Later(answer) => answer.await.unwrap_or_else(|_| Err(broken_off())),
+            Entered::Later(answer) => self.wait(answer).await,
         }
+    }
+
+    async fn wait(self: &Arc<Self>, mut answer: oneshot::Receiver<Outcome<K>>) -> Outcome<K> {
+        loop {
+            match timeout(SLOW, &mut answer).await {
+                Ok(answered) => return answered.unwrap_or_else(|_| Err(broken_off())),
+                Err(_) => {
+                    let place = self.place(&mut self.state.lock());
+                    // Left at once, it goes to those that wait.
+                    drop(place);
+                }
+            }
+        }
+    }
+
+    /// A place, where none is taken but by calls that are slow.
+    fn place(self: &Arc<Self>, state: &mut State<K>) -> Option<Place<K>> {
+        let now = Instant::now();
+        if state.under_way.iter().flatten().any(|began| now - *began < SLOW) {
+            return None;
+        }
+        let number = state.under_way.iter().position(Option::is_none)?;
+        state.note(number, Some(now));
+        Some(Place::of(self, number))
     }
 
     fn enter(self: &Arc<Self>, question: K::Question) -> Result<Entered<K>, StoreError> {
         let mut state = self.state.lock();
-        if state.under_way < AT_ONCE {
-            state.under_way += 1;
-            let place = Place { of: Arc::clone(self), runtime: Handle::current(), is_taken: true };
+        if let Some(place) = self.place(&mut state) {
             return Ok(Entered::Now(place, question));
         }
         state.waiting.push(question, || self.kind.waiting_max()).map(Entered::Later)
@@ -175,29 +205,6 @@ impl<K: Kind> Gathering<K> {
 async fn all_left<K: Kind>(group: &mut [Asked<K>]) {
     for asked in group {
         asked.left().await;
-    }
-}
-
-impl<K: Kind> Drop for Place<K> {
-    fn drop(&mut self) {
-        let mut state = self.of.state.lock();
-        if !self.is_taken || state.waiting.is_empty() {
-            state.under_way -= 1;
-            // Where a task never began its runtime has ended: nobody is there to ask for those who wait.
-            state.waiting.clear();
-            return;
-        }
-        // A runtime that ends drops what it is given at once, and with it the place.
-        drop(state);
-        let mut place = Self { of: Arc::clone(&self.of), runtime: self.runtime.clone(), is_taken: false };
-        self.runtime.spawn(async move {
-            place.is_taken = true;
-            let bytes_max = place.of.bytes_max.load(Ordering::Relaxed);
-            let group = place.of.state.lock().waiting.group(bytes_max);
-            if !group.is_empty() {
-                place.of.answer(group).await;
-            }
-        });
     }
 }
 

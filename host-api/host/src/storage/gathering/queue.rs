@@ -57,6 +57,11 @@ impl<K: Kind> Queue<K> {
         self.waiting.is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whoever waits for these is told that nobody asks.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();

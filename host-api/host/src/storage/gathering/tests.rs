@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::place::TURNS;
 use super::*;
 
 /// Answers a number with itself, once it is let; keeps what it was asked in each call.
@@ -100,13 +101,9 @@ impl<const SHARED: bool> Bed<SHARED> {
         asking
     }
 
-    /// As many questions as there are places, which keep them.
-    async fn fill(&self) -> Vec<Asking> {
-        let mut first = Vec::new();
-        for number in 0..AT_ONCE as u64 {
-            first.push(self.ask("same", number, 0).await);
-        }
-        first
+    /// A question that is under way.
+    async fn fill(&self) -> Asking {
+        self.ask("first", 0, 0).await
     }
 
     /// Lets so many calls answer.
@@ -119,14 +116,21 @@ impl<const SHARED: bool> Bed<SHARED> {
         self.echo.calls.lock().clone()
     }
 
+    /// What came after the first question.
     fn later(&self) -> Vec<Vec<u64>> {
-        self.calls().split_off(AT_ONCE)
+        self.calls().split_off(1)
+    }
+
+    fn under_way(&self) -> usize {
+        self.gathering.state.lock().under_way.iter().flatten().count()
     }
 }
 
-/// Everything that can go on has gone on.
+/// Everything that can go on without time has gone on.
 async fn settle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..4 * TURNS {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn numbers(asking: Vec<Asking>) -> Vec<u64> {
@@ -138,11 +142,10 @@ async fn numbers(asking: Vec<Asking>) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_while_a_place_is_free_and_those_who_must_go_together() {
+async fn who_comes_alone_waits_for_nobody_and_those_who_must_wait_go_together() {
     let bed = Bed::new();
     let first = bed.fill().await;
-    let each: Vec<_> = (0..AT_ONCE as u64).map(|number| vec![number]).collect();
-    assert_eq!(bed.calls(), each, "each at once, even about the same key");
+    assert_eq!(bed.calls(), [[0]], "at once");
     let mut waiting = Vec::new();
     for number in 10..15 {
         waiting.push(bed.ask(&number.to_string(), number, 0).await);
@@ -150,12 +153,58 @@ async fn nobody_waits_while_a_place_is_free_and_those_who_must_go_together() {
     assert_eq!(bed.later().len(), 0);
     bed.let_go(1).await;
     assert_eq!(bed.later(), [[10, 11, 12, 13, 14]], "the place that was left is theirs");
-    bed.let_go(AT_ONCE).await;
-    assert_eq!(numbers(first).await, each.concat());
+    bed.let_go(1).await;
+    assert_eq!(first.await.unwrap(), Ok(0));
     assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
-    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    assert_eq!(bed.under_way(), 0);
     bed.ask("free", 20, 0).await;
     assert_eq!(bed.later().last(), Some(&vec![20]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_ask_again_when_they_are_answered_go_together_again() {
+    let bed = Bed::new();
+    let first = bed.fill().await;
+    let asks_thrice = |number: u64| {
+        let gathering = Arc::clone(&bed.gathering);
+        tokio::spawn(async move {
+            for _ in 0..3 {
+                let question = Number { key: Key::of(&[&number.to_string()]), number, bytes: 0 };
+                assert_eq!(gathering.ask(question).await, Ok(number));
+            }
+        })
+    };
+    let asking: Vec<_> = (1..=8).map(asks_thrice).collect();
+    settle().await;
+    bed.let_go(4).await;
+    assert_eq!(first.await.unwrap(), Ok(0));
+    for asking in asking {
+        asking.await.unwrap();
+    }
+    assert_eq!(bed.later().iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8]);
+    assert_eq!(bed.under_way(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_long_does_not_hold_up_the_others() {
+    let bed = Bed::new();
+    bed.fill().await;
+    bed.ask("waits", 10, 0).await;
+    tokio::time::sleep(SLOW - Duration::from_millis(1)).await;
+    assert_eq!(bed.later().len(), 0);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    settle().await;
+    assert_eq!(bed.later(), [[10]], "it has a place of its own");
+    bed.ask("waits for that one", 11, 0).await;
+    assert_eq!(bed.later().len(), 1);
+    for number in 12..20 {
+        tokio::time::sleep(SLOW + Duration::from_millis(1)).await;
+        bed.ask(&number.to_string(), number, 0).await;
+    }
+    assert_eq!(bed.later(), [[10], [11], [12]], "there are no more places");
+    bed.let_go(PLACES + 1).await;
+    assert_eq!(bed.later().concat(), (10..20).collect::<Vec<_>>());
+    assert_eq!(bed.under_way(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +217,7 @@ async fn a_group_has_no_key_twice_and_is_bounded_in_number_and_bytes() {
     waiting.push(bed.ask("b", 5, 0).await);
     bed.let_go(1).await;
     assert_eq!(bed.later(), [[1, 3, 5]]);
-    bed.let_go(1 + AT_ONCE).await;
+    bed.let_go(2).await;
     assert_eq!(bed.later(), [vec![1, 3, 5], vec![2, 4]]);
     assert_eq!(numbers(waiting).await, [1, 2, 3, 4, 5]);
 
@@ -190,7 +239,7 @@ async fn what_had_no_room_in_an_answer_is_asked_again_first() {
     for number in 10..15 {
         waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
-    bed.let_go(AT_ONCE + 3).await;
+    bed.let_go(4).await;
     assert_eq!(numbers(waiting).await, [10, 11, 12, 13, 14]);
     assert_eq!(bed.later(), [vec![10, 11, 12, 13, 14], vec![12, 13, 14], vec![14]]);
 }
@@ -202,7 +251,7 @@ async fn a_failure_is_everybodys_but_what_only_fails_together_is_asked_alone() {
     let gone = StoreError::Unavailable("gone".to_owned());
     *bed.echo.failure.lock() = Some(Apart::Failed(gone.clone()));
     let waiting = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
-    bed.let_go(AT_ONCE + 1).await;
+    bed.let_go(2).await;
     for asking in waiting {
         assert_eq!(asking.await.unwrap(), Err(gone.clone()));
     }
@@ -211,7 +260,7 @@ async fn a_failure_is_everybodys_but_what_only_fails_together_is_asked_alone() {
     let _first = bed.fill().await;
     *bed.echo.failure.lock() = Some(Apart::AskEach);
     let waiting = vec![bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
-    bed.let_go(AT_ONCE + 3).await;
+    bed.let_go(4).await;
     assert_eq!(numbers(waiting).await, [10, 11]);
     assert_eq!(bed.later(), [vec![10, 11], vec![10], vec![11]]);
 }
@@ -224,12 +273,12 @@ async fn who_gives_up_takes_nobody_along_and_is_not_asked_for() {
     left.abort();
     settle().await;
     // Giving up a call that is under way leaves its place.
-    first[0].abort();
+    first.abort();
     settle().await;
     assert_eq!(bed.later(), [[11]]);
-    bed.let_go(AT_ONCE).await;
+    bed.let_go(1).await;
     assert_eq!(stays.await.unwrap(), Ok(11));
-    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    assert_eq!(bed.under_way(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +291,7 @@ async fn those_about_the_same_key_share_an_answer_where_that_is_sound() {
     }
     bed.let_go(2).await;
     assert_eq!(bed.later(), [[10, 11]]);
-    bed.let_go(AT_ONCE).await;
+    bed.let_go(1).await;
     assert_eq!(numbers(waiting).await, [10, 11, 10, 10]);
 }
 
@@ -251,12 +300,12 @@ async fn a_group_that_everybody_has_left_is_not_asked_any_further() {
     let bed = Bed::new();
     let first = bed.fill().await;
     let left = [bed.ask("a", 10, 0).await, bed.ask("b", 11, 0).await];
-    first[0].abort();
+    first.abort();
     settle().await;
     assert_eq!(bed.later(), [[10, 11]]);
     left.iter().for_each(Asking::abort);
     settle().await;
-    assert_eq!(bed.gathering.state.lock().under_way, AT_ONCE - 1, "its place is free");
+    assert_eq!(bed.under_way(), 0, "its place is free");
 
     // One by one, those that are left over are not asked.
     let bed = Bed::new();
@@ -266,15 +315,14 @@ async fn a_group_that_everybody_has_left_is_not_asked_any_further() {
     for number in 10..10 + EACH_AT_ONCE as u64 + 2 {
         waiting.push(bed.ask(&number.to_string(), number, 0).await);
     }
-    first[0].abort();
+    first.abort();
     settle().await;
-    // The other place's, and the group.
-    bed.let_go(2).await;
+    bed.let_go(1).await;
     assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE, "{:?}", bed.later());
     waiting.iter().for_each(Asking::abort);
     settle().await;
     assert_eq!(bed.later().len(), 1 + EACH_AT_ONCE);
-    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    assert_eq!(bed.under_way(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +354,7 @@ fn a_runtime_that_ends_takes_those_that_wait_along() {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (first, waiting) = runtime.block_on(async { (bed.fill().await, bed.ask("a", 10, 0).await) });
     drop(runtime);
-    assert_eq!(bed.gathering.state.lock().under_way, 0);
+    assert_eq!(bed.under_way(), 0);
     assert!(bed.gathering.state.lock().waiting.is_empty());
-    assert!(first.iter().all(Asking::is_finished) && waiting.is_finished());
+    assert!(first.is_finished() && waiting.is_finished());
 }
