@@ -4,7 +4,7 @@
 //! (re)connection starts with the whole state, collected aside and swapped in at once: what vanished
 //! meanwhile vanishes here, and nobody ever sees half a cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use domain::node::Node;
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
 use domain::route::NodeIndex;
+use domain::server::Proxy;
 use parking_lot::RwLock;
 use port::cluster::ClusterView;
 use port::random::Random;
@@ -35,6 +36,7 @@ struct State {
     locks: HashMap<String, Lock>,
     lock_list: Arc<Vec<Lock>>,
     nodes: NodeIndex,
+    proxies: BTreeMap<String, Arc<Proxy>>,
     /// The locks of the copy that this one is to take the place of.
     before: HashMap<String, Lock>,
 }
@@ -87,7 +89,11 @@ impl State {
                 self.authorities.insert(authority.spec.r#type, Arc::new(authority.spec));
             }
             Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(left_out)?)),
-            Kind::User | Kind::Token | Kind::Proxy | Kind::AuthServer => {}
+            Kind::Proxy => {
+                let proxy = Proxy::from_json(json).map_err(left_out)?;
+                self.proxies.insert(proxy.name().to_owned(), Arc::new(proxy));
+            }
+            Kind::User | Kind::Token | Kind::AuthServer => {}
         }
         Ok(())
     }
@@ -127,8 +133,11 @@ impl State {
                 self.relist_locks();
             }
             Kind::Node => self.nodes.remove(name),
+            Kind::Proxy => {
+                self.proxies.remove(name);
+            }
             // An authority is never removed while the cluster lives.
-            Kind::CertAuthority | Kind::User | Kind::Token | Kind::Proxy | Kind::AuthServer => {}
+            Kind::CertAuthority | Kind::User | Kind::Token | Kind::AuthServer => {}
         }
     }
 
@@ -156,6 +165,7 @@ pub struct View {
     freshness: watch::Sender<Freshness>,
     authorities: ArcSwap<Vec<AuthoritySpec>>,
     locks: watch::Sender<Arc<Vec<Lock>>>,
+    proxies: watch::Sender<Arc<Vec<Arc<Proxy>>>>,
 }
 
 impl View {
@@ -169,12 +179,18 @@ impl View {
             freshness: watch::Sender::new(Freshness::Empty),
             authorities: ArcSwap::from_pointee(authorities.to_vec()),
             locks: watch::Sender::default(),
+            proxies: watch::Sender::default(),
         })
     }
 
     /// How the copy stands, and when that changes.
     pub fn freshness(&self) -> watch::Receiver<Freshness> {
         self.freshness.subscribe()
+    }
+
+    /// The proxies that have made themselves known, in the order of their names, and when one comes, goes or moves.
+    pub fn proxies(&self) -> watch::Receiver<Arc<Vec<Arc<Proxy>>>> {
+        self.proxies.subscribe()
     }
 
     /// Every authority known.
@@ -240,11 +256,28 @@ impl View {
             *shown = locks;
             changed
         });
+        self.publish_proxies();
         let now: Vec<_> =
             self.state.read().authorities.values().map(|spec| AuthoritySpec::clone(spec)).collect();
         if **self.authorities.load() != now {
             self.authorities.store(Arc::new(now));
         }
+    }
+
+    fn publish_proxies(&self) {
+        let now: Vec<_> = self.state.read().proxies.values().cloned().collect();
+        self.proxies.send_if_modified(|shown| {
+            // When their records end changes with each heartbeat, and matters to nobody.
+            let changed = shown.len() != now.len()
+                || shown
+                    .iter()
+                    .zip(&now)
+                    .any(|(shown, now)| (shown.name(), &shown.spec) != (now.name(), &now.spec));
+            if changed {
+                *shown = Arc::new(now);
+            }
+            changed
+        });
     }
 }
 
@@ -292,8 +325,10 @@ impl ClusterView for View {
 
 #[cfg(test)]
 mod tests {
+    use domain::Timestamp;
     use domain::lock::{LockSpec, Target};
     use domain::role::presets;
+    use domain::server::ProxySpec;
 
     use super::*;
 
@@ -391,6 +426,31 @@ mod tests {
         assert!(told.contains("shuts out whoever"), "{told}");
         let users: Vec<_> = state.lock_list.iter().map(|lock| lock.spec.target.user.as_deref()).collect();
         assert_eq!(users, [Some("joe")]);
+    }
+
+    #[test]
+    fn of_proxies_is_told_who_comes_goes_or_moves_and_not_that_they_are_there_still() {
+        let view = View::new("main", &[Kind::Proxy], &[]);
+        let mut told = view.proxies();
+        let proxy = |address: &str, until: i64| {
+            let spec = ProxySpec { public_addrs: vec![address.to_owned()], ..ProxySpec::default() };
+            let until = Timestamp::from_second(until).ok();
+            Change::Put(Proxy::new("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f", spec).expiring(until).to_json())
+        };
+        let mut change = |change: &Change| {
+            view.state.write().apply(change).unwrap();
+            view.publish();
+            let is_told = told.has_changed().unwrap();
+            let addresses =
+                told.borrow_and_update().iter().flat_map(|proxy| proxy.spec.public_addrs.clone()).collect();
+            (is_told, addresses)
+        };
+        let at = |address: &str| -> Vec<String> { vec![address.to_owned()] };
+        assert_eq!(change(&proxy("p:1", 600)), (true, at("p:1")));
+        assert_eq!(change(&proxy("p:1", 900)), (false, at("p:1")), "a heartbeat");
+        assert_eq!(change(&proxy("p:2", 900)), (true, at("p:2")));
+        let gone = Change::Deleted(Kind::Proxy, "d52527f9-b260-41d0-bb5a-e23b0cfe0f8f".into());
+        assert_eq!(change(&gone), (true, vec![]));
     }
 
     #[test]

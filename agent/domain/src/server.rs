@@ -92,6 +92,11 @@ pub fn host(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
+/// Whether this host is whatever machine dials it.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 /// Whether this is a port of a host that is one name.
 pub fn is_address(address: &str) -> bool {
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());

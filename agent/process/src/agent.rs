@@ -103,10 +103,12 @@ impl Member {
     }
 }
 
-/// What a role needs to know of the cluster. A node does not learn of other nodes.
+/// What a role needs to know of the cluster. A node learns of proxies, for each of which it keeps a link, and not of
+/// other nodes.
 fn kinds(role: SystemRole) -> &'static [Kind] {
     match role {
         SystemRole::Proxy => &[Kind::CertAuthority, Kind::Role, Kind::Lock, Kind::Node],
+        SystemRole::Node => &[Kind::CertAuthority, Kind::Role, Kind::Lock, Kind::Proxy],
         _ => &[Kind::CertAuthority, Kind::Role, Kind::Lock],
     }
 }

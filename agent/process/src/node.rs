@@ -107,6 +107,7 @@ impl Starting<'_> {
         };
         let deps = AgentDeps {
             identity: self.member.identity.clone(),
+            proxies: self.member.view.proxies(),
             check: self.member.host_check(self.host),
             service: Arc::new(Streams(Arc::clone(service))),
             random: Arc::clone(&self.host.random),

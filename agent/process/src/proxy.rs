@@ -8,7 +8,7 @@ use certs::x509::Pin;
 use config::ProxySettings;
 use domain::authority::AuthorityType;
 use domain::identity::SystemRole;
-use domain::server::{ADDRESSES_MAX, ProxySpec, is_address};
+use domain::server::{ADDRESSES_MAX, ProxySpec, is_address, is_loopback};
 use net::listen::{ConnectionLimit, Listener};
 use net::tls::WebCertificates;
 use proxy_service::ProxyService;
@@ -226,10 +226,6 @@ fn connector_name(authentication: &config::Authentication) -> &'static str {
         config::Connector::Oidc => "oidc",
         config::Connector::Saml => "saml",
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Where the proxy is reached, as its web API tells.

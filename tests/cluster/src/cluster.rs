@@ -184,15 +184,36 @@ impl Cluster {
         value.into()
     }
 
+    /// Another proxy, with more lines in its `proxy_service`.
+    pub async fn add_proxy(&self, name: &str, more: &str) -> NodeProcess {
+        let data_dir = self.folder.path().join(name);
+        self.token_for("a-token-for-proxies", &[domain::identity::SystemRole::Proxy]).await;
+        let yaml = format!(
+            "version: v3\nteleport:\n  nodename: {name}\n  data_dir: {}\n  auth_server: {}\n  ca_pin: {}\n  auth_token: a-token-for-proxies\n\
+             proxy_service:\n  enabled: yes\n  listen_addr: 127.0.0.1:0\n  tunnel_listen_addr: 127.0.0.1:0\n  web_listen_addr: 127.0.0.1:0\n{more}\
+             ssh_service:\n  enabled: no\n",
+            data_dir.display(),
+            self.auth(),
+            self.pin,
+        );
+        let running = start(&yaml).await;
+        NodeProcess { data_dir, running }
+    }
+
     /// A node that joins through the proxy's web port, with more lines in its `ssh_service`.
     pub async fn add_node(&self, name: &str, more: &str) -> NodeProcess {
+        self.add_node_behind(&self.web().to_string(), name, more).await
+    }
+
+    /// The same through this address of a proxy.
+    pub async fn add_node_behind(&self, proxy: &str, name: &str, more: &str) -> NodeProcess {
         let data_dir = self.folder.path().join(name);
         self.token("a-token-for-nodes").await;
         let yaml = format!(
             "version: v3\nteleport:\n  nodename: {name}\n  data_dir: {}\n  proxy_server: {}\n  ca_pin: {}\n  auth_token: a-token-for-nodes\n\
              ssh_service:\n  enabled: yes\n{more}",
             data_dir.display(),
-            self.web(),
+            proxy,
             self.pin,
         );
         let running = start(&yaml).await;

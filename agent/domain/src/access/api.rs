@@ -35,6 +35,7 @@ pub const SYSTEM_TABLE: &[(SystemRole, Kind, &[Verb])] = &[
     (SystemRole::Node, Kind::Role, READ),
     (SystemRole::Node, Kind::Lock, READ),
     (SystemRole::Node, Kind::CertAuthority, READ),
+    (SystemRole::Node, Kind::Proxy, READ),
     (SystemRole::App, Kind::Role, READ),
     (SystemRole::App, Kind::Lock, READ),
     (SystemRole::App, Kind::CertAuthority, READ),

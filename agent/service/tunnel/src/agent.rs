@@ -1,45 +1,44 @@
-//! The agent's end of links: one per proxy address, kept for as long as the process lives.
+//! The agent's end of links: one to each proxy of the cluster, kept for as long as the process lives.
+//!
+//! The proxies are those that are configured, by their addresses, and those the auth server tells of, by the host they
+//! are. Where an address leads to a proxy that has a link already (a second name of it, a load balancer before
+//! several), no second one is made. How well the agent is depends on the configured ones alone: an address that a
+//! proxy tells may be one that this host cannot reach.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use certs::bundle::Bundle;
-use domain::backoff::Backoff;
-use domain::identity::SystemRole;
-use net::tls::ServerTrust;
+use domain::name::HostId;
+use domain::server::Proxy;
 use port::random::Random;
 use port::stream::Serve;
-use russh::client::Handle;
-use ssh::ServerSettings;
 use ssh::host::HostCheck;
 use tokio::sync::watch;
-use tokio_rustls::TlsConnector;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::TunnelError;
 use crate::metrics::Metrics;
 use crate::settings::AgentSettings;
 
+mod connect;
 mod handler;
+mod held;
+mod keep;
+mod told;
 
-use handler::AgentHandler;
-
-/// How long connecting, TLS and signing in may take together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// What is looked for, in what is said of something else.
-const WANTED: &str = "a proxy of this cluster; is that its web port?";
-/// The first wait after a link was lost.
-const RETRY_FIRST: Duration = Duration::from_millis(500);
-/// A link that lived this long was a success: the next wait is a short one again.
-const LIVED: Duration = Duration::from_secs(30);
+use held::Held;
+use keep::Keeper;
 
 /// How the links stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Links that are up.
+    /// Configured addresses whose proxy has a link.
     pub up: usize,
-    /// Links that are wanted.
+    /// Configured addresses.
     pub wanted: usize,
+    /// Links to proxies that are told of and not configured.
+    pub further: usize,
     /// Why the last one failed.
     pub last_failure: Option<String>,
 }
@@ -48,6 +47,8 @@ pub struct Links {
 pub struct AgentDeps {
     /// This host's identity, as it is renewed.
     pub identity: watch::Receiver<Arc<Bundle>>,
+    /// The proxies of the cluster, as they make themselves known.
+    pub proxies: watch::Receiver<Arc<Vec<Arc<Proxy>>>>,
     /// How proxies are checked.
     pub check: HostCheck,
     /// Takes the connections of users.
@@ -63,13 +64,14 @@ pub struct Agent {
     settings: AgentSettings,
     deps: AgentDeps,
     links: watch::Sender<Links>,
+    held: Arc<Held>,
 }
 
 impl Agent {
-    /// An agent for these proxies.
+    /// An agent for these proxies, and those that are told of.
     pub fn new(settings: AgentSettings, deps: AgentDeps) -> Arc<Self> {
         let links = Links { wanted: settings.proxies.len(), ..Links::default() };
-        Arc::new(Self { settings, deps, links: watch::Sender::new(links) })
+        Arc::new(Self { settings, deps, links: watch::Sender::new(links), held: Arc::default() })
     }
 
     /// How the links stand, and when that changes.
@@ -79,100 +81,36 @@ impl Agent {
 
     /// Keeps the links until told to stop.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut keeping = tokio::task::JoinSet::new();
-        for proxy in self.settings.proxies.clone() {
-            keeping.spawn(Arc::clone(&self).keep(proxy));
+        let (mut configured, mut told) = (JoinSet::new(), JoinSet::new());
+        for address in self.settings.proxies.clone() {
+            configured.spawn(Keeper::new(&self).keep(address));
         }
-        shutdown.cancelled().await;
-        keeping.shutdown().await;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.follow(&mut told) => {}
+        }
+        configured.shutdown().await;
+        told.shutdown().await;
     }
 
-    async fn keep(self: Arc<Self>, proxy: String) {
-        let mut backoff = Backoff::new(RETRY_FIRST, self.settings.retry_max);
+    /// Has a keeper for each proxy that is told of.
+    async fn follow(self: &Arc<Self>, keeping: &mut JoinSet<HostId>) {
+        let (mut proxies, mut followed) = (self.deps.proxies.clone(), HashSet::new());
         loop {
-            let started = tokio::time::Instant::now();
-            let reason = match self.link(&proxy).await {
-                Ok(()) => format!("the proxy at {proxy} closed the link"),
-                Err(error) => ssh::refuse::chain(&error),
-            };
-            if started.elapsed() >= LIVED {
-                backoff.succeeded();
+            for proxy in told::hosts(&proxies.borrow_and_update()) {
+                if followed.insert(proxy) {
+                    keeping.spawn(Keeper::new(self).keep_told(proxy));
+                }
             }
-            let wait = backoff.failed(self.deps.random.uniform());
-            tracing::warn!(%proxy, %reason, retry_in = ?wait, "no link to the proxy");
-            self.links.send_modify(|links| links.last_failure = Some(reason));
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                changed = proxies.changed() => if changed.is_err() {
+                    // Nobody tells of others any more.
+                    std::future::pending::<()>().await;
+                },
+                Some(Ok(gone)) = keeping.join_next() => {
+                    followed.remove(&gone);
+                }
+            }
         }
-    }
-
-    /// One link, from connecting to its end.
-    async fn link(&self, proxy: &str) -> Result<(), TunnelError> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(proxy));
-        let handle = connecting.await.map_err(|_| TunnelError::Timeout { proxy: proxy.to_owned() })??;
-        tracing::info!(%proxy, "link up");
-        self.deps.metrics.reconnects.inc();
-        let _up = Up::mark(&self.links);
-        handle.await.map_err(|error| named(error, proxy))
-    }
-
-    async fn connect(&self, proxy: &str) -> Result<Handle<AgentHandler>, TunnelError> {
-        let bundle = Arc::clone(&self.deps.identity.borrow());
-        let stream = net::dial(proxy).await?;
-        let local = stream.local_addr().unwrap_or_else(|_| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
-        let trust = ServerTrust::Cluster(bundle.authorities.clone());
-        let tls = TlsConnector::from(net::tls::client(&trust, Some(&bundle), net::alpn::TUNNEL)?);
-        let stream = tls.connect(net::tls::role_name(SystemRole::Proxy)?, stream).await.map_err(|error| {
-            TunnelError::Tls { proxy: proxy.to_owned(), reason: net::tls::why(&error, WANTED, true) }
-        })?;
-        let link = &self.settings.link;
-        let settings = ServerSettings { algorithms: link.algorithms.clone(), keep_alive: link.keep_alive };
-        let handler = AgentHandler::new(self.deps.check.clone(), Arc::clone(&self.deps.service), local);
-        let mut handle = russh::client::connect_stream(ssh::client_config(&settings), stream, handler)
-            .await
-            .map_err(|error| named(error, proxy))?;
-        self.sign_in(&mut handle, &bundle, proxy).await?;
-        Ok(handle)
-    }
-
-    async fn sign_in(
-        &self,
-        handle: &mut Handle<AgentHandler>,
-        bundle: &Bundle,
-        proxy: &str,
-    ) -> Result<(), TunnelError> {
-        let key = Arc::new(bundle.keys.ssh.clone());
-        let user = bundle.identity.host_id.to_string();
-        let answer = handle
-            .authenticate_openssh_cert(user, key, bundle.ssh_certificate.clone())
-            .await
-            .map_err(|source| TunnelError::Link { proxy: proxy.to_owned(), source })?;
-        if answer.success() { Ok(()) } else { Err(TunnelError::Refused { proxy: proxy.to_owned() }) }
-    }
-}
-
-/// The error with the proxy's address, which russh does not know.
-fn named(error: TunnelError, proxy: &str) -> TunnelError {
-    match error {
-        TunnelError::Link { source: russh::Error::UnknownKey, .. } => {
-            TunnelError::Proxy { proxy: proxy.to_owned() }
-        }
-        TunnelError::Link { source, .. } => TunnelError::Link { proxy: proxy.to_owned(), source },
-        other => other,
-    }
-}
-
-/// A link that is up, for as long as this lives.
-struct Up(watch::Sender<Links>);
-
-impl Up {
-    fn mark(links: &watch::Sender<Links>) -> Self {
-        links.send_modify(|links| links.up += 1);
-        Self(links.clone())
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.0.send_modify(|links| links.up -= 1);
     }
 }

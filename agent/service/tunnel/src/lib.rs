@@ -8,7 +8,7 @@
 //!  whoever serves streams on this host: the node
 //! ```
 //!
-//! [`agent`] is the host's end: it keeps one link per proxy address and hands every channel the proxy
+//! [`agent`] is the host's end: it keeps one link per proxy and hands every channel the proxy
 //! opens to a `port::stream::Serve`. [`server`] is the proxy's end: it admits hosts by certificate and
 //! registers their links; [`Dialler`] opens channels on them for permits, and connects directly to
 //! nodes that announce an address.

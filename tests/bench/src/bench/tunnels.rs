@@ -187,6 +187,7 @@ fn keep_links(bundles: Vec<Bundle>, proxy: &str) {
         let (sender, identity) = watch::channel(Arc::new(bundle));
         let deps = AgentDeps {
             identity,
+            proxies: view.proxies(),
             check: HostCheck { view: view.clone(), clock: Arc::new(SystemClock) },
             service: Arc::new(Nobody),
             random: Arc::new(SystemRandom),

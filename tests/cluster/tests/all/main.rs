@@ -20,6 +20,7 @@ mod kill;
 mod link;
 mod lost_answer;
 mod protocol;
+mod proxies;
 mod proxy;
 mod rpc;
 mod stream;

@@ -3,9 +3,10 @@
 //! russh's client accepts most channels a server opens; every one of them is answered here.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::identity::SystemRole;
+use domain::name::HostId;
 use port::stream::{Origin, Serve};
 use russh::client::{ChannelOpenHandle, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
@@ -21,11 +22,18 @@ pub(super) struct AgentHandler {
     check: HostCheck,
     service: Arc<dyn Serve>,
     local: SocketAddr,
+    /// Which proxy it is, once it has proved that.
+    proxy: Arc<OnceLock<HostId>>,
 }
 
 impl AgentHandler {
-    pub(super) fn new(check: HostCheck, service: Arc<dyn Serve>, local: SocketAddr) -> Self {
-        Self { check, service, local }
+    pub(super) fn new(
+        check: HostCheck,
+        service: Arc<dyn Serve>,
+        local: SocketAddr,
+        proxy: Arc<OnceLock<HostId>>,
+    ) -> Self {
+        Self { check, service, local, proxy }
     }
 }
 
@@ -43,7 +51,8 @@ impl Handler for AgentHandler {
             return Ok(false);
         };
         match self.check.admit(certificate, SystemRole::Proxy) {
-            Ok(_) => Ok(true),
+            // Again when keys are changed; it stays the one it was.
+            Ok(facts) => Ok(*self.proxy.get_or_init(|| facts.host_id) == facts.host_id),
             Err(error) => {
                 tracing::error!(%error, "the proxy's certificate is refused");
                 Ok(false)
