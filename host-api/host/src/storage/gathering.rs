@@ -4,7 +4,7 @@
 //! come. Whoever leaves a place hands it to all that have gathered meanwhile. They are asked by a task of its own, so
 //! that a question somebody gives up takes no other with it; when all have given up, so does the task.
 //!
-//! A call that takes long does not hold up the others: they get a place of their own.
+//! A call that takes long does not hold up the others: they get a place of their own, as long as there is one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,8 +25,11 @@ mod queue;
 /// A call that takes longer no longer holds up the others: far longer than a server that is well takes, and shorter
 /// than what anybody who waits for it would call hanging.
 const SLOW: Duration = Duration::from_millis(50);
-/// How many calls of one kind are under way where each of them is slow.
-const PLACES: usize = 4;
+/// How many calls of one kind are under way where each of them is slow. Gets and puts together leave some of a
+/// plugin's instances to what does not gather.
+const PLACES: usize = 3;
+/// The longest somebody waits before looking again whether those under way have become slow.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The most questions of one call, and the most bytes they hold together, as the contract has it.
 pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
@@ -134,13 +137,16 @@ impl<K: Kind> Gathering<K> {
     }
 
     async fn wait(self: &Arc<Self>, mut answer: oneshot::Receiver<Outcome<K>>) -> Outcome<K> {
+        // Ever longer: where none of very many is answered, they have something better to do than to look.
+        let mut patience = SLOW;
         loop {
-            match timeout(SLOW, &mut answer).await {
+            match timeout(patience, &mut answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(broken_off())),
                 Err(_) => {
                     let place = self.place(&mut self.state.lock());
                     // Left at once, it goes to those that wait.
                     drop(place);
+                    patience = (patience * 2).min(LOOK_MAX);
                 }
             }
         }
@@ -159,10 +165,17 @@ impl<K: Kind> Gathering<K> {
 
     fn enter(self: &Arc<Self>, question: K::Question) -> Result<Entered<K>, StoreError> {
         let mut state = self.state.lock();
-        if let Some(place) = self.place(&mut state) {
+        let mut place = self.place(&mut state);
+        if state.waiting.is_empty()
+            && let Some(place) = place.take()
+        {
             return Ok(Entered::Now(place, question));
         }
-        state.waiting.push(question, || self.kind.waiting_max()).map(Entered::Later)
+        let answer = state.waiting.push(question, || self.kind.waiting_max());
+        drop(state);
+        // Those that came before go first.
+        drop(place);
+        answer.map(Entered::Later)
     }
 
     async fn answer(&self, mut group: Vec<Asked<K>>) {

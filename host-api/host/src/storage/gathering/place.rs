@@ -1,8 +1,8 @@
 //! A place among the calls under way, and the task that has it while questions gather.
 //!
 //! Those that have just been answered mostly ask again. So the task lets them come before it asks the next group, which
-//! costs it a few turns of the scheduler and no time by the clock; asking whoever comes first would make small groups
-//! of those who come after, and a call costs etcd about the same whatever is in it.
+//! costs it a few turns of the scheduler and no timer; asking whoever comes first would make small groups of those who
+//! come after, and a call costs etcd about the same whatever is in it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +44,8 @@ impl<K: Kind> Place<K> {
             }
             expected = left + group.iter().map(|asked| asked.askers.len()).sum::<usize>();
             self.of.answer(group).await;
+            // That call is over, however long it took.
+            self.of.state.lock().note(self.number, Some(Instant::now()));
         }
     }
 
@@ -75,6 +77,7 @@ impl<K: Kind> Drop for Place<K> {
             state.waiting.clear();
             return;
         }
+        state.note(self.number, Some(Instant::now()));
         // A runtime that ends drops what it is given at once, and with it the place.
         drop(state);
         let (of, runtime) = (Arc::clone(&self.of), self.runtime.clone());

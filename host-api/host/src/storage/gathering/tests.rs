@@ -201,10 +201,36 @@ async fn a_call_that_takes_long_does_not_hold_up_the_others() {
         tokio::time::sleep(SLOW + Duration::from_millis(1)).await;
         bed.ask(&number.to_string(), number, 0).await;
     }
-    assert_eq!(bed.later(), [[10], [11], [12]], "there are no more places");
+    assert_eq!(bed.later(), [[10], [11]], "there are no more places");
     bed.let_go(PLACES + 1).await;
     assert_eq!(bed.later().concat(), (10..20).collect::<Vec<_>>());
     assert_eq!(bed.under_way(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overtakes_those_who_wait() {
+    let bed = Bed::new();
+    bed.fill().await;
+    tokio::time::sleep(SLOW / 2).await;
+    bed.ask("waits", 10, 0).await;
+    tokio::time::sleep(SLOW * 3 / 4).await;
+    assert_eq!(bed.later().len(), 0, "it has not looked yet");
+    bed.ask("comes later", 11, 0).await;
+    assert_eq!(bed.later(), [[10, 11]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_after_a_slow_one_is_not_taken_for_slow() {
+    let bed = Bed::new();
+    bed.fill().await;
+    bed.ask("waits", 10, 0).await;
+    tokio::time::sleep(SLOW / 2).await;
+    bed.let_go(1).await;
+    tokio::time::sleep(SLOW * 3 / 4).await;
+    bed.ask("waits too", 11, 0).await;
+    assert_eq!(bed.later(), [[10]]);
+    bed.let_go(1).await;
+    assert_eq!(bed.later(), [[10], [11]]);
 }
 
 #[tokio::test(start_paused = true)]
