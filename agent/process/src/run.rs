@@ -323,6 +323,11 @@ impl Running {
         });
     }
 
+    /// How many links this process's proxy has.
+    pub fn links(&self) -> usize {
+        self.proxy.as_ref().map_or(0, |proxy| proxy.registry.count())
+    }
+
     /// How many hosts have a link to this process's proxy.
     pub fn linked_hosts(&self) -> usize {
         self.proxy.as_ref().map_or(0, |proxy| proxy.registry.hosts())

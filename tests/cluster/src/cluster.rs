@@ -202,18 +202,25 @@ impl Cluster {
 
     /// A node that joins through the proxy's web port, with more lines in its `ssh_service`.
     pub async fn add_node(&self, name: &str, more: &str) -> NodeProcess {
-        self.add_node_behind(&self.web().to_string(), name, more).await
+        self.add_node_behind(&[self.web()], name, more).await
     }
 
-    /// The same through this address of a proxy.
-    pub async fn add_node_behind(&self, proxy: &str, name: &str, more: &str) -> NodeProcess {
+    /// The same through these addresses of proxies.
+    pub async fn add_node_behind(&self, proxies: &[SocketAddr], name: &str, more: &str) -> NodeProcess {
         let data_dir = self.folder.path().join(name);
         self.token("a-token-for-nodes").await;
+        let through = match proxies {
+            // The newest version has room for one.
+            [proxy] => format!("v3\nteleport:\n  proxy_server: {proxy}"),
+            several => format!(
+                "v1\nteleport:\n  auth_servers: {:?}",
+                several.iter().map(ToString::to_string).collect::<Vec<_>>()
+            ),
+        };
         let yaml = format!(
-            "version: v3\nteleport:\n  nodename: {name}\n  data_dir: {}\n  proxy_server: {}\n  ca_pin: {}\n  auth_token: a-token-for-nodes\n\
-             ssh_service:\n  enabled: yes\n{more}",
+            "version: {through}\n  nodename: {name}\n  data_dir: {}\n  ca_pin: {}\n  auth_token: a-token-for-nodes\n\
+             auth_service:\n  enabled: no\nproxy_service:\n  enabled: no\nssh_service:\n  enabled: yes\n{more}",
             data_dir.display(),
-            proxy,
             self.pin,
         );
         let running = start(&yaml).await;

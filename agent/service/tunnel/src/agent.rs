@@ -14,7 +14,7 @@ use domain::server::Proxy;
 use port::random::Random;
 use port::stream::Serve;
 use ssh::host::HostCheck;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,8 +27,16 @@ mod held;
 mod keep;
 mod told;
 
-use held::Held;
-use keep::Keeper;
+use connect::Link;
+use held::{Held, Kept};
+
+/// The proxies that are told of.
+type Told = Arc<Vec<Arc<Proxy>>>;
+/// The same, as they come and go.
+type Proxies = watch::Receiver<Told>;
+
+/// The most proxies that have a link for being told of.
+const TOLD_MAX: usize = 64;
 
 /// How the links stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,12 +51,21 @@ pub struct Links {
     pub last_failure: Option<String>,
 }
 
+impl Links {
+    fn of(&mut self, kept: Kept) -> &mut usize {
+        match kept {
+            Kept::Configured => &mut self.up,
+            Kept::Told => &mut self.further,
+        }
+    }
+}
+
 /// What the agent needs from outside.
 pub struct AgentDeps {
     /// This host's identity, as it is renewed.
     pub identity: watch::Receiver<Arc<Bundle>>,
     /// The proxies of the cluster, as they make themselves known.
-    pub proxies: watch::Receiver<Arc<Vec<Arc<Proxy>>>>,
+    pub proxies: Proxies,
     /// How proxies are checked.
     pub check: HostCheck,
     /// Takes the connections of users.
@@ -81,36 +98,48 @@ impl Agent {
 
     /// Keeps the links until told to stop.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        let (mut configured, mut told) = (JoinSet::new(), JoinSet::new());
+        let (mut configured, mut told, mut links) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         for address in self.settings.proxies.clone() {
-            configured.spawn(Keeper::new(&self).keep(address));
+            configured.spawn(Arc::clone(&self).keep(address));
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.follow(&mut told) => {}
+            () = self.follow(&mut told, &mut links) => {}
         }
         configured.shutdown().await;
         told.shutdown().await;
+        links.shutdown().await;
     }
 
-    /// Has a keeper for each proxy that is told of.
-    async fn follow(self: &Arc<Self>, keeping: &mut JoinSet<HostId>) {
+    /// Has a keeper for each proxy that is told of, and the links they make.
+    async fn follow(self: &Arc<Self>, keeping: &mut JoinSet<HostId>, links: &mut JoinSet<()>) {
         let (mut proxies, mut followed) = (self.deps.proxies.clone(), HashSet::new());
+        let (sender, mut made) = mpsc::channel(1);
         loop {
             for proxy in told::hosts(&proxies.borrow_and_update()) {
-                if followed.insert(proxy) {
-                    keeping.spawn(Keeper::new(self).keep_told(proxy));
+                if followed.len() < TOLD_MAX && followed.insert(proxy) {
+                    keeping.spawn(Arc::clone(self).keep_told(proxy, sender.clone()));
+                } else if !followed.contains(&proxy) {
+                    tracing::warn!(%proxy, most = TOLD_MAX, "no link to a proxy that was told of: there are too many");
                 }
             }
             tokio::select! {
-                changed = proxies.changed() => if changed.is_err() {
-                    // Nobody tells of others any more.
-                    std::future::pending::<()>().await;
-                },
+                Some(link) = made.recv() => {
+                    links.spawn(hold(link));
+                }
                 Some(Ok(gone)) = keeping.join_next() => {
                     followed.remove(&gone);
                 }
+                Some(_) = links.join_next() => {}
+                Ok(()) = proxies.changed() => {}
             }
         }
     }
+}
+
+/// Has a link until it ends.
+async fn hold(link: Link) {
+    let proxy = link.proxy;
+    let reason = link.ended().await;
+    tracing::warn!(%proxy, %reason, "the link to a proxy that was told of has ended");
 }

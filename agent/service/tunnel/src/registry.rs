@@ -49,6 +49,11 @@ impl Registry {
         self.links.read().len()
     }
 
+    /// How many links there are: as many as hosts, but where one has lost its own and is not known to have.
+    pub fn count(&self) -> usize {
+        self.links.read().values().map(Vec::len).sum()
+    }
+
     /// Whether the host has a link.
     pub fn has(&self, host: HostId) -> bool {
         self.links.read().contains_key(&host)

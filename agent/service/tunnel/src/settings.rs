@@ -25,7 +25,7 @@ impl Default for LinkSettings {
 /// The agent's end.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
-    /// `host:port` of the proxies' web ports; one link is kept to each.
+    /// `host:port` of the proxies' web ports. One link is kept to each proxy, however many of these lead to it.
     pub proxies: Vec<String>,
     /// What both ends share.
     pub link: LinkSettings,

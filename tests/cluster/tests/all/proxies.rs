@@ -36,7 +36,7 @@ async fn a_node_learns_of_proxies_and_keeps_a_link_to_each() {
     let second = cluster.add_proxy("proxy-2", "").await;
     until("the second proxy has a link", async || second.running.linked_hosts() == 1).await;
     until("the node is reached through it", async || is_reached(&second.running, &joe).await).await;
-    assert_eq!(cluster.running().linked_hosts(), 1, "the configured one has its own");
+    assert_eq!((cluster.running().links(), second.running.links()), (1, 1), "the configured one has its own");
     let (before, id) =
         (second.running.addresses.web, std::fs::read(second.data_dir.join("host_uuid")).unwrap());
     second.stop().await;
@@ -78,7 +78,20 @@ async fn balancer() -> (SocketAddr, Arc<Mutex<Vec<SocketAddr>>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_balancer_each_proxy_gets_its_link() {
+async fn a_configured_proxy_that_moves_is_found_where_it_tells() {
+    let cluster = Cluster::start().await;
+    let second = cluster.add_proxy("proxy-2", "").await;
+    let before = second.running.addresses.web.unwrap();
+    let _node = cluster.add_node_behind(&[cluster.web(), before], "web-1", "").await;
+    until("both have a link", async || cluster.running().links() == 1 && second.running.links() == 1).await;
+    second.stop().await;
+    let again = cluster.add_proxy("proxy-2", "").await;
+    assert_ne!(again.running.addresses.web, Some(before));
+    until("it has a link again", async || again.running.links() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_balancer_each_proxy_gets_its_link_and_gets_it_again() {
     let (address, behind) = balancer().await;
     let cluster = Cluster::start_public(&address.to_string()).await;
     behind.lock().unwrap().push(cluster.web());
@@ -90,10 +103,20 @@ async fn behind_a_balancer_each_proxy_gets_its_link() {
         behind.lock().unwrap().push(proxy.running.addresses.web.unwrap());
         proxies.push(proxy);
     }
-    let _node = cluster.add_node_behind(&address.to_string(), "web-1", "").await;
-    let all = || std::iter::once(cluster.running()).chain(proxies.iter().map(|proxy| &proxy.running));
-    until("each has a link", async || all().all(|proxy| proxy.linked_hosts() == 1)).await;
-    for proxy in all() {
-        until("the node is reached", async || is_reached(proxy, &joe).await).await;
+    let _node = cluster.add_node_behind(&[address], "web-1", "").await;
+    // Whichever has the link the node's own address led to: each of them is lost once.
+    for round in 0..=proxies.len() {
+        let all = || std::iter::once(cluster.running()).chain(proxies.iter().map(|proxy| &proxy.running));
+        until("each has a link", async || all().all(|proxy| proxy.links() == 1)).await;
+        for proxy in all() {
+            until("the node is reached", async || is_reached(proxy, &joe).await).await;
+        }
+        let Some(lost) = (round < proxies.len()).then(|| proxies.remove(0)) else { break };
+        let place = lost.running.addresses.web.unwrap();
+        lost.stop().await;
+        let again = cluster.add_proxy(["proxy-2", "proxy-3"][round], &public).await;
+        let now = again.running.addresses.web.unwrap();
+        behind.lock().unwrap().iter_mut().filter(|behind| **behind == place).for_each(|behind| *behind = now);
+        proxies.push(again);
     }
 }

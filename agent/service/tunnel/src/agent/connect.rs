@@ -1,4 +1,4 @@
-//! One link: from connecting to its end.
+//! Making a link, to its end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -14,8 +14,8 @@ use tokio_rustls::TlsConnector;
 
 use super::Agent;
 use super::handler::AgentHandler;
-use super::held::Holding;
-use super::keep::Keeper;
+use super::held::{Holding, Kept};
+use super::keep::Up;
 use crate::error::TunnelError;
 
 /// How long connecting, TLS and signing in may take together.
@@ -23,38 +23,52 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// What is looked for, in what is said of something else.
 const WANTED: &str = "a proxy of this cluster; is that its web port?";
 
-/// Why a link that could be made is no more, or is not.
-pub(super) enum Ended {
-    /// The proxy closed it.
-    Closed,
-    /// The address leads to this proxy, which has a link already or is not the one that is wanted.
-    Another(HostId),
+/// Who is where an address leads.
+pub(super) enum Reached {
+    /// A proxy that had no link, and has one now.
+    Link(Link),
+    /// This proxy, which has one already.
+    Taken(HostId),
 }
 
-/// A link that has been made, or who is there.
-type Connected = Result<(Handle<AgentHandler>, Holding), HostId>;
+/// A link that is up.
+pub(super) struct Link {
+    /// To whom.
+    pub(super) proxy: HostId,
+    address: String,
+    handle: Handle<AgentHandler>,
+    _holding: Holding,
+    _up: Up,
+}
 
-impl Keeper {
-    /// One link, to whatever proxy is there or to this one, until it ends.
+impl Link {
+    /// Returns when it ends, and why.
+    pub(super) async fn ended(self) -> String {
+        match self.handle.await {
+            Ok(()) => format!("the proxy at {} closed the link", self.address),
+            Err(error) => ssh::refuse::chain(&named(error, &self.address)),
+        }
+    }
+}
+
+impl Agent {
+    /// Makes a link to whatever proxy is there, if that has none.
     ///
     /// # Errors
-    /// [`TunnelError`] when it cannot be made, or breaks.
-    pub(super) async fn link(&self, address: &str, wanted: Option<HostId>) -> Result<Ended, TunnelError> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(address, wanted));
+    /// [`TunnelError`] when it cannot be made.
+    pub(super) async fn link(&self, address: &str, kept: Kept) -> Result<Reached, TunnelError> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(address, kept));
         let late = |_| TunnelError::Timeout { proxy: address.to_owned() };
-        let (handle, _holding) = match connecting.await.map_err(late)?? {
-            Ok(connected) => connected,
-            Err(another) => return Ok(Ended::Another(another)),
-        };
-        tracing::info!(proxy = address, "link up");
-        self.agent.deps.metrics.reconnects.inc();
-        let _up = self.up();
-        handle.await.map_err(|error| named(error, address))?;
-        Ok(Ended::Closed)
+        let reached = connecting.await.map_err(late)??;
+        if let Reached::Link(link) = &reached {
+            tracing::info!(proxy = address, host = %link.proxy, "link up");
+            self.deps.metrics.reconnects.inc();
+        }
+        Ok(reached)
     }
 
-    async fn connect(&self, address: &str, wanted: Option<HostId>) -> Result<Connected, TunnelError> {
-        let Agent { settings, deps, held, .. } = &*self.agent;
+    async fn connect(&self, address: &str, kept: Kept) -> Result<Reached, TunnelError> {
+        let Self { settings, deps, held, .. } = self;
         let bundle = Arc::clone(&deps.identity.borrow());
         let stream = net::dial(address).await?;
         let local = stream.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -75,12 +89,11 @@ impl Keeper {
             .map_err(|error| named(error, address))?;
         // Before signing in, so that the proxy never registers a link that ends at once.
         let proxy = there.get().copied().ok_or_else(|| TunnelError::Proxy { proxy: address.to_owned() })?;
-        let is_wanted = wanted.is_none_or(|wanted| wanted == proxy);
-        let Some(holding) = is_wanted.then(|| held.take(self.number, proxy)).flatten() else {
-            return Ok(Err(proxy));
-        };
+        let Some(holding) = held.take(proxy, kept) else { return Ok(Reached::Taken(proxy)) };
         sign_in(&mut handle, &bundle, address).await?;
-        Ok(Ok((handle, holding)))
+        holding.mark_up();
+        let up = Up::mark(&self.links, kept);
+        Ok(Reached::Link(Link { proxy, address: address.to_owned(), handle, _holding: holding, _up: up }))
     }
 }
 

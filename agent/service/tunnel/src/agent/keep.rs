@@ -1,16 +1,16 @@
-//! Keeping a link: making it again whenever it is lost, and not when another keeper has one to the same proxy.
+//! Keeping links: making them again whenever they are lost, and none to a proxy that has one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::backoff::Backoff;
+use domain::backoff::{Backoff, around};
 use domain::name::HostId;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::Ended;
-use super::{Agent, Links, told};
+use super::connect::{Link, Reached};
+use super::held::Kept;
+use super::{Agent, Links, Proxies, Told, told};
 
 /// The first wait after a link was lost.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -20,113 +20,151 @@ const LIVED: Duration = Duration::from_secs(30);
 /// the same moment.
 const TOLD: Duration = Duration::from_secs(4);
 
-/// Keeps one link.
-pub(super) struct Keeper {
-    pub(super) agent: Arc<Agent>,
-    /// Which one it is.
-    pub(super) number: u64,
-    /// What it is counted as.
-    count: fn(&mut Links) -> &mut usize,
-}
-
-impl Keeper {
-    pub(super) fn new(agent: &Arc<Agent>) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { agent: Arc::clone(agent), number, count: |links| &mut links.up }
-    }
-
+impl Agent {
     /// Keeps a link to whatever proxy is at this address, for ever.
-    pub(super) async fn keep(self, address: String) {
+    pub(super) async fn keep(self: Arc<Self>, address: String) {
         let mut backoff = self.backoff();
         loop {
             let began = Instant::now();
-            let reason = match self.link(&address, None).await {
-                Ok(Ended::Closed) => closed(&address),
-                Ok(Ended::Another(proxy)) => {
-                    tracing::info!(%address, %proxy, "the proxy there has a link already");
-                    let _up = self.up();
-                    self.agent.held.down(proxy).await;
-                    format!("the link of the proxy at {address} was lost")
-                }
+            let reason = match self.link(&address, Kept::Configured).await {
+                Ok(Reached::Link(link)) => link.ended().await,
+                Ok(Reached::Taken(proxy)) => self.covered(&address, proxy).await,
                 Err(error) => ssh::refuse::chain(&error),
             };
-            let wait = self.wait(&mut backoff, began);
-            tracing::warn!(proxy = %address, %reason, retry_in = ?wait, "no link to the proxy");
-            self.agent.links.send_modify(|links| links.last_failure = Some(reason));
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// Keeps a link to this proxy for as long as it is told of and nobody else has one. Returns which it was.
-    pub(super) async fn keep_told(mut self, proxy: HostId) -> HostId {
-        self.count = |links| &mut links.further;
-        let agent = Arc::clone(&self.agent);
-        let (mut proxies, mut backoff) = (agent.deps.proxies.clone(), self.backoff());
-        let (mut tries, mut said) = (0, None);
-        tokio::time::sleep(TOLD.mul_f64(0.5 + agent.deps.random.uniform())).await;
-        loop {
-            agent.held.free(self.number, proxy).await;
-            let addresses = told::addresses(&proxies.borrow_and_update(), proxy, &agent.settings.proxies);
-            let Some(addresses) = addresses else {
-                agent.held.forget(self.number);
-                return proxy;
-            };
-            // One after the other; without any it is waited for until it tells of others.
-            let Some(address) = addresses.iter().cycle().nth(tries) else {
-                if proxies.changed().await.is_err() {
-                    return proxy;
-                }
-                continue;
-            };
-            tries = (tries + 1) % addresses.len();
-            let began = Instant::now();
-            let reason = match self.link(address, Some(proxy)).await {
-                Ok(Ended::Closed) => closed(address),
-                Ok(Ended::Another(other)) => format!("{address} leads to {other}"),
-                Err(error) => ssh::refuse::chain(&error),
-            };
-            let wait = self.wait(&mut backoff, began);
-            // It may not be for this host to reach, which is said once and not for ever.
-            if said.as_ref() != Some(&reason) {
-                tracing::warn!(%proxy, %reason, retry_in = ?wait, "no link to a proxy that was told of");
-                said = Some(reason);
+            if began.elapsed() >= LIVED {
+                backoff.succeeded();
             }
-            tokio::time::sleep(wait).await;
+            let wait = backoff.failed(self.deps.random.uniform());
+            tracing::warn!(proxy = %address, %reason, retry_in = ?wait, "no link to the proxy");
+            self.links.send_modify(|links| links.last_failure = Some(reason));
+            sleep(wait).await;
         }
     }
 
-    /// A link, or what is as good, is up for as long as the result lives.
-    pub(super) fn up(&self) -> Up {
-        self.agent.links.send_modify(|links| *(self.count)(links) += 1);
-        Up { links: self.agent.links.clone(), count: self.count }
+    /// The proxy there has a link, which is as good. Returns when it has none, and says so.
+    async fn covered(&self, address: &str, proxy: HostId) -> String {
+        if self.held.is_up(proxy).await {
+            tracing::info!(%address, %proxy, "the proxy there has a link already");
+            let _up = Up::mark(&self.links, Kept::Configured);
+            self.held.down(proxy).await;
+        }
+        format!("the proxy at {address} has lost its link")
+    }
+
+    /// Sees to it that this proxy has a link for as long as it is told of. Returns which it was.
+    ///
+    /// Behind a load balancer its address may lead to another one; where that had no link either, it has got one.
+    pub(super) async fn keep_told(self: Arc<Self>, proxy: HostId, made: mpsc::Sender<Link>) -> HostId {
+        let (proxies, backoff) = (self.deps.proxies.clone(), self.backoff());
+        let mut pause = TOLD.mul_f64(0.5 + self.deps.random.uniform());
+        let mut seeking = Seeking { agent: self, proxies, backoff, place: 0, made };
+        loop {
+            seeking.agent.held.free(proxy).await;
+            sleep(pause).await;
+            pause = RETRY_FIRST.mul_f64(seeking.agent.deps.random.uniform());
+            let Some(addresses) = seeking.addresses(proxy) else { return proxy };
+            let wait = seeking.attempt(proxy, &addresses).await;
+            seeking.rest(wait, proxy, &addresses).await;
+        }
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(RETRY_FIRST, self.agent.settings.retry_max)
+        Backoff::new(RETRY_FIRST, self.settings.retry_max)
+    }
+}
+
+/// The way to one proxy that is told of.
+struct Seeking {
+    agent: Arc<Agent>,
+    proxies: Proxies,
+    backoff: Backoff,
+    /// Which of its addresses is next.
+    place: usize,
+    /// Takes the links.
+    made: mpsc::Sender<Link>,
+}
+
+impl Seeking {
+    /// Where it is reached; nothing when it is not told of any more.
+    fn addresses(&mut self, proxy: HostId) -> Option<Vec<String>> {
+        told::addresses(&self.proxies.borrow_and_update(), proxy, &self.agent.settings.proxies)
     }
 
-    /// How long to wait after a try that began then.
-    fn wait(&self, backoff: &mut Backoff, began: Instant) -> Duration {
-        if began.elapsed() >= LIVED {
-            backoff.succeeded();
+    /// Dials the next address once; where the proxy has a link then, until it has none. Returns how long to wait before
+    /// the next try.
+    async fn attempt(&mut self, proxy: HostId, addresses: &[String]) -> Duration {
+        let Some(address) = addresses.get(self.place).or(addresses.first()) else { return Duration::MAX };
+        let reached = match self.agent.link(address, Kept::Told).await {
+            Ok(Reached::Link(link)) => {
+                let there = link.proxy;
+                // Whoever takes it ends with this.
+                let _ = self.made.send(link).await;
+                Ok(there)
+            }
+            Ok(Reached::Taken(there)) => Ok(there),
+            Err(error) => Err(ssh::refuse::chain(&error)),
+        };
+        let reason = match reached {
+            Ok(there) if there == proxy => return self.lost(proxy).await,
+            Ok(there) => format!("its address leads to {there}"),
+            Err(reason) => reason,
+        };
+        self.place = (self.place + 1) % addresses.len();
+        let is_first = self.backoff == self.agent.backoff();
+        let wait = self.backoff.failed(self.agent.deps.random.uniform());
+        // It may not be for this host to reach, which is said once.
+        if is_first {
+            tracing::warn!(%proxy, %address, %reason, retry_in = ?wait, "no link to a proxy that was told of");
+        } else {
+            tracing::debug!(%proxy, %address, %reason, retry_in = ?wait, "no link to a proxy that was told of");
         }
-        backoff.failed(self.agent.deps.random.uniform())
+        wait
+    }
+
+    /// Returns when a proxy that has a link has none: how long to wait then.
+    async fn lost(&mut self, proxy: HostId) -> Duration {
+        let began = Instant::now();
+        self.agent.held.down(proxy).await;
+        if began.elapsed() >= LIVED {
+            self.backoff.succeeded();
+        }
+        self.backoff.failed(self.agent.deps.random.uniform())
+    }
+
+    /// Waits, or until it is told to be reached elsewhere.
+    async fn rest(&mut self, wait: Duration, proxy: HostId, addresses: &[String]) {
+        let configured = &self.agent.settings.proxies;
+        let is_elsewhere =
+            |told: &Told| told::addresses(told, proxy, configured).as_deref() != Some(addresses);
+        let told = timeout(wait, self.proxies.wait_for(is_elsewhere)).await.map(|told| told.is_ok());
+        match told {
+            Ok(true) => {
+                self.place = 0;
+                self.backoff.succeeded();
+                sleep(around(RETRY_FIRST, self.agent.deps.random.uniform())).await;
+            }
+            // Nobody tells any more.
+            Ok(false) => sleep(wait).await,
+            Err(_) => {}
+        }
     }
 }
 
-fn closed(address: &str) -> String {
-    format!("the proxy at {address} closed the link")
-}
-
-/// A link that is up.
+/// A link, or what is as good, for as long as this lives.
 pub(super) struct Up {
     links: watch::Sender<Links>,
-    count: fn(&mut Links) -> &mut usize,
+    kept: Kept,
+}
+
+impl Up {
+    pub(super) fn mark(links: &watch::Sender<Links>, kept: Kept) -> Self {
+        links.send_modify(|links| *links.of(kept) += 1);
+        Self { links: links.clone(), kept }
+    }
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
-        self.links.send_modify(|links| *(self.count)(links) -= 1);
+        self.links.send_modify(|links| *links.of(self.kept) -= 1);
     }
 }
