@@ -26,7 +26,8 @@ impl FakeUsers {
     #[must_use]
     pub fn with(self, login: &str, uid: u32) -> Self {
         let home = PathBuf::from("/home").join(login);
-        self.add(HostUser { name: login.to_owned(), uid, gid: uid, home, shell: "/bin/sh".into() });
+        let groups = vec![uid];
+        self.add(HostUser { name: login.to_owned(), uid, gid: uid, groups, home, shell: "/bin/sh".into() });
         self
     }
 

@@ -11,6 +11,9 @@ pub struct HostUser {
     pub uid: u32,
     /// Primary group id.
     pub gid: u32,
+    /// All its groups, the primary one with them. None where this process could not give them to anybody.
+    #[serde(default)]
+    pub groups: Vec<u32>,
     /// Home folder.
     pub home: PathBuf,
     /// Login shell.
@@ -27,6 +30,15 @@ pub enum HostUserError {
     #[error("cannot look up login {login:?}")]
     Lookup {
         /// Who was asked for.
+        login: String,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its groups cannot be looked up.
+    #[error("cannot look up the groups of login {login:?}")]
+    Groups {
+        /// Whose.
         login: String,
         /// What happened.
         #[source]

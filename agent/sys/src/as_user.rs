@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-use crate::launch::{Exchange, Launcher, check_privilege, identify};
+use crate::launch::{Exchange, Launcher, check_privilege, identity_of};
 use crate::session::SpawnError;
 use crate::turns::{Turn, USER_MAX};
 use crate::wire::{Request, Task};
@@ -196,7 +196,7 @@ impl Launcher {
         let work = tokio::spawn(timeout(TIMEOUT, async move {
             check_privilege(&user)?;
             let turn = launcher.turns.take(user.uid).await;
-            let (identity, _) = identify(&user).await?;
+            let identity = identity_of(&user);
             let request = Request { identity, task };
             let exchange = tokio::spawn(launcher.begin_in_turn(request, user.name.clone(), turn));
             exchange.await.map_err(lost)??.outcome(&user).await

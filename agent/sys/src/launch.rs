@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use port::host_user::HostUser;
@@ -115,7 +115,7 @@ impl Launcher {
     }
 
     async fn start_session(self, request: SpawnRequest) -> Result<Session, SpawnError> {
-        let (identity, tty_group) = identify(&request.user).await?;
+        let (identity, tty_group) = (identity_of(&request.user), tty_group().await);
         let SpawnRequest { user, program, env, terminal, read_user_env } = request;
         let has_report = matches!(program, Program::Builtin(_));
         let ends = Ends::make(terminal.as_ref(), &user, tty_group, has_report)?;
@@ -179,20 +179,16 @@ pub(crate) fn check_privilege(user: &HostUser) -> Result<(), SpawnError> {
     Err(SpawnError::NotPrivileged { login: user.name.clone(), daemon: daemon.as_raw() })
 }
 
-/// Whom the child becomes, and the group of terminals. Asks the user database, which may block.
-pub(crate) async fn identify(user: &HostUser) -> Result<(Identity, Option<u32>), SpawnError> {
-    static TTY_GROUP: OnceLock<Option<u32>> = OnceLock::new();
-    let of = user.clone();
-    let looked_up = tokio::task::spawn_blocking(move || {
-        // Only root may set groups; for everyone else they are what they are.
-        let groups = if rustix::process::geteuid().is_root() { users::groups(&of)? } else { Vec::new() };
-        Ok((groups, *TTY_GROUP.get_or_init(|| users::group_id("tty"))))
-    });
-    let (groups, tty_group) = looked_up
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|source| SpawnError::Groups { login: user.name.clone(), source })?;
-    Ok((Identity { uid: user.uid, gid: user.gid, groups }, tty_group))
+/// Whom the child becomes.
+pub(crate) fn identity_of(user: &HostUser) -> Identity {
+    Identity { uid: user.uid, gid: user.gid, groups: user.groups.clone() }
+}
+
+/// The group of terminals. Asks the user database once, which may block.
+async fn tty_group() -> Option<u32> {
+    static FOUND: tokio::sync::OnceCell<Option<u32>> = tokio::sync::OnceCell::const_new();
+    let find = || async { tokio::task::spawn_blocking(|| users::group_id("tty")).await.ok().flatten() };
+    *FOUND.get_or_init(find).await
 }
 
 /// Both sides of a session's streams.

@@ -20,9 +20,9 @@ impl HostUsers for SystemUsers {
         let unknown = || HostUserError::Unknown(login.to_owned());
         // A name with a NUL in it cannot be in the database.
         let name = CString::new(login).map_err(|_| unknown())?;
-        database::user_by_name(&name)
-            .map_err(|source| HostUserError::Lookup { login: login.to_owned(), source })?
-            .ok_or_else(unknown)
+        let asked = database::user_by_name(&name);
+        let user = asked.map_err(|source| HostUserError::Lookup { login: login.to_owned(), source })?;
+        with_groups(user.ok_or_else(unknown)?)
     }
 }
 
@@ -33,6 +33,19 @@ impl HostUsers for SystemUsers {
 pub fn groups(user: &HostUser) -> io::Result<Vec<u32>> {
     let name = CString::new(user.name.as_str())?;
     database::groups_of(&name, user.gid)
+}
+
+/// The user with its groups, where this process may give them to others: whoever looks a user up runs something as it
+/// next, and each visit to the database costs a hand-over to a thread that may block.
+fn with_groups(user: HostUser) -> Result<HostUser, HostUserError> {
+    // Only root may set groups; for everyone else they are what they are.
+    if !rustix::process::geteuid().is_root() {
+        return Ok(user);
+    }
+    match groups(&user) {
+        Ok(groups) => Ok(HostUser { groups, ..user }),
+        Err(source) => Err(HostUserError::Groups { login: user.name, source }),
+    }
 }
 
 /// The name of the user with this id; none when there is none or the database does not answer.
@@ -58,7 +71,7 @@ pub fn current() -> Result<HostUser, HostUserError> {
     let uid = rustix::process::geteuid().as_raw();
     let login = uid.to_string();
     match database::user_by_id(uid) {
-        Ok(user) => user.ok_or(HostUserError::Unknown(login)),
+        Ok(user) => with_groups(user.ok_or(HostUserError::Unknown(login))?),
         Err(source) => Err(HostUserError::Lookup { login, source }),
     }
 }
@@ -72,7 +85,10 @@ mod tests {
         let root = SystemUsers.find("root").unwrap();
         assert_eq!((root.uid, root.gid), (0, 0));
         assert!(root.home.is_absolute() && root.shell.is_absolute(), "{root:?}");
-        assert!(groups(&root).unwrap().contains(&0));
+        let all = groups(&root).unwrap();
+        assert!(all.contains(&0));
+        let given = if rustix::process::geteuid().is_root() { all } else { Vec::new() };
+        assert_eq!(root.groups, given);
         assert_eq!(user_name(0).as_deref(), Some("root"));
         assert_eq!(group_name(0).as_deref(), Some("root"));
         assert_eq!(group_id("root"), Some(0));

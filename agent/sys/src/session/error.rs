@@ -59,15 +59,6 @@ pub enum SpawnError {
         /// The file that does not list it.
         list: String,
     },
-    /// The groups of the user cannot be looked up.
-    #[error("cannot look up the groups of login {login:?}")]
-    Groups {
-        /// Whose.
-        login: String,
-        /// What happened.
-        #[source]
-        source: io::Error,
-    },
     /// No terminal was to be had.
     #[error(
         "cannot make a terminal; check that /dev/pts is mounted and `sysctl kernel.pty.max` is not reached"

@@ -89,6 +89,7 @@ fn host_user(entry: &libc::passwd) -> HostUser {
         name,
         uid: entry.pw_uid,
         gid: entry.pw_gid,
+        groups: Vec::new(),
         home: PathBuf::from(OsString::from_vec(home)),
         shell: PathBuf::from(OsString::from_vec(shell)),
     }
