@@ -24,10 +24,12 @@ pub enum TunnelError {
         source: russh::Error,
     },
     /// The proxy is not one of this cluster.
-    #[error("the proxy at {proxy} could not prove that it belongs to the cluster")]
+    #[error("the proxy at {proxy} could not prove that it belongs to the cluster: {reason}")]
     Proxy {
         /// The proxy.
         proxy: String,
+        /// What is wrong with what it showed.
+        reason: String,
     },
     /// The proxy does not admit this host.
     #[error(

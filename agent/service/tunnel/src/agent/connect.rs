@@ -1,7 +1,7 @@
 //! Making a link, to its end.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use certs::bundle::Bundle;
@@ -13,7 +13,7 @@ use ssh::ServerSettings;
 use tokio_rustls::TlsConnector;
 
 use super::Agent;
-use super::handler::AgentHandler;
+use super::handler::{AgentHandler, Shown};
 use super::held::{Holding, Kept};
 use super::keep::Up;
 use crate::error::TunnelError;
@@ -37,6 +37,7 @@ pub(super) struct Link {
     pub(super) proxy: HostId,
     address: String,
     handle: Handle<AgentHandler>,
+    shown: Arc<Shown>,
     _holding: Holding,
     _up: Up,
 }
@@ -46,7 +47,7 @@ impl Link {
     pub(super) async fn ended(self) -> String {
         match self.handle.await {
             Ok(()) => format!("the proxy at {} closed the link", self.address),
-            Err(error) => ssh::refuse::chain(&named(error, &self.address)),
+            Err(error) => ssh::refuse::chain(&named(error, &self.address, &self.shown)),
         }
     }
 }
@@ -81,19 +82,20 @@ impl Agent {
             algorithms: settings.link.algorithms.clone(),
             keep_alive: settings.link.keep_alive,
         };
-        let there = Arc::new(OnceLock::new());
+        let shown = Arc::new(Shown::new());
         let handler =
-            AgentHandler::new(deps.check.clone(), Arc::clone(&deps.service), local, Arc::clone(&there));
+            AgentHandler::new(deps.check.clone(), Arc::clone(&deps.service), local, Arc::clone(&shown));
         let mut handle = russh::client::connect_stream(ssh::client_config(&ssh), stream, handler)
             .await
-            .map_err(|error| named(error, address))?;
+            .map_err(|error| named(error, address, &shown))?;
         // Before signing in, so that the proxy never registers a link that ends at once.
-        let proxy = there.get().copied().ok_or_else(|| TunnelError::Proxy { proxy: address.to_owned() })?;
+        let Some(Ok(proxy)) = shown.get().cloned() else { return Err(refused(address, &shown)) };
         let Some(holding) = held.take(proxy, kept) else { return Ok(Reached::Taken(proxy)) };
         sign_in(&mut handle, &bundle, address).await?;
         holding.mark_up();
         let up = Up::mark(&self.links, kept);
-        Ok(Reached::Link(Link { proxy, address: address.to_owned(), handle, _holding: holding, _up: up }))
+        let address = address.to_owned();
+        Ok(Reached::Link(Link { proxy, address, handle, shown, _holding: holding, _up: up }))
     }
 }
 
@@ -107,13 +109,20 @@ async fn sign_in(handle: &mut Handle<AgentHandler>, bundle: &Bundle, proxy: &str
     if answer.success() { Ok(()) } else { Err(TunnelError::Refused { proxy: proxy.to_owned() }) }
 }
 
-/// The error with the proxy's address, which russh does not know.
-fn named(error: TunnelError, proxy: &str) -> TunnelError {
+/// The error with what russh does not know: the proxy's address, and why it is refused.
+fn named(error: TunnelError, proxy: &str, shown: &Shown) -> TunnelError {
     match error {
-        TunnelError::Link { source: russh::Error::UnknownKey, .. } => {
-            TunnelError::Proxy { proxy: proxy.to_owned() }
-        }
+        TunnelError::Link { source: russh::Error::UnknownKey, .. } => refused(proxy, shown),
         TunnelError::Link { source, .. } => TunnelError::Link { proxy: proxy.to_owned(), source },
         other => other,
     }
+}
+
+fn refused(proxy: &str, shown: &Shown) -> TunnelError {
+    let reason = match shown.get() {
+        Some(Err(reason)) => reason.clone(),
+        // It was good when the link was made.
+        _ => "the certificate it shows by now is another host's, or not good any more".to_owned(),
+    };
+    TunnelError::Proxy { proxy: proxy.to_owned(), reason }
 }

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+use certs::CertError;
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use port::stream::{Origin, Serve};
@@ -17,13 +18,15 @@ use ssh::host::HostCheck;
 use crate::NODE_TARGET;
 use crate::error::TunnelError;
 
+/// Which proxy it is, or why it may be none, once it has shown what it has.
+pub(super) type Shown = OnceLock<Result<HostId, String>>;
+
 /// Answers one proxy.
 pub(super) struct AgentHandler {
     check: HostCheck,
     service: Arc<dyn Serve>,
     local: SocketAddr,
-    /// Which proxy it is, once it has proved that.
-    proxy: Arc<OnceLock<HostId>>,
+    proxy: Arc<Shown>,
 }
 
 impl AgentHandler {
@@ -31,7 +34,7 @@ impl AgentHandler {
         check: HostCheck,
         service: Arc<dyn Serve>,
         local: SocketAddr,
-        proxy: Arc<OnceLock<HostId>>,
+        proxy: Arc<Shown>,
     ) -> Self {
         Self { check, service, local, proxy }
     }
@@ -46,18 +49,15 @@ impl Handler for AgentHandler {
     type Error = TunnelError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let Some(certificate) = key.certificate() else {
-            tracing::error!("the proxy showed a plain key instead of a host certificate");
-            return Ok(false);
-        };
-        match self.check.admit(certificate, SystemRole::Proxy) {
-            // Again when keys are changed; it stays the one it was.
-            Ok(facts) => Ok(*self.proxy.get_or_init(|| facts.host_id) == facts.host_id),
-            Err(error) => {
-                tracing::error!(%error, "the proxy's certificate is refused");
-                Ok(false)
+        let shown = match key.certificate() {
+            Some(certificate) => self.check.admit(certificate, SystemRole::Proxy),
+            None => {
+                Err(CertError::Untrusted("it showed a plain key instead of a host certificate".to_owned()))
             }
-        }
+        };
+        let shown = shown.map(|facts| facts.host_id).map_err(|error| error.to_string());
+        // Again when keys are changed; it stays the one it was.
+        Ok(*self.proxy.get_or_init(|| shown.clone()) == shown && shown.is_ok())
     }
 
     async fn server_channel_open_direct_tcpip(
@@ -147,5 +147,101 @@ impl Handler for AgentHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         refuse(reply).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use certs::authority::AuthorityKeys;
+    use certs::ssh::{HostSpec, issue_host, new_key};
+    use domain::Timestamp;
+    use domain::authority::AuthorityType;
+    use domain::identity::HostIdentity;
+    use domain::lock::{Lock, LockSpec, Target};
+    use fake::{FakeClock, FakeRandom, FakeView};
+    use port::stream::BoxedStream;
+
+    use super::*;
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Serve for Nobody {
+        async fn serve(&self, _stream: BoxedStream, _origin: Origin) {}
+    }
+
+    struct Bed {
+        view: Arc<FakeView>,
+        keys: AuthorityKeys,
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1000).unwrap()
+    }
+
+    fn id() -> HostId {
+        HostId::parse("d52527f9-b260-41d0-bb5a-e23b0cfe0f8f").unwrap()
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let keys =
+                AuthorityKeys::generate(AuthorityType::Host, "main", now(), &FakeRandom::new(1)).unwrap();
+            let view = Arc::new(FakeView::new("main"));
+            view.put_authority(keys.public().unwrap());
+            Self { view, keys }
+        }
+
+        fn certificate(&self, host_id: HostId, role: SystemRole) -> PublicKeyOrCertificate {
+            let identity = HostIdentity { host_id, role, cluster: "main".into() };
+            let ttl = std::time::Duration::from_secs(60);
+            let spec = HostSpec { identity, principals: vec![host_id.to_string()], ttl };
+            let random = FakeRandom::new(2);
+            let key = new_key(&random);
+            let issued = issue_host(self.keys.ssh().unwrap(), key.public_key(), &spec, now(), &random);
+            PublicKeyOrCertificate::Certificate(issued.unwrap())
+        }
+
+        fn handler(&self) -> AgentHandler {
+            let check = HostCheck { view: self.view.clone(), clock: Arc::new(FakeClock::at(now())) };
+            AgentHandler::new(check, Arc::new(Nobody), ([127, 0, 0, 1], 1).into(), Arc::default())
+        }
+
+        /// Whether it is a proxy to go on with, and what the keeper is told.
+        async fn shown(&self, key: PublicKeyOrCertificate) -> (bool, Result<HostId, String>) {
+            let mut handler = self.handler();
+            let is_good = handler.check_server_key(&key).await.unwrap();
+            (is_good, handler.proxy.get().unwrap().clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_no_proxy_or_locked_is_refused_and_the_keeper_is_told_why() {
+        let bed = Bed::new();
+        let proxy = || bed.certificate(id(), SystemRole::Proxy);
+        assert_eq!(bed.shown(proxy()).await, (true, Ok(id())));
+        let plain = new_key(&FakeRandom::new(3)).public_key().clone();
+        let plain = PublicKeyOrCertificate::PublicKey { key: plain, hash_alg: None };
+        let node = bed.certificate(id(), SystemRole::Node);
+        for (key, says) in [(plain, "plain key"), (node, "is a node, not a proxy")] {
+            let (is_good, told) = bed.shown(key).await;
+            assert!(!is_good && told.as_ref().is_err_and(|told| told.contains(says)), "{told:?}");
+        }
+        let target = Target { server_id: Some(id()), ..Target::default() };
+        bed.view.set_locks(vec![Lock::new("stolen", LockSpec { target, ..LockSpec::default() })]);
+        let (is_good, told) = bed.shown(proxy()).await;
+        assert!(!is_good && told.is_err_and(|told| told.contains("locked by stolen")));
+    }
+
+    #[tokio::test]
+    async fn a_proxy_stays_the_one_it_was_when_keys_are_changed() {
+        let bed = Bed::new();
+        let mut handler = bed.handler();
+        let other = HostId::parse("11111111-f9b2-41d0-bb5a-e23b0cfe0f8f").unwrap();
+        for (host_id, is_good) in [(id(), true), (id(), true), (other, false)] {
+            let key = bed.certificate(host_id, SystemRole::Proxy);
+            assert_eq!(handler.check_server_key(&key).await.unwrap(), is_good);
+        }
     }
 }
