@@ -17,7 +17,7 @@ use domain::node::Node;
 use domain::resource::{Kind, ResourceError};
 use domain::role::{self, Role};
 use domain::route::NodeIndex;
-use domain::server::Proxy;
+use domain::server::{Proxy, ProxySpec};
 use parking_lot::RwLock;
 use port::cluster::ClusterView;
 use port::random::Random;
@@ -268,17 +268,18 @@ impl View {
         let now: Vec<_> = self.state.read().proxies.values().cloned().collect();
         self.proxies.send_if_modified(|shown| {
             // When their records end changes with each heartbeat, and matters to nobody.
-            let changed = shown.len() != now.len()
-                || shown
-                    .iter()
-                    .zip(&now)
-                    .any(|(shown, now)| (shown.name(), &shown.spec) != (now.name(), &now.spec));
+            let changed = !shown.iter().map(said).eq(now.iter().map(said));
             if changed {
                 *shown = Arc::new(now);
             }
             changed
         });
     }
+}
+
+/// What a proxy says of itself.
+fn said(proxy: &Arc<Proxy>) -> (&str, &ProxySpec) {
+    (proxy.name(), &proxy.spec)
 }
 
 fn report(applied: Result<(), String>) {
@@ -328,7 +329,6 @@ mod tests {
     use domain::Timestamp;
     use domain::lock::{LockSpec, Target};
     use domain::role::presets;
-    use domain::server::ProxySpec;
 
     use super::*;
 

@@ -94,8 +94,8 @@ pub fn host(address: &str) -> &str {
 
 /// Whether this host is whatever machine dials it, in whatever spelling.
 pub fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback(),
         Err(_) => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
     }
 }
@@ -118,10 +118,10 @@ pub fn names_of_proxy<'a>(hostname: &'a str, addresses: &'a [String]) -> Vec<&'a
 pub fn is_proxys(names: &[String], name: &str) -> bool {
     // The same name in the spelling of the DNS with its root.
     let name = name.trim_end_matches('.');
-    let ip = name.parse::<IpAddr>().ok();
-    if name == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
+    if is_loopback(name) {
         return false;
     }
+    let ip = name.parse::<IpAddr>().ok();
     let is_same = |other: &String| {
         let other = other.trim_end_matches('.');
         other.eq_ignore_ascii_case(name) || ip.is_some() && other.parse().ok() == ip

@@ -12,7 +12,6 @@ pub struct HostUser {
     /// Primary group id.
     pub gid: u32,
     /// All its groups, the primary one with them. None where this process could not give them to anybody.
-    #[serde(default)]
     pub groups: Vec<u32>,
     /// Home folder.
     pub home: PathBuf,

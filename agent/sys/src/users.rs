@@ -30,7 +30,7 @@ impl HostUsers for SystemUsers {
 ///
 /// # Errors
 /// When the user has more groups than the kernel allows (65,536), or a name with a NUL.
-pub fn groups(user: &HostUser) -> io::Result<Vec<u32>> {
+fn groups(user: &HostUser) -> io::Result<Vec<u32>> {
     let name = CString::new(user.name.as_str())?;
     database::groups_of(&name, user.gid)
 }

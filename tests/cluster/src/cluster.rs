@@ -74,15 +74,15 @@ pub struct Cluster {
     pub clock: ShiftedClock,
 }
 
-/// A node in a process of its own, as far as tests can tell.
-pub struct NodeProcess {
+/// A node or a proxy in a process of its own, as far as tests can tell.
+pub struct HostProcess {
     /// Its state, for a second start.
     pub data_dir: PathBuf,
     /// Its process.
     pub running: Running,
 }
 
-impl NodeProcess {
+impl HostProcess {
     /// Stops it.
     pub async fn stop(self) {
         self.running.stop().await;
@@ -185,7 +185,7 @@ impl Cluster {
     }
 
     /// Another proxy, with more lines in its `proxy_service`.
-    pub async fn add_proxy(&self, name: &str, more: &str) -> NodeProcess {
+    pub async fn add_proxy(&self, name: &str, more: &str) -> HostProcess {
         let data_dir = self.folder.path().join(name);
         self.token_for("a-token-for-proxies", &[domain::identity::SystemRole::Proxy]).await;
         let yaml = format!(
@@ -197,16 +197,16 @@ impl Cluster {
             self.pin,
         );
         let running = start(&yaml).await;
-        NodeProcess { data_dir, running }
+        HostProcess { data_dir, running }
     }
 
     /// A node that joins through the proxy's web port, with more lines in its `ssh_service`.
-    pub async fn add_node(&self, name: &str, more: &str) -> NodeProcess {
+    pub async fn add_node(&self, name: &str, more: &str) -> HostProcess {
         self.add_node_behind(&[self.web()], name, more).await
     }
 
     /// The same through these addresses of proxies.
-    pub async fn add_node_behind(&self, proxies: &[SocketAddr], name: &str, more: &str) -> NodeProcess {
+    pub async fn add_node_behind(&self, proxies: &[SocketAddr], name: &str, more: &str) -> HostProcess {
         let data_dir = self.folder.path().join(name);
         self.token("a-token-for-nodes").await;
         let through = match proxies {
@@ -224,7 +224,7 @@ impl Cluster {
             self.pin,
         );
         let running = start(&yaml).await;
-        NodeProcess { data_dir, running }
+        HostProcess { data_dir, running }
     }
 
     /// The identity of a host that joined with a token of its own and runs nothing.

@@ -17,8 +17,10 @@ mod clock;
 mod cluster;
 pub mod forge;
 pub mod raw;
+mod until;
 pub mod wire;
 
 pub use client::{Answer, AnyServer, Client, NodeSession, answer};
 pub use clock::ShiftedClock;
-pub use cluster::{Cluster, Credentials, NodeProcess, admin, chain, session_child, try_start};
+pub use cluster::{Cluster, Credentials, HostProcess, admin, chain, session_child, try_start};
+pub use until::until;

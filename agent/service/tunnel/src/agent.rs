@@ -25,10 +25,12 @@ mod connect;
 mod handler;
 mod held;
 mod keep;
+mod links;
 mod told;
 
 use connect::Link;
-use held::{Held, Kept};
+use held::Held;
+pub use links::Links;
 
 /// The proxies that are told of.
 type Told = Arc<Vec<Arc<Proxy>>>;
@@ -37,28 +39,6 @@ type Proxies = watch::Receiver<Told>;
 
 /// The most proxies that have a link for being told of.
 const TOLD_MAX: usize = 64;
-
-/// How the links stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Links {
-    /// Configured addresses whose proxy has a link.
-    pub up: usize,
-    /// Configured addresses.
-    pub wanted: usize,
-    /// Links to proxies that are told of and not configured.
-    pub further: usize,
-    /// Why the last one failed.
-    pub last_failure: Option<String>,
-}
-
-impl Links {
-    fn of(&mut self, kept: Kept) -> &mut usize {
-        match kept {
-            Kept::Configured => &mut self.up,
-            Kept::Told => &mut self.further,
-        }
-    }
-}
 
 /// What the agent needs from outside.
 pub struct AgentDeps {

@@ -10,7 +10,7 @@ use domain::identity::SystemRole;
 use domain::label::Labels;
 use domain::node::{NodeSpec, TTL};
 use domain::secret::Secret;
-use teleport_tests_cluster::{Client, Cluster, ShiftedClock, chain, try_start};
+use teleport_tests_cluster::{Client, Cluster, ShiftedClock, chain, try_start, until};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,15 +47,6 @@ async fn a_silent_node_is_forgotten_by_auth_and_proxy() {
     .await;
     // The certificate of before is as valid as it was, and the name means one node again.
     until("the proxy has forgotten it", async || client.dial("web-1", 22).await.is_ok()).await;
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("it never happened: {what}"));
 }
 
 /// The configuration of a node that has been in this folder before.

@@ -25,7 +25,7 @@ struct Bed {
     node: SocketAddr,
     joe: Credentials,
     users: Key,
-    _process: teleport_tests_cluster::NodeProcess,
+    _process: teleport_tests_cluster::HostProcess,
 }
 
 impl Bed {

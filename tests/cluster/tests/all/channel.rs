@@ -6,7 +6,7 @@ use std::time::Duration;
 use teleport_tests_cluster::channel::Opened;
 use teleport_tests_cluster::raw::{Raw, message};
 use teleport_tests_cluster::wire::{Message, Reading};
-use teleport_tests_cluster::{Client, Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Client, Cluster, Credentials, HostProcess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -14,7 +14,7 @@ struct Bed {
     cluster: Cluster,
     node: SocketAddr,
     joe: Credentials,
-    _process: NodeProcess,
+    _process: HostProcess,
 }
 
 impl Bed {

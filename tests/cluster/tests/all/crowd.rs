@@ -8,7 +8,7 @@ use net::gate::PER_SOURCE;
 use net::tls::ServerTrust;
 use teleport_tests_cluster::forge::{Shown, Verdict};
 use teleport_tests_cluster::raw::{Carrier, Raw, kexinit};
-use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Cluster, Credentials, HostProcess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -63,7 +63,7 @@ async fn before_ssh(mut stream: TcpStream, stage: Stage) -> Box<dyn Carrier> {
     Box::new(stream)
 }
 
-async fn bed() -> (Cluster, NodeProcess, Credentials) {
+async fn bed() -> (Cluster, HostProcess, Credentials) {
     let cluster = Cluster::start().await;
     let node = cluster.add_node("web-1", "  force_listen: yes\n  listen_addr: 127.0.0.1:0\n").await;
     let joe = cluster.user("joe", &["access"], &["root"]).await;

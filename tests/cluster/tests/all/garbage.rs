@@ -10,7 +10,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use teleport_tests_cluster::forge::{Shown, Verdict};
 use teleport_tests_cluster::raw::{Raw, kexinit};
-use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Cluster, Credentials, HostProcess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Bed {
     cluster: Cluster,
-    node: NodeProcess,
+    node: HostProcess,
     joe: Credentials,
 }
 

@@ -10,10 +10,7 @@ use russh::client::{AuthResult, Handle};
 use ssh_key::{Certificate, PrivateKey};
 use teleport_tests_cluster::channel::Opened;
 use teleport_tests_cluster::raw::Raw;
-use teleport_tests_cluster::{AnyServer, Client, Cluster};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use teleport_tests_cluster::{AnyServer, Client, Cluster, until};
 
 /// Asks for a link under this name with this certificate.
 async fn link(
@@ -118,13 +115,4 @@ async fn a_locked_host_gets_no_link_and_nobody_gets_to_it() {
             "{opened:?}"
         );
     }
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("it never happened: {what}"));
 }

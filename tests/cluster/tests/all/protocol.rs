@@ -12,7 +12,7 @@ struct Bed {
     cluster: Cluster,
     node: SocketAddr,
     joe: teleport_tests_cluster::Credentials,
-    _process: teleport_tests_cluster::NodeProcess,
+    _process: teleport_tests_cluster::HostProcess,
 }
 
 impl Bed {

@@ -2,23 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use process::Running;
-use teleport_tests_cluster::{Client, Cluster, Credentials};
+use teleport_tests_cluster::{Client, Cluster, Credentials, until};
 use tokio::net::{TcpListener, TcpStream};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("it never happened: {what}"));
-}
 
 async fn is_reached(proxy: &Running, user: &Credentials) -> bool {
     let client = Client::connect(proxy.addresses.ssh_proxy.unwrap(), user, "root").await;

@@ -10,7 +10,7 @@ use domain::node::NodeSpec;
 use teleport_tests_cluster::channel::Opened;
 use teleport_tests_cluster::raw::{Raw, message};
 use teleport_tests_cluster::wire::Message;
-use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Cluster, Credentials, HostProcess};
 use tokio::net::TcpListener;
 
 /// `administratively prohibited` (RFC 4254 section 5.1).
@@ -23,7 +23,7 @@ const UNKNOWN_TYPE: u32 = 3;
 struct Bed {
     cluster: Cluster,
     joe: Credentials,
-    node: NodeProcess,
+    node: HostProcess,
 }
 
 impl Bed {

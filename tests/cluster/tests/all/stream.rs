@@ -5,7 +5,7 @@ use std::time::Duration;
 use teleport_tests_cluster::forge::{Shown, Verdict};
 use teleport_tests_cluster::raw::{Raw, message};
 use teleport_tests_cluster::wire::Message;
-use teleport_tests_cluster::{Client, Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Client, Cluster, Credentials, HostProcess};
 
 /// Far more than all the queues on the way hold together.
 const MUCH: usize = 64 * 1024 * 1024;
@@ -14,7 +14,7 @@ const PROMPT: Duration = Duration::from_secs(20);
 
 struct Bed {
     cluster: Cluster,
-    _node: NodeProcess,
+    _node: HostProcess,
     joe: Credentials,
     ann: Credentials,
 }

@@ -3,18 +3,17 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 use teleport_tests_cluster::raw::{Raw, message};
 use teleport_tests_cluster::wire::{Message, Reading};
-use teleport_tests_cluster::{Cluster, Credentials, NodeProcess};
+use teleport_tests_cluster::{Cluster, Credentials, HostProcess, until};
 
 struct Bed {
     cluster: Cluster,
     node: SocketAddr,
     joe: Credentials,
-    _process: NodeProcess,
+    _process: HostProcess,
 }
 
 impl Bed {
@@ -51,16 +50,6 @@ impl Bed {
     }
 }
 
-/// Waits until something is true of the file system.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let looking = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_whose_client_vanishes_is_written_down() {
     let bed = Bed::start().await;
@@ -68,7 +57,7 @@ async fn a_copy_whose_client_vanishes_is_written_down() {
     let (mut raw, channel) = bed.running(&format!("scp -t {}", bed.cluster.folder().display()), false).await;
     let beginning = b"C0644 1000000 half.bin\nno more than the beginning of it";
     raw.send(Message::new(message::CHANNEL_DATA).number(channel).text(beginning)).await.unwrap();
-    until("the copy begins", || file.exists()).await;
+    until("the copy begins", async || file.exists()).await;
     drop(raw);
     let event = bed.event("scp").await;
     assert_eq!(event["path"], file.to_str().unwrap());
@@ -87,7 +76,7 @@ async fn the_socket_of_an_agent_goes_with_its_client() {
     let folder = socket.parent().map(Path::to_owned).unwrap();
     assert!(socket.exists() && folder.starts_with("/tmp"), "{socket:?}");
     drop(raw);
-    until("the socket's folder is removed", || !folder.exists()).await;
+    until("the socket's folder is removed", async || !folder.exists()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

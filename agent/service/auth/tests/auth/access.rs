@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::auth::SignUserRequest;
 use domain::identity::SystemRole;
-use domain::lock::Lock;
+use domain::lock::{Lock, LockSpec, Target};
 use domain::resource::Kind;
 use domain::user::UserSpec;
 
@@ -55,19 +55,16 @@ async fn a_locked_host_is_shut_out_at_once() {
     let bundle = client::join::join(&joining(&bed, "web-1", "node-token"), &*bed.random).await.unwrap();
     let client = bed.member(&bundle);
     client.heartbeat(&node("web-1"), false).await.unwrap();
-    let target = domain::lock::Target { server_id: Some(bundle.identity.host_id), ..Default::default() };
-    let lock = Lock::new(
-        "bad-host",
-        domain::lock::LockSpec { target, message: "stolen".into(), issued_before: None },
-    );
-    bed.admin.put(&lock, false).await.unwrap();
-    let refused = refused(&client).await;
+    let target = Target { server_id: Some(bundle.identity.host_id), ..Default::default() };
+    let refused = refused(&bed, &client, target).await;
     assert!(refused.contains("stolen"), "{refused}");
 }
 
-/// What a host is told that has just been locked. The cache of locks follows the store; it may be a
+/// What a host is told once this is locked. The cache of locks follows the store; it may be a
 /// moment behind the answer.
-async fn refused(client: &client::AuthClient) -> String {
+async fn refused(bed: &Bed, client: &client::AuthClient, target: Target) -> String {
+    let lock = Lock::new("l", LockSpec { target, message: "stolen".into(), issued_before: None });
+    bed.admin.put(&lock, false).await.unwrap();
     let refused = async {
         loop {
             if let Err(error) = client.heartbeat(&node("web-1"), false).await {
@@ -87,14 +84,9 @@ async fn a_lock_by_serial_number_shuts_out_both_halves_of_a_certificate() {
     let second = client::join::renew(&client, first.identity.clone(), "web-1", &[], &*bed.random).await;
     let serial = first.ssh_certificate.serial();
     assert_eq!(certs::x509::serial_of(&first.tls_certificate).unwrap(), serial);
-    let target = domain::lock::Target { serial: Some(serial), ..Default::default() };
-    let lock = Lock::new(
-        "lost-key",
-        domain::lock::LockSpec { target, message: "key lost".into(), issued_before: None },
-    );
-    bed.admin.put(&lock, false).await.unwrap();
-    let refused = refused(&client).await;
-    assert!(refused.contains("key lost"), "{refused}");
+    let target = Target { serial: Some(serial), ..Default::default() };
+    let refused = refused(&bed, &client, target).await;
+    assert!(refused.contains("stolen"), "{refused}");
     bed.member(&second.unwrap()).heartbeat(&node("web-1"), false).await.unwrap();
 }
 

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::Agent;
 use super::handler::{AgentHandler, Shown};
 use super::held::{Holding, Kept};
-use super::keep::Up;
+use super::links::Up;
 use crate::error::TunnelError;
 
 /// How long connecting, TLS and signing in may take together.

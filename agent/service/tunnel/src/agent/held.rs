@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// For how long a proxy that was lost is left to the keeper of the configured address that led to it.
-pub(super) const LEFT_ALONE: Duration = Duration::from_secs(5);
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// Whose a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Held {
     }
 
     /// Waits for whoever signs in at a proxy. Returns whether that made a link.
-    pub(super) async fn is_up(&self, proxy: HostId) -> bool {
+    pub(super) async fn comes_up(&self, proxy: HostId) -> bool {
         self.until(|states| states.get(&proxy) != Some(&State::Taken)).await;
         self.0.borrow().get(&proxy) == Some(&State::Up)
     }
@@ -142,11 +142,11 @@ mod tests {
     async fn a_link_is_up_once_somebody_has_signed_in() {
         let (held, [one, _]) = (Arc::<Held>::default(), ids());
         let link = held.take(one, Kept::Told).unwrap();
-        assert_eq!(within(NOW, held.is_up(one)).await, None);
+        assert_eq!(within(NOW, held.comes_up(one)).await, None);
         link.mark_up();
-        assert_eq!(within(NOW, held.is_up(one)).await, Some(true));
+        assert_eq!(within(NOW, held.comes_up(one)).await, Some(true));
         drop(link);
-        assert_eq!(within(NOW, held.is_up(one)).await, Some(false));
+        assert_eq!(within(NOW, held.comes_up(one)).await, Some(false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use domain::backoff::{Backoff, around};
 use domain::name::HostId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{Link, Reached};
 use super::held::Kept;
-use super::{Agent, Links, Proxies, Told, told};
+use super::links::Up;
+use super::{Agent, Proxies, Told, told};
 
 /// The first wait after a link was lost.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -43,7 +44,7 @@ impl Agent {
 
     /// The proxy there has a link, which is as good. Returns when it has none, and says so.
     async fn covered(&self, address: &str, proxy: HostId) -> String {
-        if self.held.is_up(proxy).await {
+        if self.held.comes_up(proxy).await {
             tracing::info!(%address, %proxy, "the proxy there has a link already");
             let _up = Up::mark(&self.links, Kept::Configured);
             self.held.down(proxy).await;
@@ -147,24 +148,5 @@ impl Seeking {
             Ok(false) => sleep(wait).await,
             Err(_) => {}
         }
-    }
-}
-
-/// A link, or what is as good, for as long as this lives.
-pub(super) struct Up {
-    links: watch::Sender<Links>,
-    kept: Kept,
-}
-
-impl Up {
-    pub(super) fn mark(links: &watch::Sender<Links>, kept: Kept) -> Self {
-        links.send_modify(|links| *links.of(kept) += 1);
-        Self { links: links.clone(), kept }
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.links.send_modify(|links| *links.of(self.kept) -= 1);
     }
 }

@@ -1,5 +1,6 @@
 //! What proxies tell of themselves, as far as an agent goes by it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::name::HostId;
@@ -15,7 +16,11 @@ pub(super) fn hosts(told: &[Arc<Proxy>]) -> Vec<HostId> {
 /// A loopback address is its own and no other machine's, so it is none to an agent that reaches its configured proxies
 /// elsewhere.
 pub(super) fn addresses(told: &[Arc<Proxy>], proxy: HostId, configured: &[String]) -> Option<Vec<String>> {
-    let is_here = |address: &str| is_loopback(host(address));
+    // The unspecified address is dialled as loopback.
+    let is_here = |address: &str| {
+        let host = host(address);
+        is_loopback(host) || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified())
+    };
     let all_here = configured.iter().any(|address| is_here(address));
     let proxy = told.iter().find(|told| HostId::parse(told.name()) == Some(proxy))?;
     let addresses = proxy.spec.public_addrs.iter();
