@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use tokio::time::Instant;
 
 use crate::OpenError;
 use crate::sqlite::{folder, schema};
@@ -40,15 +41,29 @@ const STATEMENTS: usize = 32;
 pub(super) fn open(folder: &Path) -> Result<(PathBuf, Connection), OpenError> {
     folder::make(folder)?;
     let path = folder.join("sqlite.db");
+    let began = Instant::now();
+    loop {
+        match prepare(&path) {
+            // SQLite says "busy" at once, without the wait it was told of, where two that hold a
+            // shared lock would wait for each other: at a new file's change to the write-ahead log.
+            Err(OpenError::Locked { .. }) if began.elapsed() < LOCK_WAIT => {
+                std::thread::park_timeout(LOCK_STEP)
+            }
+            outcome => return outcome.map(|connection| (path, connection)),
+        }
+    }
+}
+
+fn prepare(path: &Path) -> Result<Connection, OpenError> {
     // The folder is closed to others by now, so it does not matter with what mode SQLite makes the file.
     let mut connection =
-        connect(&path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|error| explain(&path, "open", error))?;
-    folder::restrict(&path, 0o600)?;
-    wait_for_locks(&mut connection).map_err(|error| explain(&path, "set up", error))?;
-    schema::identify(&connection).map_err(|error| explain(&path, "read", error))?.check(&path)?;
-    set_up(&mut connection, &path)?;
-    schema::migrate(&mut connection).map_err(|error| explain(&path, "bring up to date", error))?;
-    Ok((path, connection))
+        connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|error| explain(path, "open", error))?;
+    folder::restrict(path, 0o600)?;
+    wait_for_locks(&mut connection).map_err(|error| explain(path, "set up", error))?;
+    schema::identify_at_rest(&mut connection).map_err(|error| explain(path, "read", error))?.check(path)?;
+    set_up(&mut connection, path)?;
+    schema::migrate(&mut connection).map_err(|error| explain(path, "bring up to date", error))?;
+    Ok(connection)
 }
 
 /// Opens a further connection, for reading only.
@@ -130,5 +145,33 @@ fn explain(path: &Path, step: &'static str, source: rusqlite::Error) -> OpenErro
             OpenError::Locked { path, seconds: LOCK_WAIT.as_secs() }
         }
         _ => OpenError::Database { step, path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    const CALLERS: usize = 8;
+
+    /// Each round is one chance only that they meet at the moment that matters.
+    const ROUNDS: usize = 100;
+
+    #[test]
+    fn a_new_file_is_opened_by_many_at_the_same_moment() {
+        for round in 0..ROUNDS {
+            let folder = tempfile::tempdir().unwrap();
+            let ready = Barrier::new(CALLERS);
+            std::thread::scope(|scope| {
+                for _ in 0..CALLERS {
+                    scope.spawn(|| {
+                        ready.wait();
+                        open(folder.path()).unwrap_or_else(|error| panic!("round {round}: {error}"));
+                    });
+                }
+            });
+        }
     }
 }

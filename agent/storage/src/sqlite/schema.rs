@@ -24,8 +24,15 @@ pub(super) struct Identity {
     tables: i64,
 }
 
-/// Reads who made the database. Changes nothing.
-pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+/// Reads who made the database, as it was at one moment: a process that makes the tables between
+/// two of the readings would have it taken for somebody else's. Changes nothing.
+pub(super) fn identify_at_rest(connection: &mut Connection) -> rusqlite::Result<Identity> {
+    let transaction = connection.transaction()?;
+    identify(&transaction)
+}
+
+/// The same, for those who are in a transaction.
+fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(Identity { mark: pragma("application_id")?, version: pragma("user_version")?, tables })
