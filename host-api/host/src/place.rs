@@ -194,6 +194,9 @@ pub(crate) fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Err
 mod tests {
     use super::*;
 
+    /// Neither root nor whoever runs the tests: the user that owns nothing on Debian.
+    const SOMEBODY: u32 = 65_534;
+
     fn mode(path: &Path, mode: u32) {
         std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
@@ -238,6 +241,46 @@ mod tests {
         assert!(open(&path, Owner::ThisOrRoot, true).unwrap().is_some());
         mode(root.path(), 0o777);
         assert!(matches!(folder(root.path(), Owner::ThisOrRoot), Err(PlaceError::Writable { .. })));
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused_with_the_way_out() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("plugin.wasm");
+        std::fs::write(&path, b"x").unwrap();
+        let this = rustix::process::geteuid();
+        // Only root may give a file away; for anybody else, root's own files are somebody else's.
+        let (theirs, owner) = if this.is_root() {
+            std::os::unix::fs::chown(&path, Some(SOMEBODY), None).unwrap();
+            (path, SOMEBODY)
+        } else {
+            ("/etc/passwd".into(), 0)
+        };
+        let refused = |outcome: Result<Option<File>, PlaceError>| {
+            let text = outcome.unwrap_err().to_string();
+            let way_out = format!("run: chown {} {}", this.as_raw(), theirs.display());
+            assert!(text.contains(&format!("belongs to user {owner} ")) && text.ends_with(&way_out), "{text}");
+        };
+        refused(open(&theirs, Owner::This, true));
+        if this.is_root() {
+            refused(open(&theirs, Owner::ThisOrRoot, true));
+        } else {
+            assert!(open(&theirs, Owner::ThisOrRoot, true).unwrap().is_some(), "an operator's");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_no_private_one() {
+        let root = tempfile::tempdir().unwrap();
+        let theirs = if rustix::process::geteuid().is_root() {
+            mode(root.path(), 0o700);
+            std::os::unix::fs::chown(root.path(), Some(SOMEBODY), None).unwrap();
+            root.path()
+        } else {
+            Path::new("/")
+        };
+        assert!(matches!(private_folder(theirs), Err(PlaceError::Owner { .. })));
+        assert!(matches!(folder(theirs, Owner::This), Err(PlaceError::Owner { .. })));
     }
 
     #[test]
