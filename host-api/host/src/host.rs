@@ -16,6 +16,7 @@ use port::label::{LabelFailure, LabelProvider};
 use port::random::SystemRandom;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info_span};
 
 use crate::cache::Cache;
@@ -64,8 +65,8 @@ pub(crate) struct Core {
     random: SystemRandom,
     /// Set once, when the host is stopped.
     stopping: watch::Sender<bool>,
-    /// How much is under way for storage, and whether the plugin directory is watched.
-    working: watch::Sender<usize>,
+    /// What is under way for storage, what is being loaded, and the watch of the plugin directory.
+    working: TaskTracker,
     /// The last outcome of each plugin, so that a change is said once and not every period.
     last: Mutex<BTreeMap<PluginName, Outcome>>,
     /// What is remembered of each plugin.
@@ -75,22 +76,6 @@ pub(crate) struct Core {
     switches: Switches,
     /// Told when the plugin directory is to be looked at.
     stirred: Arc<Notify>,
-}
-
-/// Something that is under way, until it is dropped.
-struct Working(watch::Sender<usize>);
-
-impl Working {
-    fn begin(working: &watch::Sender<usize>) -> Self {
-        working.send_modify(|working| *working += 1);
-        Self(working.clone())
-    }
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.send_modify(|working| *working = working.saturating_sub(1));
-    }
 }
 
 /// What the first plugin needs.
@@ -165,7 +150,7 @@ impl PluginHost {
             turns,
             random: SystemRandom,
             stopping: watch::Sender::new(false),
-            working: watch::Sender::new(0),
+            working: TaskTracker::new(),
             last: Mutex::new(BTreeMap::new()),
             diaries,
             keeping: Keeping::default(),
@@ -177,7 +162,7 @@ impl PluginHost {
         if let Some(directory) = directory {
             let core = Arc::clone(&host.core);
             // Whoever stops the host waits for it: it must not ask the thread for the time when there is none.
-            let working = Working::begin(&core.working);
+            let working = core.working.token();
             host.runtime()?.keep(async move {
                 core.watch(&directory).await;
                 drop(working);
@@ -205,8 +190,8 @@ impl PluginHost {
         self.core.stopping.send_replace(true);
         let all = self.core.settings.concurrency.max(1);
         // All are free again once everything that was under way has been dropped.
-        let mut working = self.core.working.subscribe();
-        drop(working.wait_for(|working| *working == 0).await);
+        self.core.working.close();
+        self.core.working.wait().await;
         let _idle = self.core.turns.acquire_many(all).await;
     }
 
@@ -238,13 +223,17 @@ impl PluginHost {
     {
         let core = Arc::clone(&self.core);
         let mut stopping = core.stopping.subscribe();
-        let working = Working::begin(&core.working);
+        let working = core.working.token();
         let task = self.runtime().ok()?.run(async move {
             let _working = working;
+            if *stopping.borrow() {
+                return None;
+            }
             tokio::select! {
+                // First: most of it is done at once, and to wait costs as much as a short answer.
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => None,
                 answer = work(core) => Some(answer),
+                _ = stopping.wait_for(|stopping| *stopping) => None,
             }
         });
         task?.result().await.flatten()

@@ -259,7 +259,10 @@ mod tests {
         let refused = |outcome: Result<Option<File>, PlaceError>| {
             let text = outcome.unwrap_err().to_string();
             let way_out = format!("run: chown {} {}", this.as_raw(), theirs.display());
-            assert!(text.contains(&format!("belongs to user {owner} ")) && text.ends_with(&way_out), "{text}");
+            assert!(
+                text.contains(&format!("belongs to user {owner} ")) && text.ends_with(&way_out),
+                "{text}"
+            );
         };
         refused(open(&theirs, Owner::This, true));
         if this.is_root() {

@@ -87,6 +87,11 @@ pub(crate) struct Registry {
     changes: AtomicU64,
 }
 
+/// Something that is so of a plugin until anything changes, for whoever asks that again and again: the callers of
+/// storage do, on other threads than the plugins', which would wait for each other's caches at every call.
+#[derive(Default)]
+pub(crate) struct Fact(AtomicU64);
+
 /// The plugin that was found last, and after how many changes, for whoever asks for the same one again and again.
 #[derive(Default)]
 pub(crate) struct Found(Mutex<Option<(u64, Weak<Plugin>)>>);
@@ -133,6 +138,20 @@ impl Registry {
         let found = self.find(name)?;
         *last = found.as_ref().map(|plugin| (changes, Arc::downgrade(plugin)));
         Ok(found)
+    }
+
+    /// Whether something is so of the plugin of this name, as long as it serves; found out only if anything has
+    /// changed since.
+    pub(crate) fn fact(&self, name: &PluginName, last: &Fact, is_so: impl FnOnce(&Plugin) -> bool) -> bool {
+        // One more, so that nothing known yet is not the first state; the lowest bit is the fact.
+        let now = (self.changes.load(Ordering::Acquire) + 1) << 1;
+        let known = last.0.load(Ordering::Relaxed);
+        if known & !1 == now {
+            return known & 1 == 1;
+        }
+        let is_so = self.find(name).ok().flatten().is_some_and(|plugin| is_so(&plugin));
+        last.0.store(now | u64::from(is_so), Ordering::Relaxed);
+        is_so
     }
 
     /// What is known of a plugin.

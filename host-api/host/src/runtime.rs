@@ -72,10 +72,13 @@ impl Parts {
         let (mut open, there) = (self.open.subscribe(), self.there.0.clone());
         self.runtime.spawn(async move {
             let _there = there;
+            // Nothing is ever sent: an error is the end.
+            open.has_changed().ok()?;
             tokio::select! {
+                // First: most tasks are done at once, and to wait costs as much as a short one.
                 biased;
-                _ = open.changed() => None,
                 result = task => Some(result),
+                _ = open.changed() => None,
             }
         })
     }

@@ -10,8 +10,9 @@ use domain::plugin::{ContractKind, PluginName};
 use parking_lot::Mutex;
 use port::random::Random;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Core, Machine, Working};
+use super::{Core, Machine};
 use crate::cache::Cache;
 use crate::call::CallError;
 use crate::change::{Change, ChangeKind, Facts};
@@ -38,7 +39,7 @@ pub(super) struct Loads {
 pub(super) struct Loading {
     _name: OwnedMutexGuard<()>,
     /// Whoever stops the host waits for it.
-    _working: Working,
+    _working: TaskTrackerToken,
 }
 
 impl Default for Loads {
@@ -80,7 +81,7 @@ impl Core {
     /// Waits until nobody else loads this plugin.
     pub(super) async fn loading(&self, name: &PluginName) -> Loading {
         let lock = Arc::clone(self.loads.names.lock().entry(name.clone()).or_default());
-        Loading { _name: lock.lock_owned().await, _working: Working::begin(&self.working) }
+        Loading { _name: lock.lock_owned().await, _working: self.working.token() }
     }
 
     /// Loads what there is of a plugin, unless it is the same as what is `loaded`; with what is known of

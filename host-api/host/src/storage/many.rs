@@ -15,6 +15,7 @@ use super::{Desk, NoAnswer};
 use crate::call::CallError;
 use crate::contract::Linked;
 use crate::contract::storage_backend::{Put, v1};
+use crate::registry::Fact;
 
 /// The put a transaction is, if it is nothing else, and small enough to go with others.
 pub(super) fn put_alone(transaction: &Transaction) -> Option<Put> {
@@ -55,9 +56,10 @@ impl Question for Key {
 
 impl Desk {
     /// Whether the plugin that serves now offers this.
-    fn offers(&self, offers: impl FnOnce(&v1::Linked) -> bool) -> bool {
-        let serving = self.serving();
-        serving.is_some_and(
+    fn offers(&self, last: &Fact, offers: impl FnOnce(&v1::Linked) -> bool) -> bool {
+        self.host.core.registry.fact(
+            &self.asked.name,
+            last,
             |plugin| matches!(&*plugin.callable.linked, Linked::StorageBackendV1(linked) if offers(linked)),
         )
     }
@@ -73,27 +75,36 @@ impl Desk {
 }
 
 /// Asks for items.
-pub(super) struct Gets(pub(super) Arc<Desk>);
+pub(super) struct Gets {
+    desk: Arc<Desk>,
+    offers: Fact,
+}
+
+impl Gets {
+    pub(super) fn at(desk: &Arc<Desk>) -> Self {
+        Self { desk: Arc::clone(desk), offers: Fact::default() }
+    }
+}
 
 impl Kind for Gets {
     type Question = Key;
     type Answer = Option<Item>;
 
     fn gathers(&self) -> bool {
-        self.0.offers(v1::Linked::gets_many)
+        self.desk.offers(&self.offers, v1::Linked::gets_many)
     }
 
     fn waiting_max(&self) -> usize {
-        self.0.waiting_max()
+        self.desk.waiting_max()
     }
 
     async fn alone(&self, key: Key) -> Result<Option<Item>, StoreError> {
-        self.0.ask(Get(key)).await
+        self.desk.ask(Get(key)).await
     }
 
     /// Reading again harms nobody: one record that cannot be read, or is too large, fails nobody else's.
     async fn together(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, Apart> {
-        match self.0.try_ask(GetMany(keys)).await {
+        match self.desk.try_ask(GetMany(keys)).await {
             Ok(Ok(items)) => Ok(items),
             Ok(Err(error @ StoreError::Unavailable(_))) => Err(Apart::Failed(error)),
             Ok(Err(_)) => Err(Apart::AskEach),
@@ -108,27 +119,36 @@ impl Kind for Gets {
 }
 
 /// Asks for puts.
-pub(super) struct Puts(pub(super) Arc<Desk>);
+pub(super) struct Puts {
+    desk: Arc<Desk>,
+    offers: Fact,
+}
+
+impl Puts {
+    pub(super) fn at(desk: &Arc<Desk>) -> Self {
+        Self { desk: Arc::clone(desk), offers: Fact::default() }
+    }
+}
 
 impl Kind for Puts {
     type Question = Put;
     type Answer = Revision;
 
     fn gathers(&self) -> bool {
-        self.0.offers(v1::Linked::puts_many)
+        self.desk.offers(&self.offers, v1::Linked::puts_many)
     }
 
     fn waiting_max(&self) -> usize {
-        self.0.waiting_max()
+        self.desk.waiting_max()
     }
 
     async fn alone(&self, put: Put) -> Result<Revision, StoreError> {
-        self.0.ask(Write(put.transaction())).await
+        self.desk.ask(Write(put.transaction())).await
     }
 
     /// A put whose fate is unknown is not made again.
     async fn together(&self, puts: Vec<Put>) -> Result<Vec<Revision>, Apart> {
-        match self.0.ask(PutMany(puts)).await {
+        match self.desk.ask(PutMany(puts)).await {
             Ok(revisions) => Ok(revisions),
             Err(StoreError::TooLarge { .. }) => Err(Apart::AskEach),
             Err(error) => Err(Apart::Failed(error)),
