@@ -49,10 +49,33 @@ struct Head {
     metadata: serde_json::Map<String, serde_json::Value>,
 }
 
+/// How much of the cluster has been told.
+#[derive(Debug, PartialEq, Eq)]
+enum Collected {
+    /// More follows.
+    Part,
+    /// All of it.
+    Whole,
+    /// No more follows, and it may be the roles without the locks: nothing to go by.
+    Half,
+}
+
 impl State {
     /// What is to be collected anew while this one is in force.
     fn anew(&self) -> Self {
         Self { before: self.locks.clone(), ..Self::default() }
+    }
+
+    /// Takes one change of the first list in; nothing is its end.
+    fn collect(&mut self, told: Option<Change>) -> Collected {
+        match told {
+            Some(Change::Current) => Collected::Whole,
+            Some(change) => {
+                report(self.apply(&change));
+                Collected::Part
+            }
+            None => Collected::Half,
+        }
     }
 
     /// Takes one change in. What cannot be read comes from a newer server and is left out, but for
@@ -81,8 +104,7 @@ impl State {
             }
             Kind::Lock => {
                 let lock = Lock::from_json(json).map_err(|error| self.hold((name, json), &error))?;
-                self.locks.insert(lock.name().to_owned(), lock);
-                self.relist_locks();
+                self.list(lock.name().to_owned(), lock);
             }
             Kind::CertAuthority => {
                 let authority = CertAuthority::from_json(json).map_err(left_out)?;
@@ -109,8 +131,7 @@ impl State {
         let salvaged = lock::salvage(name, json);
         let is_salvaged = salvaged.is_some();
         if let Some(lock) = salvaged.or_else(|| self.before.get(name).cloned()) {
-            self.locks.insert(name.to_owned(), lock);
-            self.relist_locks();
+            self.list(name.to_owned(), lock);
         }
         let kept = if is_salvaged {
             "shuts out whoever the readable part of it names, whatever else it says"
@@ -128,9 +149,10 @@ impl State {
                 self.roles.remove(name);
             }
             Kind::Lock => {
-                self.locks.remove(name);
                 self.before.remove(name);
-                self.relist_locks();
+                if self.locks.remove(name).is_some() {
+                    self.unlist(name);
+                }
             }
             Kind::Node => self.nodes.remove(name),
             Kind::Proxy => {
@@ -141,8 +163,18 @@ impl State {
         }
     }
 
-    fn relist_locks(&mut self) {
-        self.lock_list = Arc::new(self.locks.values().cloned().collect());
+    /// Puts a lock in force. The list is another one once somebody has seen it, and grows in place until then: a whole
+    /// cluster's locks come one by one.
+    fn list(&mut self, name: String, lock: Lock) {
+        if self.locks.contains_key(&name) {
+            self.unlist(&name);
+        }
+        Arc::make_mut(&mut self.lock_list).push(lock.clone());
+        self.locks.insert(name, lock);
+    }
+
+    fn unlist(&mut self, name: &str) {
+        Arc::make_mut(&mut self.lock_list).retain(|lock| lock.name() != name);
     }
 }
 
@@ -219,11 +251,12 @@ impl View {
     async fn follow_once(&self, client: &AuthClient, backoff: &mut Backoff) -> Result<(), ClientError> {
         let mut watching = client.watch(&self.kinds).await?;
         let mut collected = self.state.read().anew();
-        while let Some(change) = watching.next().await? {
-            if matches!(change, Change::Current) {
-                break;
+        loop {
+            match collected.collect(watching.next().await?) {
+                Collected::Part => {}
+                Collected::Whole => break,
+                Collected::Half => return Ok(()),
             }
-            report(collected.apply(&change));
         }
         self.swap(collected);
         backoff.succeeded();
@@ -367,6 +400,31 @@ mod tests {
         collected.apply(&lock("other")).unwrap();
         view.swap(collected);
         assert_eq!(following.borrow_and_update().len(), 1);
+    }
+
+    #[test]
+    fn half_a_cluster_is_none() {
+        let mut state = State::default();
+        assert_eq!(state.collect(Some(lock("l"))), Collected::Part);
+        assert_eq!(state.collect(None), Collected::Half);
+        assert_eq!(state.collect(Some(Change::Current)), Collected::Whole);
+        assert_eq!(state.locks.len(), 1);
+    }
+
+    #[test]
+    fn a_lock_that_is_written_again_is_listed_once_and_as_it_is_now() {
+        let mut state = State::default();
+        let target = Target { user: Some("ann".into()), ..Target::default() };
+        let anew = Lock::new("l", LockSpec { target, ..LockSpec::default() });
+        for change in [lock("l"), lock("other"), Change::Put(anew.to_json())] {
+            state.apply(&change).unwrap();
+        }
+        // Whoever looks at it meanwhile keeps what they see.
+        let seen = Arc::clone(&state.lock_list);
+        state.apply(&Change::Deleted(Kind::Lock, "other".into())).unwrap();
+        assert_eq!(seen.len(), 2);
+        let users: Vec<_> = state.lock_list.iter().map(|lock| lock.spec.target.user.clone()).collect();
+        assert_eq!(users, [Some("ann".to_owned())]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Outgoing TCP connections.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -20,13 +22,18 @@ pub async fn dial(address: &str) -> Result<TcpStream, NetError> {
     })
 }
 
+/// How long one address of a name may take that has others: one that leads nowhere, of a network this host is not in,
+/// must not use up the time of all.
+const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
+
 async fn connect(address: &str) -> Result<TcpStream, NetError> {
     let resolved = tokio::net::lookup_host(address)
         .await
         .map_err(|source| NetError::Resolve { address: address.to_owned(), source })?;
     let mut last = None;
-    for candidate in resolved {
-        match TcpStream::connect(candidate).await {
+    let mut candidates = resolved.peekable();
+    while let Some(candidate) = candidates.next() {
+        match attempt(candidate, candidates.peek().is_none()).await {
             Ok(stream) => {
                 // Failing to turn it off costs speed, not correctness.
                 let _ = stream.set_nodelay(true);
@@ -35,6 +42,15 @@ async fn connect(address: &str) -> Result<TcpStream, NetError> {
             Err(error) => last = Some(error),
         }
     }
-    let source = last.unwrap_or_else(|| std::io::Error::other("the name has no address"));
+    let source = last.unwrap_or_else(|| io::Error::other("the name has no address"));
     Err(NetError::Connect { address: address.to_owned(), source })
+}
+
+async fn attempt(candidate: SocketAddr, is_last: bool) -> io::Result<TcpStream> {
+    let connecting = TcpStream::connect(candidate);
+    if is_last {
+        return connecting.await;
+    }
+    let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("{candidate} did not answer")));
+    tokio::time::timeout(CANDIDATE_TIMEOUT, connecting).await.unwrap_or_else(late)
 }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use domain::name::HostId;
 use parking_lot::RwLock;
+use russh::Disconnect;
 use russh::server::Handle;
 
 use crate::metrics::Metrics;
+
+/// The most links of one host: those that died and are not known to have, before keep-alive finds them.
+const LINKS_MAX: usize = 8;
 
 /// One link, able to open channels towards its host.
 #[derive(Clone)]
@@ -34,8 +38,20 @@ impl Registry {
     /// Adds a link; it is taken out when the returned guard is dropped.
     pub(crate) fn add(self: &Arc<Self>, host: HostId, handle: Handle) -> Registered {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.links.write().entry(host).or_default().insert(0, Link { id, handle });
+        let oldest = {
+            let mut links = self.links.write();
+            let of_host = links.entry(host).or_default();
+            of_host.insert(0, Link { id, handle });
+            if of_host.len() > LINKS_MAX { of_host.pop() } else { None }
+        };
         self.metrics.links.inc();
+        if let Some(Link { handle, .. }) = oldest {
+            // A dead one takes as long as it takes.
+            tokio::spawn(async move {
+                let said = "this host has made too many links since";
+                handle.disconnect(Disconnect::ByApplication, said.to_owned(), String::new()).await
+            });
+        }
         Registered { registry: Arc::clone(self), host, id }
     }
 

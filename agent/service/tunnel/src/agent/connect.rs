@@ -7,13 +7,15 @@ use std::time::Duration;
 use certs::bundle::Bundle;
 use domain::identity::SystemRole;
 use domain::name::HostId;
+use net::severable::{Knife, Severable};
 use net::tls::ServerTrust;
 use russh::client::Handle;
 use ssh::ServerSettings;
+use ssh::host::HostCheck;
 use tokio_rustls::TlsConnector;
 
 use super::Agent;
-use super::handler::{AgentHandler, Shown};
+use super::handler::{Admitted, AgentHandler, Shown};
 use super::held::{Holding, Kept};
 use super::links::Up;
 use crate::error::TunnelError;
@@ -26,7 +28,7 @@ const WANTED: &str = "a proxy of this cluster; is that its web port?";
 /// Who is where an address leads.
 pub(super) enum Reached {
     /// A proxy that had no link, and has one now.
-    Link(Link),
+    Link(Box<Link>),
     /// This proxy, which has one already.
     Taken(HostId),
 }
@@ -35,17 +37,38 @@ pub(super) enum Reached {
 pub(super) struct Link {
     /// To whom.
     pub(super) proxy: HostId,
+    /// Of the certificate it showed.
+    serial: u64,
     address: String,
     handle: Handle<AgentHandler>,
     shown: Arc<Shown>,
+    check: HostCheck,
     _holding: Holding,
     _up: Up,
+    _cut: CutOnDrop,
+}
+
+/// Ends a connection that is not wanted any more, whatever russh waits for on it: before keys are agreed that is the
+/// other end, for as long as it pleases.
+struct CutOnDrop(Knife);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
 }
 
 impl Link {
     /// Returns when it ends, and why.
     pub(super) async fn ended(self) -> String {
-        match self.handle.await {
+        let ended = tokio::select! {
+            ended = self.handle => ended,
+            // What goes through it is in the hands of whoever has the proxy.
+            reason = self.check.locked(self.proxy, self.serial) => {
+                return format!("the link to the proxy at {} was cut: {reason}", self.address);
+            }
+        };
+        match ended {
             Ok(()) => format!("the proxy at {} closed the link", self.address),
             Err(error) => ssh::refuse::chain(&named(error, &self.address, &self.shown)),
         }
@@ -85,17 +108,33 @@ impl Agent {
         let shown = Arc::new(Shown::new());
         let handler =
             AgentHandler::new(deps.check.clone(), Arc::clone(&deps.service), local, Arc::clone(&shown));
+        let (stream, knife) = Severable::new(stream);
+        let cut = CutOnDrop(knife);
         let mut handle = russh::client::connect_stream(ssh::client_config(&ssh), stream, handler)
             .await
             .map_err(|error| named(error, address, &shown))?;
         // Before signing in, so that the proxy never registers a link that ends at once.
-        let Some(Ok(proxy)) = shown.get().cloned() else { return Err(refused(address, &shown)) };
+        let Some(Ok(Admitted { proxy, serial, .. })) = shown.get() else {
+            return Err(refused(address, &shown));
+        };
+        let (proxy, serial) = (*proxy, *serial);
         let Some(holding) = held.take(proxy, kept) else { return Ok(Reached::Taken(proxy)) };
         sign_in(&mut handle, &bundle, address).await?;
         holding.mark_up();
         let up = Up::mark(&self.links, kept);
         let address = address.to_owned();
-        Ok(Reached::Link(Link { proxy, address, handle, shown, _holding: holding, _up: up }))
+        let check = deps.check.clone();
+        Ok(Reached::Link(Box::new(Link {
+            proxy,
+            serial,
+            address,
+            handle,
+            shown,
+            check,
+            _holding: holding,
+            _up: up,
+            _cut: cut,
+        })))
     }
 }
 
@@ -106,7 +145,14 @@ async fn sign_in(handle: &mut Handle<AgentHandler>, bundle: &Bundle, proxy: &str
         .authenticate_openssh_cert(user, key, bundle.ssh_certificate.clone())
         .await
         .map_err(|source| TunnelError::Link { proxy: proxy.to_owned(), source })?;
-    if answer.success() { Ok(()) } else { Err(TunnelError::Refused { proxy: proxy.to_owned() }) }
+    match answer.success() {
+        true => Ok(()),
+        // russh makes no difference between "no" and no answer.
+        false if handle.is_closed() => {
+            Err(TunnelError::Link { proxy: proxy.to_owned(), source: russh::Error::Disconnect })
+        }
+        false => Err(TunnelError::Refused { proxy: proxy.to_owned() }),
+    }
 }
 
 /// The error with what russh does not know: the proxy's address, and why it is refused.

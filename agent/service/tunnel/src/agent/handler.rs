@@ -5,12 +5,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use certs::CertError;
 use domain::identity::SystemRole;
 use domain::name::HostId;
 use port::stream::{Origin, Serve};
 use russh::client::{ChannelOpenHandle, Handler, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{Certificate, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use ssh::ahead::paced::Paced;
 use ssh::host::HostCheck;
@@ -19,7 +18,16 @@ use crate::NODE_TARGET;
 use crate::error::TunnelError;
 
 /// Which proxy it is, or why it may be none, once it has shown what it has.
-pub(super) type Shown = OnceLock<Result<HostId, String>>;
+pub(super) type Shown = OnceLock<Result<Admitted, String>>;
+
+/// A proxy that is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Admitted {
+    pub(super) proxy: HostId,
+    /// Of the certificate it showed.
+    pub(super) serial: u64,
+    certificate: Certificate,
+}
 
 /// Answers one proxy.
 pub(super) struct AgentHandler {
@@ -40,6 +48,14 @@ impl AgentHandler {
     }
 }
 
+impl AgentHandler {
+    fn admit(&self, certificate: &Certificate) -> Result<Admitted, String> {
+        let facts = self.check.admit(certificate, SystemRole::Proxy).map_err(|error| error.to_string())?;
+        let serial = certificate.serial();
+        Ok(Admitted { proxy: facts.host_id, serial, certificate: certificate.clone() })
+    }
+}
+
 async fn refuse(reply: ChannelOpenHandle) -> Result<(), TunnelError> {
     reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
     Ok(())
@@ -49,15 +65,18 @@ impl Handler for AgentHandler {
     type Error = TunnelError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let shown = match key.certificate() {
-            Some(certificate) => self.check.admit(certificate, SystemRole::Proxy),
-            None => {
-                Err(CertError::Untrusted("it showed a plain key instead of a host certificate".to_owned()))
-            }
+        let Some(certificate) = key.certificate() else {
+            // Said already where it is not the first time.
+            let _ = self.proxy.set(Err("it showed a plain key instead of a host certificate".to_owned()));
+            return Ok(false);
         };
-        let shown = shown.map(|facts| facts.host_id).map_err(|error| error.to_string());
-        // Again when keys are changed; it stays the one it was.
-        Ok(*self.proxy.get_or_init(|| shown.clone()) == shown && shown.is_ok())
+        // Again when keys are changed: it stays the one it was, with the certificate it had. That may have come to its
+        // end meanwhile, and what goes through the link does not end with it.
+        if let Some(Ok(known)) = self.proxy.get() {
+            let is_same = known.certificate == *certificate;
+            return Ok(is_same && self.check.not_locked(known.proxy, known.serial).is_ok());
+        }
+        Ok(self.proxy.get_or_init(|| self.admit(certificate)).is_ok())
     }
 
     async fn server_channel_open_direct_tcpip(
@@ -152,6 +171,8 @@ impl Handler for AgentHandler {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use async_trait::async_trait;
     use certs::authority::AuthorityKeys;
     use certs::ssh::{HostSpec, issue_host, new_key};
@@ -172,6 +193,7 @@ mod tests {
     }
 
     struct Bed {
+        clock: Arc<FakeClock>,
         view: Arc<FakeView>,
         keys: AuthorityKeys,
     }
@@ -190,12 +212,17 @@ mod tests {
                 AuthorityKeys::generate(AuthorityType::Host, "main", now(), &FakeRandom::new(1)).unwrap();
             let view = Arc::new(FakeView::new("main"));
             view.put_authority(keys.public().unwrap());
-            Self { view, keys }
+            Self { clock: Arc::new(FakeClock::at(now())), view, keys }
+        }
+
+        fn lock(&self, host_id: HostId) {
+            let target = Target { server_id: Some(host_id), ..Target::default() };
+            self.view.set_locks(vec![Lock::new("stolen", LockSpec { target, ..LockSpec::default() })]);
         }
 
         fn certificate(&self, host_id: HostId, role: SystemRole) -> PublicKeyOrCertificate {
             let identity = HostIdentity { host_id, role, cluster: "main".into() };
-            let ttl = std::time::Duration::from_secs(60);
+            let ttl = Duration::from_secs(60);
             let spec = HostSpec { identity, principals: vec![host_id.to_string()], ttl };
             let random = FakeRandom::new(2);
             let key = new_key(&random);
@@ -204,7 +231,7 @@ mod tests {
         }
 
         fn handler(&self) -> AgentHandler {
-            let check = HostCheck { view: self.view.clone(), clock: Arc::new(FakeClock::at(now())) };
+            let check = HostCheck { view: self.view.clone(), clock: self.clock.clone() };
             AgentHandler::new(check, Arc::new(Nobody), ([127, 0, 0, 1], 1).into(), Arc::default())
         }
 
@@ -212,7 +239,7 @@ mod tests {
         async fn shown(&self, key: PublicKeyOrCertificate) -> (bool, Result<HostId, String>) {
             let mut handler = self.handler();
             let is_good = handler.check_server_key(&key).await.unwrap();
-            (is_good, handler.proxy.get().unwrap().clone())
+            (is_good, handler.proxy.get().unwrap().clone().map(|admitted| admitted.proxy))
         }
     }
 
@@ -228,8 +255,7 @@ mod tests {
             let (is_good, told) = bed.shown(key).await;
             assert!(!is_good && told.as_ref().is_err_and(|told| told.contains(says)), "{told:?}");
         }
-        let target = Target { server_id: Some(id()), ..Target::default() };
-        bed.view.set_locks(vec![Lock::new("stolen", LockSpec { target, ..LockSpec::default() })]);
+        bed.lock(id());
         let (is_good, told) = bed.shown(proxy()).await;
         assert!(!is_good && told.is_err_and(|told| told.contains("locked by stolen")));
     }
@@ -243,5 +269,30 @@ mod tests {
             let key = bed.certificate(host_id, SystemRole::Proxy);
             assert_eq!(handler.check_server_key(&key).await.unwrap(), is_good);
         }
+    }
+
+    #[tokio::test]
+    async fn a_link_outlives_the_certificate_it_began_with_and_not_a_lock() {
+        let bed = Bed::new();
+        let (mut handler, key) = (bed.handler(), bed.certificate(id(), SystemRole::Proxy));
+        assert!(handler.check_server_key(&key).await.unwrap());
+        bed.clock.advance(Duration::from_secs(3600));
+        assert!(handler.check_server_key(&key).await.unwrap(), "what goes through it does not end");
+        assert!(!bed.handler().check_server_key(&key).await.unwrap(), "nothing begins with it");
+        let plain = PublicKeyOrCertificate::PublicKey { key: key.public_key().clone(), hash_alg: None };
+        assert!(!handler.check_server_key(&plain).await.unwrap());
+        bed.lock(id());
+        assert!(!handler.check_server_key(&key).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_a_link_hears_of_a_lock_on_its_proxy() {
+        let bed = Bed::new();
+        let check = bed.handler().check;
+        let mut locked = Box::pin(check.locked(id(), 1));
+        bed.lock(HostId::parse("11111111-f9b2-41d0-bb5a-e23b0cfe0f8f").unwrap());
+        assert!(tokio::time::timeout(Duration::from_secs(1), &mut locked).await.is_err());
+        bed.lock(id());
+        assert!(locked.await.contains("locked by stolen"));
     }
 }

@@ -17,6 +17,9 @@ use super::{Agent, Proxies, Told, told};
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// A link that lived this long was a success: the next wait is a short one again.
 const LIVED: Duration = Duration::from_secs(30);
+/// The longest wait for a proxy whose address leads to others: behind a balancer that always leads a host to the same
+/// one it is never reached, and each try is a handshake.
+const MISLED_MAX: Duration = Duration::from_secs(600);
 /// About when a proxy is dialled that was told of: those that are configured come first, and a whole fleet is told at
 /// the same moment.
 const TOLD: Duration = Duration::from_secs(4);
@@ -58,7 +61,8 @@ impl Agent {
     pub(super) async fn keep_told(self: Arc<Self>, proxy: HostId, made: mpsc::Sender<Link>) -> HostId {
         let (proxies, backoff) = (self.deps.proxies.clone(), self.backoff());
         let mut pause = TOLD.mul_f64(0.5 + self.deps.random.uniform());
-        let mut seeking = Seeking { agent: self, proxies, backoff, place: 0, made };
+        let misled = Backoff::new(RETRY_FIRST, MISLED_MAX);
+        let mut seeking = Seeking { agent: self, proxies, backoff, misled, place: 0, moved: None, made };
         loop {
             seeking.agent.held.free(proxy).await;
             sleep(pause).await;
@@ -74,13 +78,18 @@ impl Agent {
     }
 }
 
-/// The way to one proxy that is told of.
+/// The way to one proxy that is told of. That it said to have moved makes the next try come soon, and not more often
+/// than once in [`LIVED`]: or it would have a whole fleet knock wherever it pleases.
 struct Seeking {
     agent: Arc<Agent>,
     proxies: Proxies,
     backoff: Backoff,
+    /// For as long as its address leads to others.
+    misled: Backoff,
     /// Which of its addresses is next.
     place: usize,
+    /// When the waits were last made short for its having moved.
+    moved: Option<Instant>,
     /// Takes the links.
     made: mpsc::Sender<Link>,
 }
@@ -99,20 +108,19 @@ impl Seeking {
             Ok(Reached::Link(link)) => {
                 let there = link.proxy;
                 // Whoever takes it ends with this.
-                let _ = self.made.send(link).await;
+                let _ = self.made.send(*link).await;
                 Ok(there)
             }
             Ok(Reached::Taken(there)) => Ok(there),
             Err(error) => Err(ssh::refuse::chain(&error)),
         };
-        let reason = match reached {
+        let (is_first, random) = (self.is_fresh(), self.agent.deps.random.uniform());
+        let (reason, wait) = match reached {
             Ok(there) if there == proxy => return self.lost(proxy).await,
-            Ok(there) => format!("its address leads to {there}"),
-            Err(reason) => reason,
+            Ok(there) => (format!("its address leads to {there}"), self.misled.failed(random)),
+            Err(reason) => (reason, self.backoff.failed(random)),
         };
         self.place = (self.place + 1) % addresses.len();
-        let is_first = self.backoff == self.agent.backoff();
-        let wait = self.backoff.failed(self.agent.deps.random.uniform());
         // It may not be for this host to reach, which is said once.
         if is_first {
             tracing::warn!(%proxy, %address, %reason, retry_in = ?wait, "no link to a proxy that was told of");
@@ -127,9 +135,18 @@ impl Seeking {
         let began = Instant::now();
         self.agent.held.down(proxy).await;
         if began.elapsed() >= LIVED {
-            self.backoff.succeeded();
+            self.begin_anew();
         }
         self.backoff.failed(self.agent.deps.random.uniform())
+    }
+
+    fn begin_anew(&mut self) {
+        self.backoff.succeeded();
+        self.misled.succeeded();
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.backoff == self.agent.backoff() && self.misled == Backoff::new(RETRY_FIRST, MISLED_MAX)
     }
 
     /// Waits, or until it is told to be reached elsewhere.
@@ -141,7 +158,12 @@ impl Seeking {
         match told {
             Ok(true) => {
                 self.place = 0;
-                self.backoff.succeeded();
+                if self.moved.is_none_or(|moved| moved.elapsed() >= LIVED) {
+                    self.begin_anew();
+                    self.moved = Some(Instant::now());
+                } else {
+                    sleep(wait).await;
+                }
                 sleep(around(RETRY_FIRST, self.agent.deps.random.uniform())).await;
             }
             // Nobody tells any more.
