@@ -88,7 +88,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens `<data_dir>/backend/sqlite.db`, making what is missing, with the default settings.
     ///
-    /// Must be called inside tokio. Takes up to ten seconds when another process has the file locked.
+    /// Must be called inside tokio. Takes ten seconds and more when another process has the file locked.
     ///
     /// # Errors
     /// [`OpenError`] names the path, the reason and what to do.

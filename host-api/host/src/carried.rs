@@ -1,7 +1,7 @@
 //! The plugins this program carries, built from `plugins/` by the build script. They are trusted as the
 //! program is, and have the grants their configuration implies.
 
-use domain::plugin::Grant;
+use domain::plugin::{Grant, PluginName};
 
 /// A plugin in the program itself.
 pub(crate) struct Carried {
@@ -40,6 +40,12 @@ const ALL: &[Carried] = &[
     },
 ];
 
+/// Whether `teleport` carries a plugin of this name. Apart from [`ALL`]: a program that only wants to know does not
+/// carry them for it.
+pub fn is_carried(name: &PluginName) -> bool {
+    matches!(name.as_str(), "label-command" | "storage-dynamodb" | "storage-etcd")
+}
+
 /// Every plugin carried.
 pub(crate) fn all() -> &'static [Carried] {
     ALL
@@ -63,6 +69,7 @@ mod tests {
             let manifest: domain::plugin::Manifest =
                 toml::from_str(inspection["manifest"].as_str().unwrap()).unwrap();
             assert_eq!(manifest.name.as_str(), carried.name);
+            assert!(is_carried(&manifest.name), "{}", carried.name);
             // What the configuration implies may be granted by `process`, but is never more than is asked for.
             let effective = domain::plugin::effective(&manifest, &carried.grants());
             assert!(!matches!(effective, Err(domain::plugin::grant::GrantError::NotAsked { .. })));

@@ -49,6 +49,7 @@ pub use capability::http::{
 pub use capability::kv::{delete_kept, kept_file};
 pub use capability::process::PASSED_ON;
 pub use capability::secrets::{SecretFrom, SecretSettings};
+pub use carried::is_carried;
 pub use change::{Change, ChangeKind, ChangeObserver, Facts};
 pub use compile::{CompileError, Compiler};
 pub use diary::LoggedLine;

@@ -62,7 +62,9 @@ fn prepare(path: &Path) -> Result<Connection, OpenError> {
     wait_for_locks(&mut connection).map_err(|error| explain(path, "set up", error))?;
     schema::identify_at_rest(&mut connection).map_err(|error| explain(path, "read", error))?.check(path)?;
     set_up(&mut connection, path)?;
-    schema::migrate(&mut connection).map_err(|error| explain(path, "bring up to date", error))?;
+    schema::migrate(&mut connection)
+        .map_err(|error| explain(path, "bring up to date", error))?
+        .check(path)?;
     Ok(connection)
 }
 

@@ -42,8 +42,7 @@ impl Identity {
     /// Whether it is ours, or nobody's yet, and no newer than this program.
     pub(super) fn check(self, path: &Path) -> Result<(), OpenError> {
         let path = path.to_owned();
-        let is_new = self.mark == 0 && self.version == 0 && self.tables == 0;
-        if !is_new && self.mark != MARK {
+        if self.is_foreign() {
             return Err(OpenError::Foreign { path });
         }
         let known = known(STEPS);
@@ -52,24 +51,36 @@ impl Identity {
         }
         Ok(())
     }
+
+    fn is_foreign(self) -> bool {
+        let is_new = self.mark == 0 && self.version == 0 && self.tables == 0;
+        !is_new && self.mark != MARK
+    }
+
+    /// What is to be done next, if it is ours to do.
+    fn next<'a>(self, steps: &[&'a str]) -> Option<&'a str> {
+        if self.is_foreign() {
+            return None;
+        }
+        usize::try_from(self.version).ok().and_then(|done| steps.get(done)).copied()
+    }
 }
 
-/// Brings the database up to date.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings the database up to date. Returns what it is then: another program, or a newer one of ours, may have come
+/// first.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Identity> {
     migrate_through(connection, STEPS)
 }
 
-fn migrate_through(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+fn migrate_through(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<Identity> {
     loop {
         // The version is read under the lock, so a step another process took is not taken again.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version = identify(&transaction)?.version;
-        let Some(step) = usize::try_from(version).ok().and_then(|done| steps.get(done)) else {
-            return Ok(());
-        };
+        let identity = identify(&transaction)?;
+        let Some(step) = identity.next(steps) else { return Ok(identity) };
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", MARK)?;
-        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.pragma_update(None, "user_version", identity.version + 1)?;
         transaction.commit()?;
     }
 }
@@ -128,6 +139,18 @@ mod tests {
         let identity = identify(&connection).unwrap();
         assert_eq!((identity.version, identity.mark), (known(STEPS) + 1, MARK));
         assert!(connection.prepare("SELECT * FROM half").is_err(), "the failed step left nothing");
+    }
+
+    #[test]
+    fn what_another_program_or_a_newer_one_made_meanwhile_is_left_as_it_is() {
+        let path = Path::new("x");
+        let mut newer = Connection::open_in_memory().unwrap();
+        migrate_through(&mut newer, &steps()).unwrap();
+        assert!(matches!(migrate(&mut newer).unwrap().check(path), Err(OpenError::Newer { .. })));
+        let mut foreign = Connection::open_in_memory().unwrap();
+        foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(migrate(&mut foreign).unwrap().check(path), Err(OpenError::Foreign { .. })));
+        assert_eq!(identify(&foreign).unwrap().tables, 1);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn kept_file(data_dir: &Path, plugin: &PluginName) -> PathBuf {
 
 /// Deletes what a plugin of this name keeps; whether there was anything. A daemon that runs on this data folder
 /// notices before it serves the next call, so whoever wants nothing to be written back waits until the plugin is no
-/// longer served.
+/// longer served: from then on nothing is written for it.
 ///
 /// # Errors
 /// When there is a file and it cannot be deleted.
@@ -77,9 +77,17 @@ pub(crate) struct Kept {
     path: PathBuf,
     /// The path as the system takes it.
     name: CString,
-    entries: Mutex<Option<Known>>,
+    entries: Mutex<Slot>,
     /// Nothing is written to the disk.
     forgotten: bool,
+}
+
+/// What is known of the file.
+#[derive(Default)]
+struct Slot {
+    known: Option<Known>,
+    /// The plugin was removed or switched off: for calls of it that are still under way.
+    is_closed: bool,
 }
 
 /// What all plugins keep: one for each, also while an old version of it finishes its calls beside the new
@@ -101,6 +109,16 @@ impl Keeping {
             .or_insert_with(|| Arc::new(Kept::new(data_dir, plugin).rehearsing(rehearsal)));
         Arc::clone(kept)
     }
+
+    /// Ends what the plugin of this name keeps, for the calls of it that are still under way: once this returns,
+    /// nothing is written for them any more, and whoever deletes the file has deleted it. One that is loaded later
+    /// begins anew with what the file has then.
+    pub(crate) async fn close(&self, plugin: &PluginName) {
+        let kept = self.0.lock().remove(plugin);
+        if let Some(kept) = kept {
+            kept.entries.lock().await.is_closed = true;
+        }
+    }
 }
 
 impl Kept {
@@ -111,7 +129,7 @@ impl Kept {
             // A path with a NUL is none to the system, and nothing is at the empty one either.
             name: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
             path,
-            entries: Mutex::new(None),
+            entries: Mutex::default(),
             forgotten: false,
         }
     }
@@ -120,7 +138,8 @@ impl Kept {
     fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
         if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
             let known = Known { entries: kept, stamp: None };
-            (self.entries, self.forgotten) = (Mutex::new(Some(known)), true);
+            let slot = Slot { known: Some(known), is_closed: false };
+            (self.entries, self.forgotten) = (Mutex::new(slot), true);
         }
         self
     }
@@ -128,13 +147,16 @@ impl Kept {
     /// The entries, read from the file the first time and when it is another.
     async fn open(&self) -> Result<MappedMutexGuard<'_, Known>, Failure> {
         let mut slot = self.entries.lock().await;
-        if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
+        if slot.is_closed {
+            return Err(Failure::Unavailable("the plugin was removed or switched off meanwhile".to_owned()));
+        }
+        if slot.known.as_ref().is_none_or(|known| !self.is_current(known)) {
             // A file that cannot be read is not what was known of the one before it.
-            *slot = None;
-            *slot = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
+            slot.known = None;
+            slot.known = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
-        MutexGuard::try_map(slot, Option::as_mut).map_err(gone)
+        MutexGuard::try_map(slot, |slot| slot.known.as_mut()).map_err(gone)
     }
 
     fn is_current(&self, known: &Known) -> bool {
@@ -330,6 +352,22 @@ mod tests {
         set(&new, "b", b"2").await.unwrap();
         set(&old, "c", b"3").await.unwrap();
         assert_eq!(new.open().await.unwrap().entries.len(), 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_written_for_a_plugin_that_is_gone_and_one_that_comes_later_begins_anew() {
+        let (root, name) = (tempfile::tempdir().unwrap(), PluginName::new("label-x").unwrap());
+        drop(kept(root.path()));
+        let keeping = Keeping::default();
+        let old = keeping.of(root.path(), &name, None);
+        set(&old, "a", b"1").await.unwrap();
+        keeping.close(&name).await;
+        assert!(delete_kept(root.path(), &name).unwrap());
+        assert!(matches!(set(&old, "b", b"2").await, Err(Failure::Unavailable(_))));
+        assert!(!kept_file(root.path(), &name).exists());
+        let new = keeping.of(root.path(), &name, None);
+        set(&new, "c", b"3").await.unwrap();
+        assert_eq!(new.open().await.unwrap().entries.keys().collect::<Vec<_>>(), ["c"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,8 @@ impl PluginHost {
     }
 
     /// Switches a plugin off, now and for later starts; `by` is who wanted it. Calls that are under way
-    /// end as they would; what is being loaded is not taken up. Says whether it is a change.
+    /// end as they would but for what they keep, which is closed to them; what is being loaded is not taken up. Says
+    /// whether it is a change.
     ///
     /// # Errors
     /// [`LoadError::KeepsRecords`] for the plugin the records are in; [`LoadError::Switch`] when it could
@@ -73,6 +74,7 @@ impl PluginHost {
         if !self.core.switch(name, false)? {
             return Ok(false);
         }
+        self.core.keeping.close(name).await;
         self.core.registry.remove(name);
         let facts = loaded.map(|plugin| plugin.facts.clone()).unwrap_or_default();
         info!(plugin = %name, by, "plugin switched off");

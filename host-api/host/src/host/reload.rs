@@ -142,6 +142,10 @@ impl Core {
             State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason), at_once).await),
             State::Ready { plugin, refused } => {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
+                if !matches!(state, State::Ready { .. }) {
+                    // Before anybody sees that it is gone, and deletes what it kept.
+                    self.keeping.close(name).await;
+                }
                 let stays = matches!(&state, State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin));
                 let is_put = self.registry.put(name, &Entry { seen, state }, || self.is_switched_off(name));
                 if !stays || !is_put {
@@ -239,7 +243,8 @@ impl Core {
         refused: Option<&Refused>,
     ) -> Option<State> {
         let Source::File(path) = &plugin.source else { return None };
-        if seen.folder_removed() {
+        // Without the one that keeps the records there is no cluster, as where somebody wants to switch it off.
+        if seen.folder_removed() && !self.keeps_records(name) {
             return Some(self.unload(name, plugin, path));
         }
         if !seen.no_component() {

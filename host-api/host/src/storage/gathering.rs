@@ -26,7 +26,7 @@ mod queue;
 /// than what anybody who waits for it would call hanging.
 const SLOW: Duration = Duration::from_millis(50);
 /// How many calls of one kind are under way where each of them is slow. Gets and puts together leave some of a
-/// plugin's instances to what does not gather.
+/// plugin's instances to what does not gather, unless both have groups that must be asked one by one.
 const PLACES: usize = 3;
 /// The longest somebody waits before looking again whether those under way have become slow.
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 pub(super) const GROUP_MAX: usize = 64;
 pub(super) const BYTES_MAX: usize = 256 * 1024;
 /// How many of a group that must be asked one by one are asked at a time.
-const EACH_AT_ONCE: usize = 4;
+const EACH_AT_ONCE: usize = 2;
 
 /// One thing to be asked.
 pub(super) trait Question: Clone + Send + 'static {

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use clap::Args;
+use config::{Settings, Storage};
 use domain::plugin::PluginName;
 use plugin_host::publish::{InstallError, uninstall};
-use plugin_host::{delete_kept, kept_file};
+use plugin_host::{LoadError, delete_kept, is_carried, kept_file};
 use terminal::{Explain as _, Failure};
 
 use super::install;
-use super::uptake::{gone, served};
+use super::uptake::{Served, gone, served};
 use crate::context::Context;
 
 /// Arguments of `tctl plugins rm`.
@@ -32,7 +33,8 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     let settings = context.place.settings()?;
     let directory = arguments.directory.find(&settings)?;
     let kept = kept_file(&settings.data_dir, &name);
-    let before = if arguments.purge { served(&settings.data_dir, &name).await } else { None };
+    keeps_no_records(&name, &settings)?;
+    let before = if arguments.purge { served(&settings.data_dir, &name).await } else { Served::Not };
     match uninstall(&directory, &name) {
         Ok(()) => {
             let directory = directory.display();
@@ -66,6 +68,17 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
         ));
     }
     Ok(())
+}
+
+/// A plugin from elsewhere that keeps the records: without it the daemon would not start again. One of ours is carried,
+/// and the daemon goes on with what it serves until then.
+fn keeps_no_records(name: &PluginName, settings: &Settings) -> Result<(), Failure> {
+    match &settings.storage {
+        Storage::Plugin { name: keeper } if keeper == name && !is_carried(name) => {
+            Err(LoadError::KeepsRecords(name.clone()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn not_removed(error: InstallError, name: &PluginName) -> Failure {

@@ -127,27 +127,47 @@ async fn ask(data_dir: &Path, name: &PluginName) -> Heard {
     Heard::How(how.unwrap_or_default())
 }
 
-/// The plugin as the daemon serves it: from where, and which bytes.
-pub(super) type Served = Option<(String, String)>;
+/// The plugin as the daemon serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Served {
+    /// From where, and which bytes.
+    From { source: String, digest: String },
+    /// It is not served, or no daemon is there to serve it.
+    Not,
+    /// There is a daemon, and it has not said.
+    Unsaid,
+}
 
-/// What is served under this name; nothing where no daemon answers.
+/// What is served under this name.
 pub(super) async fn served(data_dir: &Path, name: &PluginName) -> Served {
-    let Ok(Answer::Plugins(plugins)) = control::ask(data_dir, &Question::List).await else { return None };
-    let known = plugins.into_iter().find(|plugin| plugin.name == name.as_str())?.known?;
-    Some((known.source, known.digest))
+    let plugins = match timeout(ANSWER, control::ask(data_dir, &Question::List)).await {
+        Ok(Ok(Answer::Plugins(plugins))) => plugins,
+        Ok(_) => return Served::Not,
+        Err(_) => return Served::Unsaid,
+    };
+    let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
+    match plugin.and_then(|plugin| plugin.known) {
+        Some(known) => Served::From { source: known.source, digest: known.digest },
+        None => Served::Not,
+    }
 }
 
 /// Waits until what was served is served no more; whether that has come. What the program carries under the same name
-/// may have taken its place.
+/// may have taken its place. Where it was not said what was served, nothing may be.
 pub(super) async fn gone(before: &Served, ask: impl AsyncFn() -> Served) -> bool {
     let began = Instant::now();
-    while before.is_some() && ask().await == *before {
+    loop {
+        match (ask().await, before) {
+            (Served::Not, _) => return true,
+            (Served::From { .. }, Served::Unsaid) | (Served::Unsaid, _) => {}
+            (now, before) if now != *before => return true,
+            _ => {}
+        }
         if began.elapsed() >= WAIT {
             return false;
         }
         sleep(EVERY).await;
     }
-    true
 }
 
 #[cfg(test)]
@@ -203,19 +223,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_removed_plugin_is_waited_for_until_it_is_served_no_more() {
-        let of = |source: &str| Some((source.to_owned(), "sha256:0".to_owned()));
+        let of = |source: &str| Served::From { source: source.to_owned(), digest: "sha256:0".to_owned() };
         let before = of("/plugins/x");
-        for last in [None, of("this program")] {
+        for last in [Served::Not, of("this program")] {
             let asked = Cell::new(0);
             let ask = async || {
                 asked.set(asked.get() + 1);
-                if asked.get() < 5 { of("/plugins/x") } else { last.clone() }
+                match asked.get() {
+                    // No word is no word of its being gone.
+                    3 => Served::Unsaid,
+                    5 => last.clone(),
+                    _ => of("/plugins/x"),
+                }
             };
             assert!(gone(&before, ask).await);
             assert_eq!(asked.get(), 5);
         }
         assert!(!gone(&before, async || of("/plugins/x")).await);
-        assert!(gone(&None, async || None).await, "nothing was served");
+        assert!(gone(&Served::Not, async || Served::Not).await, "nothing was served");
+        assert!(
+            !gone(&Served::Unsaid, async || of("/plugins/x")).await,
+            "it may be the one that was removed"
+        );
     }
 
     #[tokio::test(start_paused = true)]
