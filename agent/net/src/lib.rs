@@ -2,7 +2,7 @@
 //!
 //! Everything a stranger can reach goes through [`listen`] (how many connections, from where) and
 //! [`gate`] (how long they may stay without proving who they are; [`severable`] ends what they hold
-//! on to). [`tls`] builds the
+//! on to). [`read_ahead`] and [`stall`] keep two ends from waiting for each other. [`tls`] builds the
 //! configurations, [`hello`] looks at a TLS greeting without answering it.
 //!
 //! Refuses to: decide who may do what, know any protocol above TLS.
@@ -16,9 +16,11 @@ pub mod listen;
 pub mod patience;
 pub mod preface;
 pub mod prompt;
+pub mod read_ahead;
 pub mod renewed;
 pub mod severable;
 pub mod splice;
+pub mod stall;
 mod through;
 pub mod tls;
 

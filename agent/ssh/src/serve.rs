@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::gate::Stranger;
+use net::read_ahead::ReadAhead;
 use net::severable::{Knife, Severable};
 use russh::server::{Config, Handler};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use crate::ahead::backlog::{Backlog, Patient};
+
+/// How many bytes are read ahead while the other end takes nothing. What its channels may have under way is the bound
+/// nearly always.
+pub const AHEAD_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a client may take to go after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -48,6 +53,7 @@ where
     H: Handler<Error = russh::Error> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = ReadAhead::new(stream, AHEAD_MAX);
     let (stream, knife) = Severable::new(Patient::new(stream, known.1.clone()));
     let cut = knife.clone();
     let session = async {

@@ -30,6 +30,10 @@ pub use metrics::Metrics;
 pub use registry::Registry;
 pub use settings::{AgentSettings, LinkSettings};
 
+/// How long the other end of a link may take nothing of what is written to it. Far longer than a busy machine takes, and
+/// far shorter than TCP would go on where the network swallows everything.
+pub(crate) const STALL: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// The target name of a channel towards the SSH service of the agent's host. Not a host name, so it
 /// cannot be taken for an address.
 pub(crate) const NODE_TARGET: &str = "@node";

@@ -10,6 +10,7 @@ use domain::name::HostId;
 use net::gate::{Gate, Stranger};
 use net::listen::{Accepted, Listener};
 use net::renewed::Renewed;
+use net::stall::StallGuard;
 use port::stream::{BoxedStream, Origin, Serve};
 use russh::keys::Certificate;
 use russh::server::{Auth, Config, Handle, Session};
@@ -19,6 +20,7 @@ use ssh::serve::{End, Known, serve};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::STALL;
 use crate::registry::{Registered, Registry};
 use crate::settings::LinkSettings;
 
@@ -79,6 +81,8 @@ impl LinkServer {
             admitted: None,
             registered: None,
         };
+        // Whoever takes nothing for so long has gone, and whoever dials over the link waits for it.
+        let stream = StallGuard::new(stream, STALL);
         match serve(self.config(), stream, handler, stranger, known).await {
             End::Closed => tracing::debug!(%peer, "link closed"),
             End::TurnedOut(why) => tracing::debug!(%peer, ?why, "turned out a stranger on the tunnel port"),

@@ -7,17 +7,21 @@ use std::time::Duration;
 use certs::bundle::Bundle;
 use domain::identity::SystemRole;
 use domain::name::HostId;
+use net::read_ahead::ReadAhead;
 use net::severable::{Knife, Severable};
+use net::stall::StallGuard;
 use net::tls::ServerTrust;
 use russh::client::Handle;
 use ssh::ServerSettings;
 use ssh::host::HostCheck;
+use ssh::serve::AHEAD_MAX;
 use tokio_rustls::TlsConnector;
 
 use super::Agent;
 use super::handler::{Admitted, AgentHandler, Shown};
 use super::held::{Holding, Kept};
 use super::links::Up;
+use crate::STALL;
 use crate::error::TunnelError;
 
 /// How long connecting, TLS and signing in may take together.
@@ -108,6 +112,7 @@ impl Agent {
         let shown = Arc::new(Shown::new());
         let handler =
             AgentHandler::new(deps.check.clone(), Arc::clone(&deps.service), local, Arc::clone(&shown));
+        let stream = ReadAhead::new(StallGuard::new(stream, STALL), AHEAD_MAX);
         let (stream, knife) = Severable::new(stream);
         let cut = CutOnDrop(knife);
         let mut handle = russh::client::connect_stream(ssh::client_config(&ssh), stream, handler)
