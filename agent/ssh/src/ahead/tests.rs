@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use certs::ssh::new_key;
+use net::read_ahead::ReadAhead;
 use russh::server::{self, ChannelOpenHandle, Msg};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -59,6 +60,8 @@ pub(super) async fn pair() -> Pair {
     let methods = russh::MethodSet::from([russh::MethodKind::None].as_slice());
     let config = server::Config { keys, methods, channel_buffer_size: 4, ..server::Config::default() };
     let backlog = Backlog::default();
+    // As `serve` has it.
+    let far = ReadAhead::new(far, crate::serve::AHEAD_MAX);
     let (open, far) = (Open(sender, backlog.clone()), backlog::Patient::new(far, backlog.clone()));
     tokio::spawn(async move { server::run_stream(Arc::new(config), far, open).await.unwrap().await });
     let config = Arc::new(russh::client::Config::default());
@@ -106,6 +109,22 @@ async fn bytes_pass_both_ways_and_the_end_is_seen() {
     theirs.shutdown().await.unwrap();
     drop(theirs);
     assert_eq!(within(writing).await.unwrap(), b"answer");
+}
+
+/// russh reads nothing while it writes, at either end.
+#[tokio::test]
+async fn much_goes_both_ways_at_once_through_little_room() {
+    let mut pair = pair().await;
+    let (ours, theirs) = pair.channel().await;
+    within(async { tokio::join!(both_ways(ours.into_stream()), both_ways(theirs)) }).await;
+}
+
+async fn both_ways(stream: impl AsyncRead + AsyncWrite) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let (sent, mut got) = (vec![7; 16 << 20], vec![0; 16 << 20]);
+    let (written, read) = tokio::join!(write.write_all(&sent), read.read_exact(&mut got));
+    written.unwrap();
+    read.unwrap();
 }
 
 #[tokio::test]
