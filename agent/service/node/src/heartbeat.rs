@@ -17,8 +17,9 @@ const GATHER: Duration = Duration::from_secs(1);
 const FIRST_LABELS: Duration = Duration::from_secs(2);
 /// The wait after an announcement failed.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long taking leave may take.
-const LEAVE: Duration = Duration::from_secs(2);
+/// How long taking leave may take: an auth server on a busy machine has to write to its disk. With as much again for
+/// the last audit events, a process stops within ten seconds of an auth server that does not answer.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// How the last announcement went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,13 @@ pub enum Announced {
     As(String),
     /// The last one did not arrive.
     Failed(String),
+}
+
+/// Waits until a label has changed, and for others that do so soon after.
+async fn gathered(labels: &mut watch::Receiver<LabelState>) {
+    // The sender lives as long as the service.
+    let _ = labels.changed().await;
+    tokio::time::sleep(GATHER).await;
 }
 
 impl NodeService {
@@ -51,8 +59,7 @@ impl NodeService {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // The sender lives as long as the service.
-                _ = labels.changed() => tokio::time::sleep(GATHER).await,
+                () = gathered(&mut labels) => {}
                 () = shutdown.cancelled() => break,
             }
         }

@@ -65,8 +65,17 @@ async fn a_version_that_does_not_find_the_records_is_not_taken() {
         assert!(reason.contains("plugin backend 0.0.2 loads, but does not work"), "{reason}");
         assert!(reason.contains(says) && reason.contains("crashed"), "{reason}");
         assert_eq!(change.facts.version.as_deref(), Some("0.0.2"));
-        let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
-        assert!(matches!(listing.state, PluginState::Behind(_)), "{:?}", listing.state);
+        // Others are told a moment before it is listed.
+        let behind = async {
+            loop {
+                let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
+                if matches!(listing.state, PluginState::Behind(_)) {
+                    return listing;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let listing = timeout(LONG, behind).await.unwrap_or_else(|_| panic!("{:?}", host.list()));
         assert_eq!(listing.loaded.unwrap().version, "0.0.1");
         assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
         comes(&bed, ("0.0.3", ""), &changes, "reload").await;

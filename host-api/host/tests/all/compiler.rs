@@ -34,7 +34,9 @@ async fn a_compiler_that_is_not_there_is_named() {
 async fn a_compiler_that_hangs_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    let mut bed = bed_with(&format!("cat > /dev/null; sleep 1000 & echo $! > {}; wait", file.display()));
+    let script =
+        format!("cat > /dev/null; sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+    let mut bed = bed_with(&script);
     bed.settings.compile_time = Duration::from_millis(500);
     let text = refusal(&bed.host(), "label-command").await;
     assert!(text.contains("compiling took longer than 500ms and was stopped"), "{text}");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::identity::SystemRole;
-use net::gate::PER_SOURCE;
+use net::gate::{GRACE, PER_SOURCE};
 use net::tls::ServerTrust;
 use teleport_tests_cluster::forge::{Shown, Verdict};
 use teleport_tests_cluster::raw::{Carrier, Raw, kexinit};
@@ -12,6 +12,7 @@ use teleport_tests_cluster::{Cluster, Credentials, HostProcess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// How many more come than there is room for.
@@ -158,18 +159,26 @@ async fn from_elsewhere(door: SocketAddr, greeting: &[u8]) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_that_comes_through_the_proxy_shuts_out_nobody_else_who_does() {
-    let cluster = Cluster::start().await;
-    let mut honest = stranger(cluster.web(), Stage::Tls(net::alpn::AUTH)).await;
-    let (greeting, mut crowd) = (greeting(), JoinSet::new());
-    for _ in 0..PER_SOURCE + TOO_MANY {
-        let mut stream = from_elsewhere(cluster.web(), &greeting).await;
-        crowd.spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+    let (cluster, greeting) = (Cluster::start().await, greeting());
+    // Where the machine is so slow that everybody's time is up meanwhile, nothing can be told: once more then.
+    for _ in 0..3 {
+        let came = Instant::now();
+        let mut honest = stranger(cluster.web(), Stage::Tls(net::alpn::AUTH)).await;
+        let mut crowd = JoinSet::new();
+        for _ in 0..PER_SOURCE + TOO_MANY {
+            let mut stream = from_elsewhere(cluster.web(), &greeting).await;
+            crowd.spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+        }
+        // In which order they reach the auth server is the proxy's affair.
+        for number in 0..TOO_MANY {
+            let closing = tokio::time::timeout(2 * GRACE, crowd.join_next()).await;
+            assert!(closing.is_ok(), "no more than {number} have been turned out");
+        }
+        let goes_on = tokio::time::timeout(Duration::from_millis(50), honest.until_closed()).await;
+        if goes_on.is_err() {
+            return;
+        }
+        assert!(came.elapsed() > GRACE, "who came before the crowd from another address was turned out");
     }
-    // In which order they reach the auth server is the proxy's affair.
-    for number in 0..TOO_MANY {
-        let closing = tokio::time::timeout(Duration::from_secs(15), crowd.join_next()).await;
-        assert!(closing.is_ok(), "no more than {number} have been turned out");
-    }
-    let goes_on = tokio::time::timeout(Duration::from_millis(50), honest.until_closed()).await;
-    assert!(goes_on.is_err(), "who came before the crowd from another address was turned out");
+    panic!("the crowd was never there and turned out before everybody's time was up");
 }

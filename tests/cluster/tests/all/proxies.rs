@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use process::Running;
 use teleport_tests_cluster::{Client, Cluster, Credentials, until};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 async fn is_reached(proxy: &Running, user: &Credentials) -> bool {
     let client = Client::connect(proxy.addresses.ssh_proxy.unwrap(), user, "root").await;
@@ -13,6 +13,16 @@ async fn is_reached(proxy: &Running, user: &Credentials) -> bool {
         Ok((client, _)) => client.dial("web-1", 22).await.is_ok(),
         Err(_) => false,
     }
+}
+
+/// Keeps a port that nobody listens at any more from being chosen again, without listening there.
+fn held(port: Option<SocketAddr>) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    // Of whoever listened there, connections may be left.
+    socket.set_reuseaddr(true).unwrap();
+    // Another program that was quicker holds it as well.
+    let _ = socket.bind(port.unwrap());
+    socket
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +39,7 @@ async fn a_node_learns_of_proxies_and_keeps_a_link_to_each() {
     second.stop().await;
 
     // It comes back on another port, which it tells.
+    let _held = held(before);
     let again = cluster.add_proxy("proxy-2", "").await;
     assert_ne!(again.running.addresses.web, before);
     assert_eq!(std::fs::read(again.data_dir.join("host_uuid")).unwrap(), id);
@@ -68,12 +79,13 @@ async fn balancer() -> (SocketAddr, Arc<Mutex<Vec<SocketAddr>>>) {
 async fn a_configured_proxy_that_moves_is_found_where_it_tells() {
     let cluster = Cluster::start().await;
     let second = cluster.add_proxy("proxy-2", "").await;
-    let before = second.running.addresses.web.unwrap();
-    let _node = cluster.add_node_behind(&[cluster.web(), before], "web-1", "").await;
+    let before = second.running.addresses.web;
+    let _node = cluster.add_node_behind(&[cluster.web(), before.unwrap()], "web-1", "").await;
     until("both have a link", async || cluster.running().links() == 1 && second.running.links() == 1).await;
     second.stop().await;
+    let _held = held(before);
     let again = cluster.add_proxy("proxy-2", "").await;
-    assert_ne!(again.running.addresses.web, Some(before));
+    assert_ne!(again.running.addresses.web, before);
     until("it has a link again", async || again.running.links() == 1).await;
 }
 

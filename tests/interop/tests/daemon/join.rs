@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use teleport_tests_interop::{Daemon, Port, World, eventually};
+use teleport_tests_interop::{Daemon, Port, World, eventually, run};
 use tokio::process::Command;
 
 use crate::bed::{auth_yaml, gives_up, joining, listed, node_command, tctl};
@@ -11,7 +11,8 @@ use crate::bed::{auth_yaml, gives_up, joining, listed, node_command, tctl};
 async fn refused_tokens_end_the_daemon_and_the_log_says_why() {
     let world = World::start().await;
     world.tctl(&["tokens", "add", "--type=proxy", "--value=for-proxies-only"]).await;
-    world.tctl(&["tokens", "add", "--type=node", "--value=short-lived", "--ttl=3s"]).await;
+    world.tctl(&["tokens", "add", "--type=node", "--value=never-used", "--ttl=1s"]).await;
+    world.tctl(&["tokens", "add", "--type=node", "--value=short-lived"]).await;
     let early = joining(&world, "early", "short-lived");
     let unknown = joining(&world, "unknown", "nobody-made-this-token");
     let wrong_role = joining(&world, "wrong-role", "for-proxies-only");
@@ -26,17 +27,31 @@ async fn refused_tokens_end_the_daemon_and_the_log_says_why() {
     gives_up(no_file, &["/nonexistent/token"]).await;
     gives_up(no_token, &["no join token", "tctl tokens add --type=node"]).await;
     listed(&world, "early").await;
-    eventually("the token expires", || async {
-        let got = world.try_tctl(&["get", "token/short-lived", "--with-secrets"], b"").await;
-        got.stderr.contains("does not exist").then_some(())
-    })
-    .await;
-    gives_up(joining(&world, "late", "short-lived"), &["unknown or has expired"]).await;
+    // Only now does it come to its end, however long joining took.
+    let end = run(Command::new("date").args(["--utc", "--date=1 second", "+%FT%TZ"])).await.good();
+    let token = format!(
+        "kind: token\nversion: v2\nmetadata:\n  name: short-lived\n  expires: {end}spec:\n  roles: [node]\n"
+    );
+    world.try_tctl(&["create", "-f"], token.as_bytes()).await.good();
+    for (name, token) in [("late", "never-used"), ("later", "short-lived")] {
+        let record = format!("token/{token}");
+        eventually("the token expires", || async {
+            let got = world.try_tctl(&["get", &record, "--with-secrets"], b"").await;
+            got.stderr.contains("does not exist").then_some(())
+        })
+        .await;
+        gives_up(
+            joining(&world, name, token),
+            &["cannot join the cluster as node", "unknown or has expired"],
+        )
+        .await;
+    }
     let refused = world.events().into_iter().filter(|event| event["code"] == "TJ002E").count();
-    assert_eq!(refused, 3, "every refusal is on record");
+    assert_eq!(refused, 4, "every refusal is on record");
     // Who is in stays in: only joining took the token.
     assert_eq!(early.stop().await.code(), Some(0));
-    assert!(!world.main.log().contains("short-lived"), "tokens are not logged");
+    let log = world.main.log();
+    assert!(!log.contains("short-lived") && !log.contains("never-used"), "tokens are not logged");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Build;
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Daemon, World, eventually, program, run};
+use teleport_tests_interop::{Daemon, PATIENCE, World, eventually, program, run};
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 use crate::bed::{gives_up, until};
 
@@ -93,6 +95,28 @@ impl Place {
     }
 }
 
+/// Waits until the only node is listed in such a way and each of these labels has an error that says this, and gives
+/// what is listed. On a busy machine a call may first fail of something else, such as of its time.
+async fn until_failing(world: &World, says: &[(&str, &str)], wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let looking = async {
+        loop {
+            let nodes = world.nodes().await;
+            last = nodes.first().map(|node| node["spec"].clone()).unwrap_or_default();
+            let fails = |(name, text): &(&str, &str)| {
+                last["cmd_label_errors"][*name].as_str().is_some_and(|error| error.contains(text))
+            };
+            if nodes.len() == 1 && says.iter().all(fails) && wanted(&last) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let came = timeout(PATIENCE, looking).await.is_ok();
+    assert!(came, "errors should say {says:?}; what is listed last: {last:#}");
+    last
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_refused_without_its_pin_and_the_log_has_the_line_to_add() {
     let world = World::start().await;
@@ -105,13 +129,8 @@ async fn a_plugin_is_refused_without_its_pin_and_the_log_has_the_line_to_add() {
     assert!(line.contains("plugin=hostile"), "{line}");
     let add = format!("add under teleport.plugins.load.hostile: digest: {}", place.digest);
     assert!(line.contains(&add), "{line}");
-    let spec = until(&world, "its labels are computed", |spec| {
-        spec["cmd_labels"]["plain"] == "fine" && spec["cmd_label_errors"]["word"].is_string()
-    })
-    .await;
+    let spec = until_failing(&world, &[("word", &add)], |spec| spec["cmd_labels"]["plain"] == "fine").await;
     assert!(spec["cmd_labels"]["word"].is_null(), "{spec}");
-    let error = spec["cmd_label_errors"]["word"].as_str().unwrap().to_owned();
-    assert!(error.contains(&add), "{error}");
     node.stop().await;
     // The line as it was told, and all is well.
     let line = add.split_once("hostile: ").unwrap().1;
@@ -145,22 +164,15 @@ async fn a_plugin_runs_what_was_granted_and_nothing_else() {
     let deeds = [("yes", "run, echo, granted"), ("no", "run, id"), ("almost", "run, echo, granted, more")];
     let mut node = place.spawn(&world, &says, &deeds);
     node.ready().await;
-    let nodes = world
-        .until_nodes("all have been tried", |nodes| {
-            nodes.len() == 1
-                && nodes[0]["spec"]["cmd_labels"]["yes"] == "granted"
-                && nodes[0]["spec"]["cmd_label_errors"]["no"].is_string()
-                && nodes[0]["spec"]["cmd_label_errors"]["almost"].is_string()
-        })
-        .await;
-    let errors = &nodes[0]["spec"]["cmd_label_errors"];
-    let text = errors["no"].as_str().unwrap();
-    assert!(
-        text.contains(r#"is not granted to run ["id"]"#)
-            && text.contains(r#"add under teleport.plugins.load.hostile.grants: process: [["id"]]"#),
-        "{text}"
-    );
-    assert!(nodes[0]["spec"]["cmd_labels"]["no"].is_null(), "{errors}");
+    let told = [
+        ("no", r#"is not granted to run ["id"]"#),
+        ("no", r#"add under teleport.plugins.load.hostile.grants: process: [["id"]]"#),
+        ("almost", "is not granted to run"),
+    ];
+    let spec = until_failing(&world, &told, |spec| spec["cmd_labels"]["yes"] == "granted").await;
+    for name in ["no", "almost"] {
+        assert!(spec["cmd_labels"][name].is_null(), "{spec}");
+    }
     // What the manifest wants and nobody granted keeps it from loading at all.
     node.stop().await;
     let mut node = place.spawn(&world, &format!("digest: {}\n", place.digest), &deeds[..1]);
@@ -175,7 +187,7 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
     let place = Place::new(&world);
     // So little memory that it is eaten before the processor time is, however slow the machine.
     let says = format!(
-        "digest: {}\ngrants:\n  process: [[echo, granted]]\nlimits:\n  wall: 1s\n  memory: 4MiB\n",
+        "digest: {}\ngrants:\n  process: [[echo, granted]]\nlimits:\n  wall: 5s\n  memory: 4MiB\n",
         place.digest
     );
     let deeds = [
@@ -184,7 +196,7 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
         ("traps", "panic", "on purpose"),
         ("dives", "recurse", "crashed: "),
         ("leaves", "exit", "exit"),
-        ("sleeps", "sleep", "within 1s"),
+        ("sleeps", "sleep", "within 5s"),
         ("chatters", "log-for-ever", "chatters"),
         ("lies", "answer-no-text", "lies"),
         ("swells", "answer-much, \"10000000\"", "swells"),
@@ -201,18 +213,13 @@ async fn the_daemon_lives_on_whatever_a_plugin_does() {
     let mut node = place.spawn_each(&world, &says, &labels);
     node.ready().await;
     let home = world.user("joe", "root").await;
-    let nodes = world
-        .until_nodes("every deed was done", |nodes| {
-            let spec = nodes.first().map(|node| node["spec"].clone()).unwrap_or_default();
-            deeds.iter().all(|(name, _, _)| spec["cmd_label_errors"][*name].is_string())
-                && spec["cmd_labels"]["good"] == "well"
-                && spec["cmd_labels"]["plain"] == "fine"
-        })
-        .await;
-    for (name, deed, says) in deeds {
-        let error = nodes[0]["spec"]["cmd_label_errors"][name].as_str().unwrap().to_owned();
-        assert!(error.contains(says), "{deed} should say {says:?}: {error}");
-        assert!(nodes[0]["spec"]["cmd_labels"][name].is_null(), "{name}");
+    let told = deeds.map(|(name, _, says)| (name, says));
+    let spec = until_failing(&world, &told, |spec| {
+        spec["cmd_labels"]["good"] == "well" && spec["cmd_labels"]["plain"] == "fine"
+    })
+    .await;
+    for (name, _, _) in deeds {
+        assert!(spec["cmd_labels"][name].is_null(), "{name}: {spec}");
     }
     // All the while the host serves its users.
     let rounds = node.metric("node_failed_labels_total").await.unwrap();

@@ -2,11 +2,10 @@
 //! it, and what an operator reads when the table cannot be reached or used.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use teleport_tests_interop::storage::MovedClock;
-use teleport_tests_interop::{Daemon, Output, Port, Signal, eventually, program, run};
+use teleport_tests_interop::{Daemon, Output, PATIENCE, Port, Signal, eventually, program, run};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -183,8 +182,12 @@ async fn what_is_wrong_is_said_and_the_daemon_gives_up() {
             "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
         });
         ask(&native, &server, "CreateTable", &table);
+        let made = || ask(&native, &server, "DescribeTable", &json!({ "TableName": "teleport" }));
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while made()["Table"]["TableStatus"] != "ACTIVE" {
+            assert!(tokio::time::Instant::now() < end, "the table is not made");
+        }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
     let elsewhere = Auth::spawn(&folder, "elsewhere", &server.url(), KEYS);
     wrong
         .gives_up(&["does not accept the credentials", "access_key and secret_key", "this machine's clock"])

@@ -177,8 +177,8 @@ fn request<'a>(url: &'a str, body: &'a [u8]) -> Request<'a> {
         url,
         headers: &[],
         body,
-        connect: Duration::from_secs(1),
-        timeout: Duration::from_secs(5),
+        connect: PATIENCE,
+        timeout: PATIENCE,
         answer_max: usize::MAX,
     }
 }

@@ -73,8 +73,9 @@ fn a_wrong_clock_neither_drops_what_lives_nor_sees_what_is_over() {
     let etcd = Etcd::start(1);
     let right = Native::new(&Default::default());
     let (mut good, mut fast, mut slow) = (machine(&etcd, 0), machine(&etcd, HOUR), machine(&etcd, -HOUR));
-    // Early in its ten seconds, so that its lease goes on for long after its end.
-    let over = (right.now() / (10 * SECOND) + 1) * 10 * SECOND + 5 * SECOND / 10;
+    // Early in its ten seconds, so that its lease goes on for long after its end; and not in those that come next,
+    // so that it is seen before.
+    let over = (right.now() / (10 * SECOND) + 2) * 10 * SECOND + 5 * SECOND / 10;
     let live = right.now() + 120 * SECOND;
     good.write(&[], &[put("/over", over), put("/live", live)]).unwrap();
     let absent = |key: &str| [Condition::Absent(key.to_owned())];

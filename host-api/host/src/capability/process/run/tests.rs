@@ -60,9 +60,17 @@ async fn an_endless_flood_on_either_stream_is_cut() {
 async fn a_program_that_hangs_is_killed_with_what_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
-    let outcome = sh(&script, 100, Duration::from_millis(500)).await;
-    assert_eq!(outcome, Err(Failure::TimedOut(500)));
+    let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+    let call = tokio::spawn(async move { sh(&script, 100, LONG).await });
+    while !file.exists() {
+        assert!(!call.is_finished(), "the program does not get that far");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Its time is up now, however long it took to start.
+    tokio::time::pause();
+    tokio::time::advance(LONG).await;
+    tokio::time::resume();
+    assert_eq!(call.await.unwrap(), Err(Failure::TimedOut(60_000)));
     gone(&file).await;
 }
 
