@@ -5,17 +5,40 @@
 //! is enough: what it reads waits here until it is asked for.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::io::poll_read_buf;
 
 /// What is read at a time, in bytes.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 /// How often, before others have their turn.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 16;
+
+/// How many bytes a stream may read ahead of whoever reads, and hardly more. Beyond that it waits as it would without.
+/// Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance(Arc<AtomicUsize>);
+
+impl Allowance {
+    /// So many.
+    pub fn of(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// So many from now on.
+    pub fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A stream that reads while a write of it waits.
 #[derive(Debug)]
@@ -23,7 +46,7 @@ pub struct ReadAhead<S> {
     stream: S,
     /// Read, and not asked for yet. Holds no memory while there is nothing.
     ahead: BytesMut,
-    most: usize,
+    allowance: Allowance,
     /// What comes after it, once that is known.
     end: Option<io::Result<()>>,
     /// Who waits to read.
@@ -33,9 +56,9 @@ pub struct ReadAhead<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ReadAhead<S> {
-    /// Reads `most` bytes ahead of whoever reads, and hardly more. Beyond that it waits as it would without.
-    pub fn new(stream: S, most: usize) -> Self {
-        Self { stream, ahead: BytesMut::new(), most, end: None, reader: None, is_taken_over: false }
+    /// A stream that reads as far ahead as it may at the time.
+    pub fn new(stream: S, allowance: Allowance) -> Self {
+        Self { stream, ahead: BytesMut::new(), allowance, end: None, reader: None, is_taken_over: false }
     }
 
     /// Passes on what a write came to, and reads while it waits.
@@ -52,19 +75,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReadAhead<S> {
 
     fn read_on(&mut self, cx: &mut Context<'_>) {
         for _ in 0..CHUNKS {
-            if self.end.is_some() || self.ahead.len() >= self.most {
+            if self.end.is_some() || self.ahead.len() >= self.allowance.bytes() {
                 return;
             }
-            self.ahead.reserve(CHUNK);
-            match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.ahead) {
-                Poll::Ready(Ok(0)) => self.end = Some(Ok(())),
-                Poll::Ready(Ok(_)) => {}
+            // On the stack: nearly always there is nothing, and whoever writes much comes here often.
+            let mut room = [MaybeUninit::uninit(); CHUNK];
+            let mut read = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if read.filled().is_empty() => self.end = Some(Ok(())),
+                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(read.filled()),
                 Poll::Ready(Err(error)) => self.end = Some(Err(error)),
                 Poll::Pending => {
                     self.is_taken_over = true;
-                    if self.ahead.is_empty() {
-                        self.ahead = BytesMut::new();
-                    }
                     return;
                 }
             }
@@ -160,8 +182,12 @@ mod tests {
 
     async fn both_ways(most: usize) -> bool {
         let (near, far) = duplex(1024);
-        let both =
-            async { tokio::join!(write_then_read(ReadAhead::new(near, most), 1), write_then_read(far, 2)) };
+        let both = async {
+            tokio::join!(
+                write_then_read(ReadAhead::new(near, Allowance::of(most)), 1),
+                write_then_read(far, 2)
+            )
+        };
         match timeout(Duration::from_secs(60), both).await {
             Ok((near, far)) => near.iter().all(|byte| *byte == 2) && far.iter().all(|byte| *byte == 1),
             Err(_) => false,
@@ -176,9 +202,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn somebody_who_takes_nothing_fills_no_more_than_is_allowed_at_the_time() {
+        let (near, mut far) = duplex(1024);
+        let allowance = Allowance::default();
+        let mut stream = ReadAhead::new(near, allowance.clone());
+        let sending = tokio::spawn(async move { far.write_all(&vec![1; MUCH]).await });
+        for (bytes, held) in [(0, 0), (CHUNK, CHUNK), (2 * CHUNK, 2 * CHUNK)] {
+            allowance.set(bytes);
+            let writing = stream.write_all(&[0; 2048]);
+            assert!(timeout(Duration::from_secs(1), writing).await.is_err());
+            assert!((held..=held + 1024).contains(&stream.ahead.len()), "{bytes}: {}", stream.ahead.len());
+        }
+        drop(stream);
+        assert!(sending.await.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn whoever_reads_beside_the_writer_misses_nothing() {
         let (near, far) = duplex(1024);
-        let (mut read, mut write) = tokio::io::split(ReadAhead::new(near, 16));
+        let (mut read, mut write) = tokio::io::split(ReadAhead::new(near, Allowance::of(16)));
         let (mut from, mut to) = tokio::io::split(far);
         let writing = tokio::spawn(async move { write.write_all(&vec![1; MUCH]).await.unwrap() });
         let reading = tokio::spawn(async move {
@@ -207,7 +249,7 @@ mod tests {
     /// A stream on which a write waits, after the other end has written and gone.
     async fn left_behind() -> ReadAhead<DuplexStream> {
         let (near, mut far) = duplex(4);
-        let mut stream = ReadAhead::new(near, MUCH);
+        let mut stream = ReadAhead::new(near, Allowance::of(MUCH));
         far.write_all(b"last").await.unwrap();
         stream.write_all(b"full").await.unwrap();
         assert!(timeout(Duration::from_secs(1), stream.write_all(b"more")).await.is_err());

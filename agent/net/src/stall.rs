@@ -11,34 +11,40 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A stream on which no write waits for ever.
 #[derive(Debug)]
 pub struct StallGuard<S> {
     stream: S,
     limit: Duration,
-    /// While a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// When the write that waits began to.
+    since: Option<Instant>,
+    /// Set anew only when it is up: writes that wait a moment are many.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> StallGuard<S> {
     /// Writing fails with `TimedOut` once nothing has been taken for this long.
     pub fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+        Self { stream, limit, since: None, alarm: None }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.since = None;
             return written;
         }
-        let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
-        waiting.as_mut().poll(cx).map(|()| {
-            let text = format!("the other end has taken nothing for {} s", limit.as_secs());
-            Err(io::Error::new(io::ErrorKind::TimedOut, text))
-        })
+        let end = *self.since.get_or_insert_with(Instant::now) + self.limit;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= end {
+                let text = format!("the other end has taken nothing for {} s", self.limit.as_secs());
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
+            }
+            alarm.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 }
 
@@ -85,7 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
+    use tokio::time::sleep;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::gate::Stranger;
-use net::read_ahead::ReadAhead;
+use net::read_ahead::{Allowance, ReadAhead};
 use net::severable::{Knife, Severable};
 use russh::server::{Config, Handler};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 
 use crate::ahead::backlog::{Backlog, Patient};
 
-/// How many bytes are read ahead while the other end takes nothing. What its channels may have under way is the bound
-/// nearly always.
-pub const AHEAD_MAX: usize = 64 * 1024 * 1024;
+/// How many bytes of a client are read ahead while it takes nothing, once it is known: what two or three of its channels
+/// may have under way. Of a stranger, none.
+const AHEAD_MAX: usize = 8 * 1024 * 1024;
 
 /// How long a client may take to go after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -53,7 +53,8 @@ where
     H: Handler<Error = russh::Error> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = ReadAhead::new(stream, AHEAD_MAX);
+    let ahead = Allowance::default();
+    let stream = ReadAhead::new(stream, ahead.clone());
     let (stream, knife) = Severable::new(Patient::new(stream, known.1.clone()));
     let cut = knife.clone();
     let session = async {
@@ -76,6 +77,7 @@ where
         () = known.0.notified() => None,
     };
     drop(stranger);
+    ahead.set(AHEAD_MAX);
     let ended = match early {
         Some(ended) => ended,
         None => session.await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use plugin_host::{Change, ChangeKind, PluginState, Watching};
+use plugin_host::{Change, ChangeKind, PluginListing, PluginState, Watching};
 use port::backend::Backend as _;
 use port::store::{Revision, StoreError};
 use tokio::time::timeout;
@@ -56,6 +56,20 @@ async fn comes(bed: &Bed, (version, deed): (&str, &str), changes: &Changes, kind
     timeout(LONG, told).await.unwrap_or_else(|_| panic!("{:?}", changes.lock()))
 }
 
+/// Waits until the plugin is so. Others are told of a change a moment before it is listed.
+async fn listed(host: &Running, is_so: impl Fn(&PluginState) -> bool) -> PluginListing {
+    let looking = async {
+        loop {
+            let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
+            if is_so(&listing.state) {
+                return listing;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, looking).await.unwrap_or_else(|_| panic!("{:?}", host.list()))
+}
+
 #[tokio::test]
 async fn a_version_that_does_not_find_the_records_is_not_taken() {
     for (deed, says) in [("open trap", "(open: "), ("current trap", "(current: ")] {
@@ -65,17 +79,7 @@ async fn a_version_that_does_not_find_the_records_is_not_taken() {
         assert!(reason.contains("plugin backend 0.0.2 loads, but does not work"), "{reason}");
         assert!(reason.contains(says) && reason.contains("crashed"), "{reason}");
         assert_eq!(change.facts.version.as_deref(), Some("0.0.2"));
-        // Others are told a moment before it is listed.
-        let behind = async {
-            loop {
-                let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
-                if matches!(listing.state, PluginState::Behind(_)) {
-                    return listing;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let listing = timeout(LONG, behind).await.unwrap_or_else(|_| panic!("{:?}", host.list()));
+        let listing = listed(&host, |state| matches!(state, PluginState::Behind(_))).await;
         assert_eq!(listing.loaded.unwrap().version, "0.0.1");
         assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
         comes(&bed, ("0.0.3", ""), &changes, "reload").await;
@@ -91,6 +95,18 @@ async fn a_version_that_reaches_nobody_at_the_moment_is_told_from_one_that_does_
     assert!(reason.contains("cannot be reached (open: ") && reason.contains("nobody is there"), "{reason}");
     assert!(reason.ends_with("it is tried again soon"), "{reason}");
     assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
+}
+
+#[tokio::test]
+async fn the_one_that_keeps_the_records_goes_on_without_its_folder() {
+    let (bed, host, _) = serving().await;
+    let (folder, aside) = (bed.folder(NAME), bed.settings.data_dir.join("aside"));
+    std::fs::rename(&folder, &aside).unwrap();
+    listed(&host, |state| matches!(state, PluginState::Behind(_))).await;
+    assert!(backend(&host).get(&key()).await.unwrap().is_some());
+    std::fs::rename(aside, folder).unwrap();
+    listed(&host, |state| matches!(state, PluginState::Ready)).await;
+    assert!(backend(&host).get(&key()).await.unwrap().is_some());
 }
 
 #[tokio::test]
