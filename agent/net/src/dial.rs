@@ -1,10 +1,14 @@
 //! Outgoing TCP connections.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use crate::NetError;
 
@@ -22,35 +26,71 @@ pub async fn dial(address: &str) -> Result<TcpStream, NetError> {
     })
 }
 
-/// How long one address of a name may take that has others: one that leads nowhere, of a network this host is not in,
-/// must not use up the time of all.
-const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much sooner one address of a name is tried than the next, where it does not answer (RFC 8305, section 5): one that
+/// leads nowhere, of a network this host is not in, does not hold up the others.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 async fn connect(address: &str) -> Result<TcpStream, NetError> {
     let resolved = tokio::net::lookup_host(address)
         .await
         .map_err(|source| NetError::Resolve { address: address.to_owned(), source })?;
-    let mut last = None;
-    let mut candidates = resolved.peekable();
-    while let Some(candidate) = candidates.next() {
-        match attempt(candidate, candidates.peek().is_none()).await {
-            Ok(stream) => {
-                // Failing to turn it off costs speed, not correctness.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    let source = last.unwrap_or_else(|| io::Error::other("the name has no address"));
-    Err(NetError::Connect { address: address.to_owned(), source })
+    let stream = first_of(resolved, TcpStream::connect).await;
+    let stream = stream.map_err(|source| NetError::Connect { address: address.to_owned(), source })?;
+    // Failing to turn it off costs speed, not correctness.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
-async fn attempt(candidate: SocketAddr, is_last: bool) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect(candidate);
-    if is_last {
-        return connecting.await;
+/// The first that connects; when none does, why the last one did not.
+async fn first_of<T, F: Future<Output = io::Result<T>>>(
+    candidates: impl Iterator<Item = SocketAddr>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<T> {
+    let (mut candidates, mut attempts) = (candidates.peekable(), FuturesUnordered::new());
+    let mut last = io::Error::other("the name has no address");
+    loop {
+        attempts.extend(candidates.next().map(&connect));
+        tokio::select! {
+            attempt = attempts.next() => match attempt {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = error,
+                None => return Err(last),
+            },
+            () = sleep(HEAD_START), if candidates.peek().is_some() => {}
+        }
     }
-    let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("{candidate} did not answer")));
-    tokio::time::timeout(CANDIDATE_TIMEOUT, connecting).await.unwrap_or_else(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Tries addresses of which each answers as its port says: 1 in a second, 2 never, others not at all.
+    async fn tried(ports: &[u16]) -> (io::Result<u16>, Duration) {
+        let began = Instant::now();
+        let candidates = ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port)));
+        let connect = async |address: SocketAddr| match address.port() {
+            1 => {
+                sleep(Duration::from_secs(1)).await;
+                Ok(address.port())
+            }
+            2 => std::future::pending().await,
+            port => Err(io::Error::other(format!("refused {port}"))),
+        };
+        (first_of(candidates, connect).await, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_lead_nowhere_do_not_hold_up_the_others() {
+        assert_eq!(tried(&[1]).await.0.unwrap(), 1);
+        // However many there are, and one that takes its time is waited for beside them.
+        for (ports, time) in [(&[2, 2, 2, 2, 2, 2, 1][..], 2500), (&[1, 2, 2], 1000), (&[3, 1], 1000)] {
+            let (found, took) = tried(ports).await;
+            assert_eq!((found.unwrap(), took), (1, Duration::from_millis(time)), "{ports:?}");
+        }
+        assert_eq!(tried(&[3, 4]).await.0.unwrap_err().to_string(), "refused 4");
+        assert_eq!(tried(&[]).await.0.unwrap_err().to_string(), "the name has no address");
+    }
 }

@@ -3,6 +3,8 @@
 //! Some libraries, russh among them, read nothing while a write of theirs waits. Where both ends are such, and each has
 //! more to write than the buffers between them hold, each waits for the other to read, for ever. One end that reads on
 //! is enough: what it reads waits here until it is asked for.
+//!
+//! Whoever begins a write sees it through, or reads in the same task: while it waits, what comes wakes the writer.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;

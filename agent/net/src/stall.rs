@@ -3,6 +3,8 @@
 //! TCP alone goes on for a quarter of an hour where the network swallows everything, and for ever where the other end
 //! lives and never reads. A library that asks whether the other end lives only when it is not writing does not notice
 //! either.
+//!
+//! Whoever begins a write sees it through: one that was given up counts as waiting on.
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};

@@ -14,7 +14,9 @@ use crate::ahead::backlog::{Backlog, Patient};
 
 /// How many bytes of a client are read ahead while it takes nothing, once it is known: what two or three of its channels
 /// may have under way. Of a stranger, none.
-const AHEAD_MAX: usize = 8 * 1024 * 1024;
+pub const CLIENT_AHEAD: usize = 8 * 1024 * 1024;
+/// The same at either end of a link, where one channel is one whole connection.
+pub const LINK_AHEAD: usize = 64 * 1024 * 1024;
 
 /// How long a client may take to go after it was told to.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -47,8 +49,15 @@ pub enum End {
 }
 
 /// Speaks SSH on a stream until it ends. Until `known` is marked the client is a stranger and may be
-/// turned out; dropping this future ends the connection.
-pub async fn serve<H, S>(config: Arc<Config>, stream: S, handler: H, stranger: Stranger, known: Known) -> End
+/// turned out; from then on `ahead_max` bytes of it may be read ahead. Dropping this future ends the connection.
+pub async fn serve<H, S>(
+    config: Arc<Config>,
+    stream: S,
+    handler: H,
+    stranger: Stranger,
+    known: Known,
+    ahead_max: usize,
+) -> End
 where
     H: Handler<Error = russh::Error> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -77,7 +86,7 @@ where
         () = known.0.notified() => None,
     };
     drop(stranger);
-    ahead.set(AHEAD_MAX);
+    ahead.set(ahead_max);
     let ended = match early {
         Some(ended) => ended,
         None => session.await,

@@ -21,7 +21,7 @@ use port::stream::{BoxedStream, Origin, Serve};
 use russh::server::Config;
 use ssh::ServerSettings;
 use ssh::entrance::Door;
-use ssh::serve::{End, Known, serve};
+use ssh::serve::{CLIENT_AHEAD, End, Known, serve};
 use ssh::user::Authenticator;
 use sys::launch::Launcher;
 use tokio::sync::{oneshot, watch};
@@ -156,7 +156,7 @@ impl NodeService {
             connections.dec();
         });
         let end = tokio::select! {
-            end = serve(self.config(), stream, handler, stranger, known) => Some(end),
+            end = serve(self.config(), stream, handler, stranger, known, CLIENT_AHEAD) => Some(end),
             () = self.kill.cancelled() => None,
             () = shut_out(arrival) => None,
         };

@@ -15,7 +15,7 @@ use port::dial::Dial;
 use russh::server::Config;
 use ssh::ServerSettings;
 use ssh::entrance::Door;
-use ssh::serve::{End, Known, serve};
+use ssh::serve::{CLIENT_AHEAD, End, Known, serve};
 use ssh::user::Authenticator;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ impl ProxyService {
         let session = Session::new(Arc::clone(&self), known.clone(), peer, local);
         let stranger = self.gate.enter(peer.ip());
         self.deps.metrics.connections.inc();
-        let end = serve(self.config(), Prompt::new(stream), session, stranger, known).await;
+        let end = serve(self.config(), Prompt::new(stream), session, stranger, known, CLIENT_AHEAD).await;
         self.deps.metrics.connections.dec();
         drop(place);
         match end {

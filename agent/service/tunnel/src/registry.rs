@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use domain::name::HostId;
 use parking_lot::RwLock;
-use russh::Disconnect;
 use russh::server::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
@@ -18,6 +18,7 @@ const LINKS_MAX: usize = 8;
 pub(crate) struct Link {
     pub(crate) id: u64,
     pub(crate) handle: Handle,
+    cut: CancellationToken,
 }
 
 /// The links that are up. A host may have several for a while, when it reconnects before the old
@@ -35,22 +36,19 @@ impl Registry {
         Arc::new(Self { metrics, ..Self::default() })
     }
 
-    /// Adds a link; it is taken out when the returned guard is dropped.
-    pub(crate) fn add(self: &Arc<Self>, host: HostId, handle: Handle) -> Registered {
+    /// Adds a link, which is to end when `cut` is cancelled; it is taken out when the returned guard is dropped.
+    pub(crate) fn add(self: &Arc<Self>, host: HostId, handle: Handle, cut: CancellationToken) -> Registered {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let oldest = {
             let mut links = self.links.write();
             let of_host = links.entry(host).or_default();
-            of_host.insert(0, Link { id, handle });
+            of_host.insert(0, Link { id, handle, cut });
             if of_host.len() > LINKS_MAX { of_host.pop() } else { None }
         };
         self.metrics.links.inc();
-        if let Some(Link { handle, .. }) = oldest {
-            // A dead one takes as long as it takes.
-            tokio::spawn(async move {
-                let said = "this host has made too many links since";
-                handle.disconnect(Disconnect::ByApplication, said.to_owned(), String::new()).await
-            });
+        if let Some(oldest) = oldest {
+            tracing::warn!(%host, most = LINKS_MAX, "a host makes link after link; its oldest one is cut");
+            oldest.cut.cancel();
         }
         Registered { registry: Arc::clone(self), host, id }
     }

@@ -16,7 +16,7 @@ use russh::keys::Certificate;
 use russh::server::{Auth, Config, Handle, Session};
 use ssh::ServerSettings;
 use ssh::host::HostCheck;
-use ssh::serve::{End, Known, serve};
+use ssh::serve::{End, Known, LINK_AHEAD, serve};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -72,18 +72,21 @@ impl LinkServer {
     }
 
     async fn link(&self, stream: BoxedStream, peer: SocketAddr, stranger: Stranger) {
-        let known = Known::default();
+        let (known, cut) = (Known::default(), CancellationToken::new());
         let handler = LinkHandler {
             check: self.check.clone(),
             registry: Arc::clone(&self.registry),
             known: known.clone(),
+            cut: cut.clone(),
             peer,
             admitted: None,
             registered: None,
         };
         // Whoever takes nothing for so long has gone, and whoever dials over the link waits for it.
         let stream = StallGuard::new(stream, STALL);
-        match serve(self.config(), stream, handler, stranger, known).await {
+        let serving = serve(self.config(), stream, handler, stranger, known, LINK_AHEAD);
+        let Some(end) = cut.run_until_cancelled(serving).await else { return };
+        match end {
             End::Closed => tracing::debug!(%peer, "link closed"),
             End::TurnedOut(why) => tracing::debug!(%peer, ?why, "turned out a stranger on the tunnel port"),
             End::Failed(error) => tracing::debug!(%peer, %error, "link failed"),
@@ -104,6 +107,7 @@ struct LinkHandler {
     check: HostCheck,
     registry: Arc<Registry>,
     known: Known,
+    cut: CancellationToken,
     peer: SocketAddr,
     admitted: Option<HostId>,
     registered: Option<Registered>,
@@ -112,7 +116,7 @@ struct LinkHandler {
 impl LinkHandler {
     fn register(&mut self, handle: Handle) {
         if let Some(host) = self.admitted {
-            self.registered = Some(self.registry.add(host, handle));
+            self.registered = Some(self.registry.add(host, handle, self.cut.clone()));
             tracing::info!(%host, peer = %self.peer, "link up");
         }
     }

@@ -4,10 +4,9 @@
 //! the same moment: each step is either harmless when done twice or done under SQLite's own lock.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
-use tokio::time::Instant;
 
 use crate::OpenError;
 use crate::sqlite::{folder, schema};
@@ -41,6 +40,10 @@ const STATEMENTS: usize = 32;
 pub(super) fn open(folder: &Path) -> Result<(PathBuf, Connection), OpenError> {
     folder::make(folder)?;
     let path = folder.join("sqlite.db");
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a blocked thread: the clock of tests stands still meanwhile"
+    )]
     let began = Instant::now();
     loop {
         match prepare(&path) {

@@ -135,12 +135,15 @@ async fn a_call_that_never_gets_its_turn_says_so() {
     let holding = tokio::spawn(async move { holder.call(&label("label-command", "sleep 1000")).await });
     // The holder's turn is taken when its program runs, which nobody is told of: until then this
     // one may be served, or be too late with its answer.
-    let report = loop {
-        let report = call(&host, "echo x").await;
-        if !matches!(report.outcome(), Outcome::Ok | Outcome::Timeout) {
-            break report;
+    let refused = async {
+        loop {
+            let report = call(&host, "echo x").await;
+            if !matches!(report.outcome(), Outcome::Ok | Outcome::Timeout) {
+                return report;
+            }
         }
     };
+    let report = tokio::time::timeout(LONG, refused).await.expect("its turn never comes");
     assert_eq!(report.outcome(), Outcome::Host);
     let text = report.result.unwrap_err().to_string();
     assert!(text.contains("did not get its turn"), "{text}");

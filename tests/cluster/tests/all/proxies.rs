@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use domain::lock::{Lock, LockSpec, Target};
+use domain::name::HostId;
 use process::Running;
 use teleport_tests_cluster::{Client, Cluster, Credentials, until};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -87,6 +89,20 @@ async fn a_configured_proxy_that_moves_is_found_where_it_tells() {
     let again = cluster.add_proxy("proxy-2", "").await;
     assert_ne!(again.running.addresses.web, before);
     until("it has a link again", async || again.running.links() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_on_a_proxy_ends_its_links_and_no_others() {
+    let cluster = Cluster::start().await;
+    let second = cluster.add_proxy("proxy-2", "").await;
+    let _node = cluster.add_node("web-1", "").await;
+    until("both have a link", async || cluster.running().links() == 1 && second.running.links() == 1).await;
+    let id = std::fs::read_to_string(second.data_dir.join("host_uuid")).unwrap();
+    let target = Target { server_id: HostId::parse(id.trim()), ..Target::default() };
+    let lock = Lock::new("stolen", LockSpec { target, ..LockSpec::default() });
+    cluster.admin().put(&lock, true).await.unwrap();
+    until("its link has ended", async || second.running.links() == 0).await;
+    assert_eq!(cluster.running().links(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! it, and what an operator reads when the table cannot be reached or used.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use teleport_tests_interop::storage::MovedClock;
@@ -186,6 +187,7 @@ async fn what_is_wrong_is_said_and_the_daemon_gives_up() {
         let end = tokio::time::Instant::now() + PATIENCE;
         while made()["Table"]["TableStatus"] != "ACTIVE" {
             assert!(tokio::time::Instant::now() < end, "the table is not made");
+            std::thread::sleep(Duration::from_millis(20));
         }
     });
     let elsewhere = Auth::spawn(&folder, "elsewhere", &server.url(), KEYS);

@@ -14,6 +14,7 @@ use net::tls::ServerTrust;
 use russh::client::Handle;
 use ssh::ServerSettings;
 use ssh::host::HostCheck;
+use ssh::serve::LINK_AHEAD;
 use tokio_rustls::TlsConnector;
 
 use super::Agent;
@@ -25,9 +26,6 @@ use crate::error::TunnelError;
 
 /// How long connecting, TLS and signing in may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many bytes are read ahead while the proxy takes nothing. What the channels may have under way is the bound nearly
-/// always.
-const AHEAD_MAX: usize = 64 * 1024 * 1024;
 /// What is looked for, in what is said of something else.
 const WANTED: &str = "a proxy of this cluster; is that its web port?";
 
@@ -114,7 +112,7 @@ impl Agent {
         let shown = Arc::new(Shown::new());
         let handler =
             AgentHandler::new(deps.check.clone(), Arc::clone(&deps.service), local, Arc::clone(&shown));
-        let stream = ReadAhead::new(StallGuard::new(stream, STALL), Allowance::of(AHEAD_MAX));
+        let stream = ReadAhead::new(StallGuard::new(stream, STALL), Allowance::of(LINK_AHEAD));
         let (stream, knife) = Severable::new(stream);
         let cut = CutOnDrop(knife);
         let mut handle = russh::client::connect_stream(ssh::client_config(&ssh), stream, handler)

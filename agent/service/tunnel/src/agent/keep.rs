@@ -17,7 +17,7 @@ use super::{Agent, Proxies, Told, told};
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// A link that lived this long was a success: the next wait is a short one again.
 const LIVED: Duration = Duration::from_secs(30);
-/// The longest wait for a proxy whose address leads to others: behind a balancer that always leads a host to the same
+/// The longest wait for a proxy whose address leads to another, and always to that: behind a balancer that always leads a host to the same
 /// one it is never reached, and each try is a handshake.
 const MISLED_MAX: Duration = Duration::from_secs(600);
 /// About when a proxy is dialled that was told of: those that are configured come first, and a whole fleet is told at
@@ -62,7 +62,8 @@ impl Agent {
         let (proxies, backoff) = (self.deps.proxies.clone(), self.backoff());
         let mut pause = TOLD.mul_f64(0.5 + self.deps.random.uniform());
         let misled = Backoff::new(RETRY_FIRST, MISLED_MAX);
-        let mut seeking = Seeking { agent: self, proxies, backoff, misled, place: 0, moved: None, made };
+        let mut seeking =
+            Seeking { agent: self, proxies, backoff, misled, led: None, place: 0, moved: None, made };
         loop {
             seeking.agent.held.free(proxy).await;
             sleep(pause).await;
@@ -84,8 +85,10 @@ struct Seeking {
     agent: Arc<Agent>,
     proxies: Proxies,
     backoff: Backoff,
-    /// For as long as its address leads to others.
+    /// For as long as its only address leads to the same other one.
     misled: Backoff,
+    /// Where that led last.
+    led: Option<HostId>,
     /// Which of its addresses is next.
     place: usize,
     /// When the waits were last made short for its having moved.
@@ -117,7 +120,12 @@ impl Seeking {
         let (is_first, random) = (self.is_fresh(), self.agent.deps.random.uniform());
         let (reason, wait) = match reached {
             Ok(there) if there == proxy => return self.lost(proxy).await,
-            Ok(there) => (format!("its address leads to {there}"), self.misled.failed(random)),
+            Ok(there) => {
+                // A balancer that leads now here and now there may lead to it next.
+                let is_stuck = addresses.len() == 1 && self.led.replace(there) == Some(there);
+                let backoff = if is_stuck { &mut self.misled } else { &mut self.backoff };
+                (format!("its address leads to {there}"), backoff.failed(random))
+            }
             Err(reason) => (reason, self.backoff.failed(random)),
         };
         self.place = (self.place + 1) % addresses.len();
@@ -158,12 +166,11 @@ impl Seeking {
         match told {
             Ok(true) => {
                 self.place = 0;
-                if self.moved.is_none_or(|moved| moved.elapsed() >= LIVED) {
-                    self.begin_anew();
-                    self.moved = Some(Instant::now());
-                } else {
-                    sleep(wait).await;
+                if let Some(moved) = self.moved {
+                    sleep(LIVED.saturating_sub(moved.elapsed())).await;
                 }
+                self.moved = Some(Instant::now());
+                self.begin_anew();
                 sleep(around(RETRY_FIRST, self.agent.deps.random.uniform())).await;
             }
             // Nobody tells any more.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::control::{Answer, Plugin, Question};
-use client::control;
+use client::control::{self, ControlError};
 use domain::plugin::{Digest, PluginName};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -142,8 +142,9 @@ pub(super) enum Served {
 pub(super) async fn served(data_dir: &Path, name: &PluginName) -> Served {
     let plugins = match timeout(ANSWER, control::ask(data_dir, &Question::List)).await {
         Ok(Ok(Answer::Plugins(plugins))) => plugins,
-        Ok(_) => return Served::Not,
-        Err(_) => return Served::Unsaid,
+        Ok(Err(ControlError::Nobody { .. })) => return Served::Not,
+        // There is somebody, whatever keeps them from saying it.
+        Ok(_) | Err(_) => return Served::Unsaid,
     };
     let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
     match plugin.and_then(|plugin| plugin.known) {
@@ -159,7 +160,8 @@ pub(super) async fn gone(before: &Served, ask: impl AsyncFn() -> Served) -> bool
     loop {
         match (ask().await, before) {
             (Served::Not, _) => return true,
-            (Served::From { .. }, Served::Unsaid) | (Served::Unsaid, _) => {}
+            // What was loaded meanwhile may be what was removed.
+            (Served::From { .. }, Served::Not | Served::Unsaid) | (Served::Unsaid, _) => {}
             (now, before) if now != *before => return true,
             _ => {}
         }
