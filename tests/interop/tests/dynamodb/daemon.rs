@@ -187,7 +187,7 @@ async fn what_is_wrong_is_said_and_the_daemon_gives_up() {
         let end = tokio::time::Instant::now() + PATIENCE;
         while made()["Table"]["TableStatus"] != "ACTIVE" {
             assert!(tokio::time::Instant::now() < end, "the table is not made");
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     });
     let elsewhere = Auth::spawn(&folder, "elsewhere", &server.url(), KEYS);
