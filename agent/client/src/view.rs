@@ -4,18 +4,15 @@
 //! (re)connection starts with the whole state, collected aside and swapped in at once: what vanished
 //! meanwhile vanishes here, and nobody ever sees half a cluster.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::access::RoleInForce;
-use domain::authority::{AuthoritySpec, AuthorityType, CertAuthority};
+use domain::authority::{AuthoritySpec, AuthorityType};
 use domain::backoff::Backoff;
-use domain::lock::{self, Lock};
-use domain::node::Node;
-use domain::resource::{Kind, ResourceError};
-use domain::role::{self, Role};
+use domain::lock::Lock;
+use domain::resource::Kind;
 use domain::route::NodeIndex;
 use domain::server::{Proxy, ProxySpec};
 use parking_lot::RwLock;
@@ -23,160 +20,15 @@ use port::cluster::ClusterView;
 use port::random::Random;
 use tokio::sync::watch;
 
-use crate::auth::{AuthClient, Change};
+use crate::auth::AuthClient;
 use crate::error::ClientError;
+
+mod state;
+
+use state::{Collected, State, report};
 
 /// The first and the longest wait before watching again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(90));
-
-#[derive(Default)]
-struct State {
-    authorities: HashMap<AuthorityType, Arc<AuthoritySpec>>,
-    roles: HashMap<String, Arc<RoleInForce>>,
-    locks: HashMap<String, Lock>,
-    lock_list: Arc<Vec<Lock>>,
-    nodes: NodeIndex,
-    proxies: BTreeMap<String, Arc<Proxy>>,
-    /// The locks of the copy that this one is to take the place of.
-    before: HashMap<String, Lock>,
-}
-
-/// As much of a record as says which one it is.
-#[derive(serde::Deserialize)]
-struct Head {
-    kind: Kind,
-    #[serde(default)]
-    metadata: serde_json::Map<String, serde_json::Value>,
-}
-
-/// How much of the cluster has been told.
-#[derive(Debug, PartialEq, Eq)]
-enum Collected {
-    /// More follows.
-    Part,
-    /// All of it.
-    Whole,
-    /// No more follows, and it may be the roles without the locks: nothing to go by.
-    Half,
-}
-
-impl State {
-    /// What is to be collected anew while this one is in force.
-    fn anew(&self) -> Self {
-        Self { before: self.locks.clone(), ..Self::default() }
-    }
-
-    /// Takes one change of the first list in; nothing is its end.
-    fn collect(&mut self, told: Option<Change>) -> Collected {
-        match told {
-            Some(Change::Current) => Collected::Whole,
-            Some(change) => {
-                report(self.apply(&change));
-                Collected::Part
-            }
-            None => Collected::Half,
-        }
-    }
-
-    /// Takes one change in. What cannot be read comes from a newer server and is left out, but for
-    /// roles and locks, which shut people out: see [`State::seal`] and [`State::hold`]. The error is
-    /// for the log.
-    fn apply(&mut self, change: &Change) -> Result<(), String> {
-        match change {
-            Change::Put(json) => self.put(json),
-            Change::Deleted(kind, name) => {
-                self.delete(*kind, name);
-                Ok(())
-            }
-            Change::Current => Ok(()),
-        }
-    }
-
-    fn put(&mut self, json: &[u8]) -> Result<(), String> {
-        let unknown = |error| format!("a record cannot be read and is left out: {error}");
-        let head: Head = serde_json::from_slice(json).map_err(unknown)?;
-        let name = head.metadata.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let left_out = |error| format!("{} {name:?} cannot be read and is left out: {error}", head.kind);
-        match head.kind {
-            Kind::Role => {
-                let role = Role::from_json(json).map_err(|error| self.seal(name, &error))?;
-                self.roles.insert(role.name().to_owned(), Arc::new(RoleInForce::new(role)));
-            }
-            Kind::Lock => {
-                let lock = Lock::from_json(json).map_err(|error| self.hold((name, json), &error))?;
-                self.list(lock.name().to_owned(), lock);
-            }
-            Kind::CertAuthority => {
-                let authority = CertAuthority::from_json(json).map_err(left_out)?;
-                self.authorities.insert(authority.spec.r#type, Arc::new(authority.spec));
-            }
-            Kind::Node => self.nodes.insert(Arc::new(Node::from_json(json).map_err(left_out)?)),
-            Kind::Proxy => {
-                let proxy = Proxy::from_json(json).map_err(left_out)?;
-                self.proxies.insert(proxy.name().to_owned(), Arc::new(proxy));
-            }
-            Kind::User | Kind::Token | Kind::AuthServer => {}
-        }
-        Ok(())
-    }
-
-    /// Denies whoever holds a role that cannot be read.
-    fn seal(&mut self, name: &str, error: &ResourceError) -> String {
-        self.roles.insert(name.to_owned(), Arc::new(RoleInForce::new(role::unreadable(name))));
-        format!("role {name:?} cannot be read and is not in force, and whoever holds it is denied: {error}")
-    }
-
-    /// Shuts out whoever a lock names that cannot be read as a whole, or else whoever it named before.
-    fn hold(&mut self, (name, json): (&str, &[u8]), error: &ResourceError) -> String {
-        let salvaged = lock::salvage(name, json);
-        let is_salvaged = salvaged.is_some();
-        if let Some(lock) = salvaged.or_else(|| self.before.get(name).cloned()) {
-            self.list(name.to_owned(), lock);
-        }
-        let kept = if is_salvaged {
-            "shuts out whoever the readable part of it names, whatever else it says"
-        } else if self.locks.contains_key(name) {
-            "stays in force as it was before"
-        } else {
-            "is not in force, for it does not tell whom it shuts out"
-        };
-        format!("lock {name:?} cannot be read and {kept}: {error}")
-    }
-
-    fn delete(&mut self, kind: Kind, name: &str) {
-        match kind {
-            Kind::Role => {
-                self.roles.remove(name);
-            }
-            Kind::Lock => {
-                self.before.remove(name);
-                if self.locks.remove(name).is_some() {
-                    self.unlist(name);
-                }
-            }
-            Kind::Node => self.nodes.remove(name),
-            Kind::Proxy => {
-                self.proxies.remove(name);
-            }
-            // An authority is never removed while the cluster lives.
-            Kind::CertAuthority | Kind::User | Kind::Token | Kind::AuthServer => {}
-        }
-    }
-
-    /// Puts a lock in force. The list is another one once somebody has seen it, and grows in place until then: a whole
-    /// cluster's locks come one by one.
-    fn list(&mut self, name: String, lock: Lock) {
-        if self.locks.contains_key(&name) {
-            self.unlist(&name);
-        }
-        Arc::make_mut(&mut self.lock_list).push(lock.clone());
-        self.locks.insert(name, lock);
-    }
-
-    fn unlist(&mut self, name: &str) {
-        Arc::make_mut(&mut self.lock_list).retain(|lock| lock.name() != name);
-    }
-}
 
 /// How the copy stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,7 +127,7 @@ impl View {
             if collected.authorities.is_empty() {
                 collected.authorities.clone_from(&state.authorities);
             }
-            collected.before.clear();
+            collected.before = Arc::default();
             *state = collected;
         }
         self.publish();
@@ -315,12 +167,6 @@ fn said(proxy: &Arc<Proxy>) -> (&str, &ProxySpec) {
     (proxy.name(), &proxy.spec)
 }
 
-fn report(applied: Result<(), String>) {
-    if let Err(reason) = applied {
-        tracing::error!(%reason, "the auth server sent what cannot be read; is this program older than it is?");
-    }
-}
-
 fn error_chain(error: &ClientError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -345,7 +191,7 @@ impl ClusterView for View {
     }
 
     fn locks(&self) -> Arc<Vec<Lock>> {
-        Arc::clone(&self.state.read().lock_list)
+        Arc::clone(&self.state.read().locks)
     }
 
     fn follow_locks(&self) -> watch::Receiver<Arc<Vec<Lock>>> {
@@ -364,22 +210,11 @@ mod tests {
     use domain::role::presets;
 
     use super::*;
+    use crate::auth::Change;
 
     fn lock(name: &str) -> Change {
         let target = Target { user: Some("joe".into()), ..Target::default() };
         Change::Put(Lock::new(name, LockSpec { target, ..LockSpec::default() }).to_json())
-    }
-
-    #[test]
-    fn changes_show_at_once_and_deletions_too() {
-        let mut state = State::default();
-        state.apply(&Change::Put(presets().first().unwrap().to_json())).unwrap();
-        state.apply(&lock("l")).unwrap();
-        assert!(state.roles.contains_key("access"));
-        assert_eq!(state.lock_list.len(), 1);
-        state.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
-        state.apply(&Change::Deleted(Kind::Role, "access".into())).unwrap();
-        assert!(state.lock_list.is_empty() && state.roles.is_empty());
     }
 
     #[test]
@@ -400,90 +235,6 @@ mod tests {
         collected.apply(&lock("other")).unwrap();
         view.swap(collected);
         assert_eq!(following.borrow_and_update().len(), 1);
-    }
-
-    #[test]
-    fn half_a_cluster_is_none() {
-        let mut state = State::default();
-        assert_eq!(state.collect(Some(lock("l"))), Collected::Part);
-        assert_eq!(state.collect(None), Collected::Half);
-        assert_eq!(state.collect(Some(Change::Current)), Collected::Whole);
-        assert_eq!(state.locks.len(), 1);
-    }
-
-    #[test]
-    fn a_lock_that_is_written_again_is_listed_once_and_as_it_is_now() {
-        let mut state = State::default();
-        let target = Target { user: Some("ann".into()), ..Target::default() };
-        let anew = Lock::new("l", LockSpec { target, ..LockSpec::default() });
-        for change in [lock("l"), lock("other"), Change::Put(anew.to_json())] {
-            state.apply(&change).unwrap();
-        }
-        // Whoever looks at it meanwhile keeps what they see.
-        let seen = Arc::clone(&state.lock_list);
-        state.apply(&Change::Deleted(Kind::Lock, "other".into())).unwrap();
-        assert_eq!(seen.len(), 2);
-        let users: Vec<_> = state.lock_list.iter().map(|lock| lock.spec.target.user.clone()).collect();
-        assert_eq!(users, [Some("ann".to_owned())]);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_reported_and_changes_nothing() {
-        let mut state = State::default();
-        assert!(state.apply(&Change::Put(b"{}".to_vec())).is_err());
-        assert!(
-            state
-                .apply(&Change::Put(
-                    br#"{"kind":"lock","version":"v9","metadata":{"name":"l"},"spec":{"target":{}}}"#
-                        .to_vec()
-                ))
-                .is_err()
-        );
-        assert!(state.lock_list.is_empty());
-    }
-
-    fn unreadable(kind: &str, name: &str) -> Change {
-        let json =
-            format!(r#"{{"kind":"{kind}","version":"v99","metadata":{{"name":"{name}"}},"spec":{{}}}}"#);
-        Change::Put(json.into_bytes())
-    }
-
-    #[test]
-    fn whoever_holds_a_role_that_cannot_be_read_is_denied() {
-        let mut state = State::default();
-        let admin = presets().into_iter().find(|role| role.name() == "admin").unwrap();
-        state.apply(&Change::Put(admin.to_json())).unwrap();
-        let told = state.apply(&unreadable("role", "admin")).unwrap_err();
-        assert!(told.contains("\"admin\"") && told.contains("denied"), "{told}");
-        assert_eq!(state.roles.get("admin").map(|role| role.role().clone()), Some(role::unreadable("admin")));
-        state.apply(&Change::Put(admin.to_json())).unwrap();
-        assert_eq!(state.roles.get("admin").map(|role| role.role().clone()), Some(admin));
-    }
-
-    #[test]
-    fn a_lock_that_cannot_be_read_any_more_stays_as_it_was() {
-        let mut state = State::default();
-        state.apply(&lock("l")).unwrap();
-        let told = state.apply(&unreadable("lock", "l")).unwrap_err();
-        assert!(told.contains("\"l\"") && told.contains("stays in force"), "{told}");
-        // Also when the whole is read anew, as after a lost connection.
-        let mut anew = state.anew();
-        assert!(anew.apply(&unreadable("lock", "l")).unwrap_err().contains("stays in force"));
-        assert!(anew.apply(&unreadable("lock", "new")).unwrap_err().contains("is not in force"));
-        let names: Vec<_> = anew.lock_list.iter().map(Lock::name).collect();
-        assert_eq!(names, ["l"]);
-        anew.apply(&Change::Deleted(Kind::Lock, "l".into())).unwrap();
-        assert!(anew.lock_list.is_empty());
-    }
-
-    #[test]
-    fn a_lock_of_a_newer_version_shuts_out_whom_it_names_also_after_a_restart() {
-        let mut state = State::default();
-        let json = r#"{"kind":"lock","version":"v9","metadata":{"name":"l"},"spec":{"target":{"user":"joe","device":"d1"}}}"#;
-        let told = state.apply(&Change::Put(json.as_bytes().to_vec())).unwrap_err();
-        assert!(told.contains("shuts out whoever"), "{told}");
-        let users: Vec<_> = state.lock_list.iter().map(|lock| lock.spec.target.user.as_deref()).collect();
-        assert_eq!(users, [Some("joe")]);
     }
 
     #[test]

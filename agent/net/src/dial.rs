@@ -14,6 +14,9 @@ use crate::NetError;
 
 /// How long to wait for an answer.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much sooner one address of a name is tried than the next, where it does not answer (RFC 8305, section 5): one that
+/// leads nowhere, of a network this host is not in, does not hold up the others.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to `host:port` and turns Nagle's algorithm off: small frames must not wait for each other.
 ///
@@ -25,10 +28,6 @@ pub async fn dial(address: &str) -> Result<TcpStream, NetError> {
         Err(NetError::Timeout { address: address.to_owned(), seconds: DIAL_TIMEOUT.as_secs() })
     })
 }
-
-/// How much sooner one address of a name is tried than the next, where it does not answer (RFC 8305, section 5): one that
-/// leads nowhere, of a network this host is not in, does not hold up the others.
-const HEAD_START: Duration = Duration::from_millis(250);
 
 async fn connect(address: &str) -> Result<TcpStream, NetError> {
     let resolved = tokio::net::lookup_host(address)

@@ -1,11 +1,12 @@
-//! Writing that passes through a stream which changes only reading.
+//! Writing that passes through a stream which changes only reading, or does one thing before or after each write.
 //!
-//! The wrappers of this workspace add something to reading; each of their writing methods is the same
-//! as the stream's below, down to vectored writes, which would be lost by leaving them to the default.
+//! Each of the writing methods of such a wrapper is the same as the stream's below, down to vectored writes, which
+//! would be lost by leaving them to the default.
 
 /// Implements [`AsyncWrite`](tokio::io::AsyncWrite) for a wrapper `Name<S>`, or `Name` where nothing
 /// is generic, by its field `stream`. With a second name, that method is asked before each write:
-/// `fn(&self, &mut Context<'_>) -> io::Result<()>`.
+/// `fn(&self, &mut Context<'_>) -> io::Result<()>`. With `then` and a name, each outcome goes through that:
+/// `fn<T>(&mut self, &mut Context<'_>, Poll<io::Result<T>>) -> Poll<io::Result<T>>`; it may ask for more of the stream.
 #[macro_export]
 macro_rules! write_through {
     ($name:ident<$stream:ident> $(, $check:ident)?) => {
@@ -14,7 +15,12 @@ macro_rules! write_through {
     ($name:ident $(, $check:ident)?) => {
         $crate::write_through!(@for [] $name $(, $check)?);
     };
-    (@for [$($bound:tt)*] $name:ty $(, $check:ident)?) => {
+    ($name:ident<$stream:ident $(: $more:path)?>, then $then:ident) => {
+        $crate::write_through!(
+            @for [$stream: $($more +)? ::tokio::io::AsyncWrite + Unpin] $name<$stream>; $then
+        );
+    };
+    (@for [$($bound:tt)*] $name:ty $(, $check:ident)? $(; $then:ident)?) => {
         impl<$($bound)*> ::tokio::io::AsyncWrite for $name {
             fn poll_write(
                 mut self: ::std::pin::Pin<&mut Self>,
@@ -22,7 +28,9 @@ macro_rules! write_through {
                 buf: &[u8],
             ) -> ::std::task::Poll<::std::io::Result<usize>> {
                 $(self.$check(cx)?;)?
-                ::std::pin::Pin::new(&mut self.stream).poll_write(cx, buf)
+                let written = ::std::pin::Pin::new(&mut self.stream).poll_write(cx, buf);
+                $(let written = self.$then(cx, written);)?
+                written
             }
 
             fn poll_flush(
@@ -30,7 +38,9 @@ macro_rules! write_through {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 $(self.$check(cx)?;)?
-                ::std::pin::Pin::new(&mut self.stream).poll_flush(cx)
+                let written = ::std::pin::Pin::new(&mut self.stream).poll_flush(cx);
+                $(let written = self.$then(cx, written);)?
+                written
             }
 
             fn poll_shutdown(
@@ -38,7 +48,9 @@ macro_rules! write_through {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 $(self.$check(cx)?;)?
-                ::std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+                let written = ::std::pin::Pin::new(&mut self.stream).poll_shutdown(cx);
+                $(let written = self.$then(cx, written);)?
+                written
             }
 
             fn poll_write_vectored(
@@ -47,7 +59,9 @@ macro_rules! write_through {
                 slices: &[::std::io::IoSlice<'_>],
             ) -> ::std::task::Poll<::std::io::Result<usize>> {
                 $(self.$check(cx)?;)?
-                ::std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+                let written = ::std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+                $(let written = self.$then(cx, written);)?
+                written
             }
 
             fn is_write_vectored(&self) -> bool {

@@ -5,13 +5,13 @@
 //! meanwhile. Work that comes back from that to a runtime whose clock has been taken down panics at the
 //! next thing it waits for, so the runtime goes down only after all of its tasks have been dropped.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 /// How long tasks may take to come to a place where they can be dropped. Plugins are interrupted every few
 /// milliseconds; a file on a disk that hangs is not waited for.
@@ -24,8 +24,8 @@ struct Parts {
     runtime: Runtime,
     /// Ends every task when it is dropped.
     open: watch::Sender<()>,
-    /// Nothing comes this way; each task holds an end of it for as long as it is there.
-    there: (mpsc::Sender<Infallible>, mpsc::Receiver<Infallible>),
+    /// The tasks that are there.
+    there: TaskTracker,
 }
 
 impl PluginRuntime {
@@ -43,7 +43,7 @@ impl PluginRuntime {
             .thread_name("plugins")
             .enable_all()
             .build()?;
-        Ok(Self(Some(Parts { runtime, open: watch::Sender::new(()), there: mpsc::channel(1) })))
+        Ok(Self(Some(Parts { runtime, open: watch::Sender::new(()), there: TaskTracker::new() })))
     }
 
     /// Runs a task there until it ends or the thread does.
@@ -69,7 +69,7 @@ impl Parts {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        let (mut open, there) = (self.open.subscribe(), self.there.0.clone());
+        let (mut open, there) = (self.open.subscribe(), self.there.token());
         self.runtime.spawn(async move {
             let _there = there;
             // Nothing is ever sent: an error is the end.
@@ -86,12 +86,13 @@ impl Parts {
     /// Takes the runtime down once its tasks are gone, without waiting for that here: the owner may live on
     /// another runtime, where waiting is not allowed.
     fn end(self) {
-        let Self { runtime, open, there: (there, mut gone) } = self;
-        drop((open, there));
+        let Self { runtime, open, there } = self;
+        drop(open);
+        there.close();
         let handle = runtime.handle().clone();
         handle.spawn(async move {
             // Too long is no reason to keep the thread.
-            let _ = tokio::time::timeout(END_MAX, gone.recv()).await;
+            let _ = tokio::time::timeout(END_MAX, there.wait()).await;
             runtime.shutdown_background();
         });
     }

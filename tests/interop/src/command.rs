@@ -83,15 +83,33 @@ pub async fn run_with(command: &mut Command, input: &[u8]) -> Output {
 /// # Panics
 /// When it does not happen in time.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let look = || {
+        let looking = look();
+        async { looking.await.ok_or_else(String::new) }
+    };
+    eventually_or(what, look).await
+}
+
+/// The same, of something that says how it is instead.
+///
+/// # Panics
+/// With what it said last, when it does not happen in time.
+pub(crate) async fn eventually_or<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let mut last = String::new();
     let looking = async {
         loop {
-            if let Some(found) = look().await {
-                return found;
+            match look().await {
+                Ok(found) => return found,
+                Err(how) => last = how,
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("it never happened: {what}"))
+    let found = timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("it never happened: {what}\n{last}"))
 }
 
 /// The folder of this build: `target/<profile>`.

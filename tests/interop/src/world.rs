@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::command::{Output, eventually, program, run_with};
+use crate::command::{Output, eventually, eventually_or, program, run_with};
 use crate::daemon::Daemon;
 use crate::home::Home;
 use crate::port::Port;
@@ -193,7 +193,11 @@ impl World {
 
     /// Waits until the list of nodes is as wanted.
     pub async fn until_nodes(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        eventually(what, || async { Some(self.nodes().await).filter(|nodes| wanted(nodes)) }).await
+        let look = || async {
+            let nodes = self.nodes().await;
+            if wanted(&nodes) { Ok(nodes) } else { Err(format!("{:#}", Value::from(nodes))) }
+        };
+        eventually_or(what, look).await
     }
 
     /// The folder of the audit log.

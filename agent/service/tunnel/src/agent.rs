@@ -27,6 +27,7 @@ mod held;
 mod keep;
 mod links;
 mod told;
+mod waits;
 
 use connect::Link;
 use held::Held;

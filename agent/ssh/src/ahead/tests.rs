@@ -61,7 +61,7 @@ pub(super) async fn pair() -> Pair {
     let config = server::Config { keys, methods, channel_buffer_size: 4, ..server::Config::default() };
     let backlog = Backlog::default();
     // As `serve` has it.
-    let far = ReadAhead::new(far, Allowance::of(8 << 20));
+    let far = ReadAhead::new(far, Allowance::of(crate::serve::CLIENT_AHEAD));
     let (open, far) = (Open(sender, backlog.clone()), backlog::Patient::new(far, backlog.clone()));
     tokio::spawn(async move { server::run_stream(Arc::new(config), far, open).await.unwrap().await });
     let config = Arc::new(russh::client::Config::default());

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use plugin_host::{Change, ChangeKind, PluginListing, PluginState, Watching};
+use plugin_host::{Change, ChangeKind, PluginState, Watching};
 use port::backend::Backend as _;
 use port::store::{Revision, StoreError};
 use tokio::time::timeout;
 
 use crate::backend::{NAME, backend, bed, key, put};
 use crate::bed::{Bed, LONG, Running};
+use crate::reload::{listed, until_listed};
 
 type Changes = Arc<Mutex<Vec<Change>>>;
 
@@ -57,17 +58,8 @@ async fn comes(bed: &Bed, (version, deed): (&str, &str), changes: &Changes, kind
 }
 
 /// Waits until the plugin is so. Others are told of a change a moment before it is listed.
-async fn listed(host: &Running, is_so: impl Fn(&PluginState) -> bool) -> PluginListing {
-    let looking = async {
-        loop {
-            let listing = host.list().into_iter().find(|listing| listing.name.as_str() == NAME).unwrap();
-            if is_so(&listing.state) {
-                return listing;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LONG, looking).await.unwrap_or_else(|_| panic!("{:?}", host.list()))
+async fn until(host: &Running, is_so: impl Fn(&PluginState) -> bool) {
+    until_listed(host, NAME, |listing| is_so(&listing.unwrap().state)).await;
 }
 
 #[tokio::test]
@@ -79,8 +71,8 @@ async fn a_version_that_does_not_find_the_records_is_not_taken() {
         assert!(reason.contains("plugin backend 0.0.2 loads, but does not work"), "{reason}");
         assert!(reason.contains(says) && reason.contains("crashed"), "{reason}");
         assert_eq!(change.facts.version.as_deref(), Some("0.0.2"));
-        let listing = listed(&host, |state| matches!(state, PluginState::Behind(_))).await;
-        assert_eq!(listing.loaded.unwrap().version, "0.0.1");
+        until(&host, |state| matches!(state, PluginState::Behind(_))).await;
+        assert_eq!(listed(&host, NAME).unwrap().loaded.unwrap().version, "0.0.1");
         assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
         comes(&bed, ("0.0.3", ""), &changes, "reload").await;
         assert!(backend(&host).get(&key()).await.unwrap().is_some());
@@ -102,10 +94,10 @@ async fn the_one_that_keeps_the_records_goes_on_without_its_folder() {
     let (bed, host, _) = serving().await;
     let (folder, aside) = (bed.folder(NAME), bed.settings.data_dir.join("aside"));
     std::fs::rename(&folder, &aside).unwrap();
-    listed(&host, |state| matches!(state, PluginState::Behind(_))).await;
+    until(&host, |state| matches!(state, PluginState::Behind(_))).await;
     assert!(backend(&host).get(&key()).await.unwrap().is_some());
     std::fs::rename(aside, folder).unwrap();
-    listed(&host, |state| matches!(state, PluginState::Ready)).await;
+    until(&host, |state| *state == PluginState::Ready).await;
     assert!(backend(&host).get(&key()).await.unwrap().is_some());
 }
 

@@ -320,6 +320,22 @@ fn what_a_removed_plugin_kept_is_told_of_and_deleted_when_that_is_asked_for() {
 }
 
 #[test]
+fn the_plugin_that_keeps_the_records_is_not_removed() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", KV);
+    shop.tctl("install v1/plugin.wasm").good();
+    let yaml = shop.desk.read("teleport.yaml");
+    std::fs::write(shop.desk.path("teleport.yaml"), format!("{yaml}  storage:\n    type: hostile\n"))
+        .unwrap();
+    let error = shop.tctl("rm hostile").bad();
+    assert!(
+        error.contains("plugin hostile keeps the records") && error.contains("change teleport.storage first"),
+        "{error}"
+    );
+    assert!(shop.desk.path("plugins/hostile/plugin.wasm").exists());
+}
+
+#[test]
 fn without_a_daemon_the_socket_is_named() {
     let shop = Shop::open();
     for words in

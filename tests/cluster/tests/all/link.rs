@@ -91,6 +91,21 @@ async fn a_link_gives_its_host_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_makes_link_after_link_keeps_the_newest_few() {
+    let cluster = Cluster::start().await;
+    let node = cluster.host(SystemRole::Node, "web-1").await;
+    let mut links = Vec::new();
+    for _ in 0..10 {
+        let (link, answer) = of_host(&cluster, &id(&node), &node).await;
+        assert!(answer.success());
+        links.push(link);
+    }
+    until("the oldest have ended", async || links.iter().take(2).all(Handle::is_closed)).await;
+    assert!(!links.iter().skip(2).any(Handle::is_closed));
+    until("and are out of the registry", async || cluster.running().links() == 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_locked_host_gets_no_link_and_nobody_gets_to_it() {
     let cluster = Cluster::start().await;
     let process = cluster.add_node("web-1", "").await;

@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Build;
-use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use teleport_tests_interop::{Daemon, PATIENCE, World, eventually, program, run};
+use teleport_tests_interop::{Daemon, World, eventually, program, run};
 use tokio::process::Command;
-use tokio::time::{sleep, timeout};
 
 use crate::bed::{gives_up, until};
 
@@ -98,23 +96,11 @@ impl Place {
 /// Waits until the only node is listed in such a way and each of these labels has an error that says this, and gives
 /// what is listed. On a busy machine a call may first fail of something else, such as of its time.
 async fn until_failing(world: &World, says: &[(&str, &str)], wanted: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    let looking = async {
-        loop {
-            let nodes = world.nodes().await;
-            last = nodes.first().map(|node| node["spec"].clone()).unwrap_or_default();
-            let fails = |(name, text): &(&str, &str)| {
-                last["cmd_label_errors"][*name].as_str().is_some_and(|error| error.contains(text))
-            };
-            if nodes.len() == 1 && says.iter().all(fails) && wanted(&last) {
-                return;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+    let fails = |spec: &Value, (name, text): &(&str, &str)| {
+        spec["cmd_label_errors"][*name].as_str().is_some_and(|error| error.contains(text))
     };
-    let came = timeout(PATIENCE, looking).await.is_ok();
-    assert!(came, "errors should say {says:?}; what is listed last: {last:#}");
-    last
+    let all = |spec: &Value| says.iter().all(|told| fails(spec, told)) && wanted(spec);
+    until(world, &format!("errors say {says:?}"), all).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::backoff::{Backoff, around};
 use domain::name::HostId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -11,15 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connect::{Link, Reached};
 use super::held::Kept;
 use super::links::Up;
+use super::waits::{RETRY_FIRST, Waits};
 use super::{Agent, Proxies, Told, told};
 
-/// The first wait after a link was lost.
-const RETRY_FIRST: Duration = Duration::from_millis(500);
-/// A link that lived this long was a success: the next wait is a short one again.
-const LIVED: Duration = Duration::from_secs(30);
-/// The longest wait for a proxy whose address leads to another, and always to that: behind a balancer that always leads a host to the same
-/// one it is never reached, and each try is a handshake.
-const MISLED_MAX: Duration = Duration::from_secs(600);
 /// About when a proxy is dialled that was told of: those that are configured come first, and a whole fleet is told at
 /// the same moment.
 const TOLD: Duration = Duration::from_secs(4);
@@ -27,7 +20,7 @@ const TOLD: Duration = Duration::from_secs(4);
 impl Agent {
     /// Keeps a link to whatever proxy is at this address, for ever.
     pub(super) async fn keep(self: Arc<Self>, address: String) {
-        let mut backoff = self.backoff();
+        let mut waits = Waits::new(self.settings.retry_max);
         loop {
             let began = Instant::now();
             let reason = match self.link(&address, Kept::Configured).await {
@@ -35,10 +28,7 @@ impl Agent {
                 Ok(Reached::Taken(proxy)) => self.covered(&address, proxy).await,
                 Err(error) => ssh::refuse::chain(&error),
             };
-            if began.elapsed() >= LIVED {
-                backoff.succeeded();
-            }
-            let wait = backoff.failed(self.deps.random.uniform());
+            let wait = waits.lost(began.elapsed(), self.deps.random.uniform());
             tracing::warn!(proxy = %address, %reason, retry_in = ?wait, "no link to the proxy");
             self.links.send_modify(|links| links.last_failure = Some(reason));
             sleep(wait).await;
@@ -59,11 +49,9 @@ impl Agent {
     ///
     /// Behind a load balancer its address may lead to another one; where that had no link either, it has got one.
     pub(super) async fn keep_told(self: Arc<Self>, proxy: HostId, made: mpsc::Sender<Link>) -> HostId {
-        let (proxies, backoff) = (self.deps.proxies.clone(), self.backoff());
+        let (proxies, waits) = (self.deps.proxies.clone(), Waits::new(self.settings.retry_max));
         let mut pause = TOLD.mul_f64(0.5 + self.deps.random.uniform());
-        let misled = Backoff::new(RETRY_FIRST, MISLED_MAX);
-        let mut seeking =
-            Seeking { agent: self, proxies, backoff, misled, led: None, place: 0, moved: None, made };
+        let mut seeking = Seeking { agent: self, proxies, waits, place: 0, made };
         loop {
             seeking.agent.held.free(proxy).await;
             sleep(pause).await;
@@ -73,26 +61,15 @@ impl Agent {
             seeking.rest(wait, proxy, &addresses).await;
         }
     }
-
-    fn backoff(&self) -> Backoff {
-        Backoff::new(RETRY_FIRST, self.settings.retry_max)
-    }
 }
 
-/// The way to one proxy that is told of. That it said to have moved makes the next try come soon, and not more often
-/// than once in [`LIVED`]: or it would have a whole fleet knock wherever it pleases.
+/// The way to one proxy that is told of.
 struct Seeking {
     agent: Arc<Agent>,
     proxies: Proxies,
-    backoff: Backoff,
-    /// For as long as its only address leads to the same other one.
-    misled: Backoff,
-    /// Where that led last.
-    led: Option<HostId>,
+    waits: Waits,
     /// Which of its addresses is next.
     place: usize,
-    /// When the waits were last made short for its having moved.
-    moved: Option<Instant>,
     /// Takes the links.
     made: mpsc::Sender<Link>,
 }
@@ -117,16 +94,14 @@ impl Seeking {
             Ok(Reached::Taken(there)) => Ok(there),
             Err(error) => Err(ssh::refuse::chain(&error)),
         };
-        let (is_first, random) = (self.is_fresh(), self.agent.deps.random.uniform());
+        let (is_first, draw) = (self.waits.is_fresh(), self.agent.deps.random.uniform());
         let (reason, wait) = match reached {
             Ok(there) if there == proxy => return self.lost(proxy).await,
             Ok(there) => {
-                // A balancer that leads now here and now there may lead to it next.
-                let is_stuck = addresses.len() == 1 && self.led.replace(there) == Some(there);
-                let backoff = if is_stuck { &mut self.misled } else { &mut self.backoff };
-                (format!("its address leads to {there}"), backoff.failed(random))
+                let wait = self.waits.led_to(there, addresses.len() == 1, draw);
+                (format!("its address leads to {there}"), wait)
             }
-            Err(reason) => (reason, self.backoff.failed(random)),
+            Err(reason) => (reason, self.waits.failed(draw)),
         };
         self.place = (self.place + 1) % addresses.len();
         // It may not be for this host to reach, which is said once.
@@ -142,19 +117,7 @@ impl Seeking {
     async fn lost(&mut self, proxy: HostId) -> Duration {
         let began = Instant::now();
         self.agent.held.down(proxy).await;
-        if began.elapsed() >= LIVED {
-            self.begin_anew();
-        }
-        self.backoff.failed(self.agent.deps.random.uniform())
-    }
-
-    fn begin_anew(&mut self) {
-        self.backoff.succeeded();
-        self.misled.succeeded();
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.backoff == self.agent.backoff() && self.misled == Backoff::new(RETRY_FIRST, MISLED_MAX)
+        self.waits.lost(began.elapsed(), self.agent.deps.random.uniform())
     }
 
     /// Waits, or until it is told to be reached elsewhere.
@@ -166,12 +129,7 @@ impl Seeking {
         match told {
             Ok(true) => {
                 self.place = 0;
-                if let Some(moved) = self.moved {
-                    sleep(LIVED.saturating_sub(moved.elapsed())).await;
-                }
-                self.moved = Some(Instant::now());
-                self.begin_anew();
-                sleep(around(RETRY_FIRST, self.agent.deps.random.uniform())).await;
+                sleep(self.waits.moved(Instant::now(), self.agent.deps.random.uniform())).await;
             }
             // Nobody tells any more.
             Ok(false) => sleep(wait).await,
