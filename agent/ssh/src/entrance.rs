@@ -7,8 +7,9 @@ use domain::audit::{Context, Detail, Outcome};
 use domain::printable::clip;
 use port::audit::{AuditError, Recorder};
 use russh::keys::Certificate;
-use russh::server::Auth;
+use russh::server::{Auth, PublicKeyOffer};
 
+use crate::offer::{Heard, is_plain};
 use crate::user::{Authenticator, SigningIn, User};
 
 mod failures;
@@ -60,6 +61,7 @@ pub struct Entrance {
     door: Arc<Door>,
     peer: SocketAddr,
     local: SocketAddr,
+    heard: Heard,
     /// The login last asked for; none when the client never tried to sign in.
     login: Option<String>,
     signing_in: SigningIn,
@@ -69,9 +71,10 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    /// A client has arrived.
-    pub fn new(door: Arc<Door>, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { door, peer, local, login: None, signing_in: SigningIn::default(), user: None, named: None }
+    /// A client has arrived, whose bytes `heard` counts.
+    pub fn new(door: Arc<Door>, peer: SocketAddr, local: SocketAddr, heard: Heard) -> Self {
+        let signing_in = SigningIn::default();
+        Self { door, peer, local, heard, login: None, signing_in, user: None, named: None }
     }
 
     /// The user, once they are in.
@@ -94,16 +97,19 @@ impl Entrance {
         self.local
     }
 
-    /// The client says as whom it comes.
-    pub fn tried(&mut self, login: &str) {
+    /// The client says as whom it comes. Returns how many bytes it has sent since it last did.
+    pub fn tried(&mut self, login: &str) -> usize {
         self.login = Some(login.to_owned());
+        self.heard.take()
     }
 
-    /// A key alone says nothing yet: it may be the key of a certificate. SHA-1 signatures are refused.
-    pub fn key_offered(&mut self, login: &str, algorithm: &russh::keys::Algorithm) -> Auth {
-        self.tried(login);
-        let sha1 = matches!(algorithm, russh::keys::Algorithm::Rsa { hash: None });
-        if sha1 { Auth::reject() } else { Auth::Accept }
+    /// A key is offered. It says nothing yet: it may be the key of a certificate. What cannot be one is refused before
+    /// the client signs, and so are SHA-1 signatures.
+    pub fn key_offered(&mut self, login: &str, offer: PublicKeyOffer<'_>) -> Auth {
+        let heard = self.tried(login);
+        let sha1 = matches!(offer.algorithm, russh::keys::Algorithm::Rsa { hash: None });
+        let is_refused = sha1 || is_plain(login, offer.algorithm, offer.public_key, heard);
+        if is_refused { Auth::reject() } else { Auth::Accept }
     }
 
     /// A certificate whose key the client holds. `may` decides what else must hold for this user;

@@ -12,6 +12,7 @@ pub mod algorithm;
 mod config;
 pub mod entrance;
 pub mod host;
+pub mod offer;
 pub mod refuse;
 pub mod serve;
 pub mod user;

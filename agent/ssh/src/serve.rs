@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use crate::ahead::backlog::{Backlog, Patient};
+use crate::offer::Heard;
 
 /// How many bytes of a client are read ahead while it takes nothing, once it is known: what two or three of its channels
 /// may have under way. Of a stranger, none.
@@ -23,17 +24,26 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Tells the connection's keeper that the stranger proved who they are.
 #[derive(Debug, Clone, Default)]
-pub struct Known(Arc<Notify>, Backlog);
+pub struct Known {
+    notify: Arc<Notify>,
+    backlog: Backlog,
+    heard: Heard,
+}
 
 impl Known {
     /// The stranger is one no longer.
     pub fn mark(&self) {
-        self.0.notify_one();
+        self.notify.notify_one();
     }
 
     /// What waits to be taken on this connection.
     pub fn backlog(&self) -> &Backlog {
-        &self.1
+        &self.backlog
+    }
+
+    /// What the client has sent on this connection.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 
@@ -64,7 +74,7 @@ where
 {
     let ahead = Allowance::default();
     let stream = ReadAhead::new(stream, ahead.clone());
-    let (stream, knife) = Severable::new(Patient::new(stream, known.1.clone()));
+    let (stream, knife) = Severable::new(Patient::new(stream, known.backlog.clone(), known.heard.clone()));
     let cut = knife.clone();
     let session = async {
         // The beginning needs more room than the rest, which lasts.
@@ -83,7 +93,7 @@ where
             knife.cut();
             return End::TurnedOut(why);
         }
-        () = known.0.notified() => None,
+        () = known.notify.notified() => None,
     };
     drop(stranger);
     ahead.set(ahead_max);

@@ -58,7 +58,8 @@ impl Connection {
         origin: Origin,
         arrival: oneshot::Sender<Arrival>,
     ) -> Self {
-        let entrance = Entrance::new(Arc::clone(&service.door), origin.peer, origin.local);
+        let entrance =
+            Entrance::new(Arc::clone(&service.door), origin.peer, origin.local, known.heard().clone());
         let forwards = Forwards::new(Arc::clone(&service), known.backlog().clone());
         let (slots, arrival) = (HashMap::new(), Some(arrival));
         Self { service, known, origin, entrance, slots, forwards, arrival }
@@ -117,7 +118,7 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.entrance.key_offered(user, offer.algorithm))
+        Ok(self.entrance.key_offered(user, offer))
     }
 
     async fn auth_publickey(&mut self, user: &str, _key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {

@@ -45,7 +45,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(service: Arc<ProxyService>, known: Known, peer: SocketAddr, local: SocketAddr) -> Self {
-        let entrance = Entrance::new(Arc::clone(&service.door), peer, local);
+        let entrance = Entrance::new(Arc::clone(&service.door), peer, local, known.heard().clone());
         Self { service, known, peer, entrance, streams: Arc::default(), waiting: Waiting::default() }
     }
 
@@ -117,7 +117,7 @@ impl Handler for Session {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.entrance.key_offered(user, offer.algorithm))
+        Ok(self.entrance.key_offered(user, offer))
     }
 
     async fn auth_publickey(&mut self, user: &str, _key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {

@@ -21,6 +21,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Sleep;
 
 use crate::config::WINDOW;
+use crate::offer::Heard;
 
 /// Bytes that may wait on one connection before its client is slowed down.
 pub const FULL: usize = 4 * 1024 * 1024;
@@ -92,14 +93,15 @@ impl Backlog {
 pub struct Patient<S> {
     stream: S,
     backlog: Backlog,
+    heard: Heard,
     small_reads: u32,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    /// The stream of the connection whose queues the backlog counts.
-    pub fn new(stream: S, backlog: Backlog) -> Self {
-        Self { stream, backlog, small_reads: 0, pause: None }
+    /// The stream of the connection whose queues the backlog counts; `heard` counts what is read.
+    pub fn new(stream: S, backlog: Backlog, heard: Heard) -> Self {
+        Self { stream, backlog, heard, small_reads: 0, pause: None }
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -122,7 +124,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         ready!(self.poll_pause(cx));
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let small = buf.filled().len() - before <= SMALL;
+        let read = buf.filled().len() - before;
+        self.heard.add(read);
+        let small = read <= SMALL;
         self.small_reads = if small { self.small_reads.saturating_add(1) } else { 0 };
         Poll::Ready(Ok(()))
     }

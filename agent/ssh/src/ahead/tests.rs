@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::offer::Heard;
 
 /// A server that lets everybody in and hands every session channel out.
 struct Open(mpsc::Sender<Channel<Msg>>, Backlog);
@@ -62,7 +63,8 @@ pub(super) async fn pair() -> Pair {
     let backlog = Backlog::default();
     // As `serve` has it.
     let far = ReadAhead::new(far, Allowance::of(crate::serve::CLIENT_AHEAD));
-    let (open, far) = (Open(sender, backlog.clone()), backlog::Patient::new(far, backlog.clone()));
+    let (open, far) =
+        (Open(sender, backlog.clone()), backlog::Patient::new(far, backlog.clone(), Heard::default()));
     tokio::spawn(async move { server::run_stream(Arc::new(config), far, open).await.unwrap().await });
     let config = Arc::new(russh::client::Config::default());
     let mut client = russh::client::connect_stream(config, near, AnyServer).await.unwrap();

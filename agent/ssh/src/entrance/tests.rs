@@ -17,7 +17,7 @@ fn door(audit: &Arc<FakeAudit>) -> Arc<Door> {
 /// Somebody who comes, says a login, and leaves.
 fn refused(door: &Arc<Door>, login: &str, reason: &str) {
     let address = "10.0.0.1:50000".parse().unwrap();
-    let mut entrance = Entrance::new(Arc::clone(door), address, address);
+    let mut entrance = Entrance::new(Arc::clone(door), address, address, Heard::default());
     entrance.tried(login);
     entrance.signing_in.refused(reason);
 }

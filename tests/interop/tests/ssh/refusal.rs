@@ -135,3 +135,32 @@ async fn who_is_locked_out_of_an_open_session_reads_why() {
     assert_eq!(ended.status.code(), Some(255), "{said}");
     assert!(said.contains("access is locked: stolen laptop"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_key_is_refused_before_it_is_signed_with_and_its_certificate_is_not() {
+    let bed = Bed::start().await;
+    let (joe, users, me) = (&bed.joe, authority(&bed.world, "user").await, login());
+    let config = std::fs::read_to_string(joe.file("config")).unwrap();
+    for (kind, cipher) in [
+        ("ed25519", "aes256-gcm@openssh.com"),
+        ("ecdsa", "chacha20-poly1305@openssh.com"),
+        ("rsa", "aes128-ctr"),
+    ] {
+        let (id, public) = (joe.file("id"), joe.file("id.pub"));
+        std::fs::remove_file(&id).unwrap();
+        std::fs::remove_file(&public).unwrap();
+        keygen(&["-q", "-t", kind, "-N", "", "-f", id.to_str().unwrap()]).await;
+        replace(joe, &users, &["-n", &me, "-V", "-1h:+1h"]).await;
+        // The key and then its certificate, as OpenSSH does by itself; and the other way round.
+        let certificate = format!("  CertificateFile {}\n", joe.file("id-cert.pub").display());
+        for first in ["", &certificate] {
+            std::fs::write(joe.file("config"), format!("{config}  Ciphers {cipher}\n{first}")).unwrap();
+            let output = joe.ssh(&["-v", "-J", "proxy", NODE, "echo in"]).await;
+            assert_eq!(output.text(), "in\n", "{kind}, {cipher}: {}", output.stderr);
+            let accepted: Vec<_> =
+                output.stderr.lines().filter(|line| line.contains("Server accepts key: ")).collect();
+            assert_eq!(accepted.len(), 2, "one for each hop: {}", output.stderr);
+            assert!(accepted.iter().all(|line| line.contains("-CERT ")), "{kind}, {cipher}: {accepted:?}");
+        }
+    }
+}
