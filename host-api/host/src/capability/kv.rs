@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -77,17 +78,12 @@ pub(crate) struct Kept {
     path: PathBuf,
     /// The path as the system takes it.
     name: CString,
-    entries: Mutex<Slot>,
+    /// As far as the file is known.
+    entries: Mutex<Option<Known>>,
+    /// The plugin was removed or switched off: for calls of it that are still under way.
+    has_ended: AtomicBool,
     /// Nothing is written to the disk.
     forgotten: bool,
-}
-
-/// What is known of the file.
-#[derive(Default)]
-struct Slot {
-    known: Option<Known>,
-    /// The plugin was removed or switched off: for calls of it that are still under way.
-    is_closed: bool,
 }
 
 /// What all plugins keep: one for each, also while an old version of it finishes its calls beside the new
@@ -110,18 +106,36 @@ impl Keeping {
         Arc::clone(kept)
     }
 
-    /// Ends what the plugin of this name keeps, for the calls of it that are still under way: once this returns,
-    /// nothing is written for them any more, and whoever deletes the file has deleted it. One that is loaded later
+    /// Ends what the plugin of this name keeps, for the calls of it that are still under way. One that is loaded later
     /// begins anew with what the file has then.
-    pub(crate) async fn close(&self, plugin: &PluginName) {
+    pub(crate) fn end(&self, plugin: &PluginName) -> Ended {
         let kept = self.0.lock().remove(plugin);
-        if let Some(kept) = kept {
-            kept.entries.lock().await.is_closed = true;
+        if let Some(kept) = &kept {
+            kept.has_ended.store(true, Ordering::SeqCst);
+        }
+        Ended(kept)
+    }
+}
+
+/// What a plugin has kept that is no more.
+#[must_use = "it is written until then"]
+pub(crate) struct Ended(Option<Arc<Kept>>);
+
+impl Ended {
+    /// Returns when nothing is written any more: whoever deletes the file then has deleted it.
+    pub(crate) async fn closed(self) {
+        if let Some(kept) = self.0 {
+            drop(kept.entries.lock().await);
         }
     }
 }
 
 impl Kept {
+    /// Whether it is no more: what was loaded with it can keep nothing.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
     fn new(data_dir: &Path, plugin: &PluginName) -> Self {
         let path = kept_file(data_dir, plugin);
         Self {
@@ -130,6 +144,7 @@ impl Kept {
             name: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
             path,
             entries: Mutex::default(),
+            has_ended: AtomicBool::new(false),
             forgotten: false,
         }
     }
@@ -138,8 +153,7 @@ impl Kept {
     fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
         if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
             let known = Known { entries: kept, stamp: None };
-            let slot = Slot { known: Some(known), is_closed: false };
-            (self.entries, self.forgotten) = (Mutex::new(slot), true);
+            (self.entries, self.forgotten) = (Mutex::new(Some(known)), true);
         }
         self
     }
@@ -147,16 +161,17 @@ impl Kept {
     /// The entries, read from the file the first time and when it is another.
     async fn open(&self) -> Result<MappedMutexGuard<'_, Known>, Failure> {
         let mut slot = self.entries.lock().await;
-        if slot.is_closed {
+        // Under the lock: whoever ends it waits for that.
+        if self.has_ended() {
             return Err(Failure::Unavailable("the plugin was removed or switched off meanwhile".to_owned()));
         }
-        if slot.known.as_ref().is_none_or(|known| !self.is_current(known)) {
+        if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
             // A file that cannot be read is not what was known of the one before it.
-            slot.known = None;
-            slot.known = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
+            *slot = None;
+            *slot = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
-        MutexGuard::try_map(slot, |slot| slot.known.as_mut()).map_err(gone)
+        MutexGuard::try_map(slot, Option::as_mut).map_err(gone)
     }
 
     fn is_current(&self, known: &Known) -> bool {
@@ -361,7 +376,7 @@ mod tests {
         let keeping = Keeping::default();
         let old = keeping.of(root.path(), &name, None);
         set(&old, "a", b"1").await.unwrap();
-        keeping.close(&name).await;
+        keeping.end(&name).closed().await;
         assert!(delete_kept(root.path(), &name).unwrap());
         assert!(matches!(set(&old, "b", b"2").await, Err(Failure::Unavailable(_))));
         assert!(!kept_file(root.path(), &name).exists());

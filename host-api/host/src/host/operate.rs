@@ -74,9 +74,10 @@ impl PluginHost {
         if !self.core.switch(name, false)? {
             return Ok(false);
         }
+        let kept = self.core.keeping.end(name);
         // Called no more first: what it keeps may be on a disk that hangs.
         self.core.registry.remove(name);
-        self.core.keeping.close(name).await;
+        kept.closed().await;
         let facts = loaded.map(|plugin| plugin.facts.clone()).unwrap_or_default();
         info!(plugin = %name, by, "plugin switched off");
         self.core.changed(name, facts, ChangeKind::Disabled(by.to_owned()));

@@ -144,13 +144,23 @@ impl Core {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
                 if !matches!(state, State::Ready { .. }) {
                     // Before anybody sees that it is gone, and deletes what it kept.
-                    self.keeping.close(name).await;
+                    self.keeping.end(name).closed().await;
                 }
-                let stays = matches!(&state, State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin));
-                let is_put = self.registry.put(name, &Entry { seen, state }, || self.is_switched_off(name));
+                let new = match &state {
+                    State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin) => None,
+                    State::Ready { plugin: new, .. } => Some(Arc::clone(new)),
+                    State::Refused { .. } => None,
+                };
+                let stays = new.is_none() && matches!(state, State::Ready { .. });
+                let is_put = self.put(name, &Entry { seen, state });
                 if !stays || !is_put {
                     // Afterwards, so that nobody finds it who calls anew.
                     plugin.warm.retire();
+                }
+                if let Some(new) = new.filter(|_| is_put) {
+                    let (from, to) = (&plugin.facts, &new.facts);
+                    info!(plugin = %name, %from, %to, "plugin replaced while it was served");
+                    self.changed(name, new.facts.clone(), ChangeKind::Reloaded(from.clone()));
                 }
             }
         }
@@ -172,27 +182,38 @@ impl Core {
         // There is nothing loaded whose bytes they could be.
         let loaded = loaded.and_then(|plugin| plugin.ok_or_else(|| LoadError::Stopped(name.clone())));
         let state = match &loaded {
-            Ok(plugin) => {
-                let plugin = Arc::clone(plugin);
+            Ok(plugin) => State::Ready { plugin: Arc::clone(plugin), refused: None },
+            Err(error) => State::Refused { reason: chain(error).into(), again: Some(Instant::now() + rest) },
+        };
+        let entry = Entry { seen, state };
+        if !self.put(name, &entry) {
+            return Err(LoadError::SwitchedOff(name.clone()));
+        }
+        // What did not come to be is not told of.
+        match entry.state {
+            State::Ready { plugin, .. } => {
                 info!(plugin = %name, version = %plugin.manifest.version, digest = %plugin.digest, from = %plugin.source, publisher = plugin.facts.publisher, "plugin loaded");
                 self.changed(name, facts, ChangeKind::Loaded);
-                State::Ready { plugin, refused: None }
             }
-            Err(error) => {
-                let reason: Arc<str> = chain(error).into();
-                if before != Some(&reason) {
-                    warn!(plugin = %name, %reason, "plugin refused");
-                    self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
-                }
-                State::Refused { reason, again: Some(Instant::now() + rest) }
+            State::Refused { reason, .. } if before != Some(&reason) => {
+                warn!(plugin = %name, %reason, "plugin refused");
+                self.changed(name, facts, ChangeKind::Rejected(reason.to_string()));
             }
-        };
-        if !self.registry.put(name, &Entry { seen, state }, || self.is_switched_off(name)) {
-            return Err(LoadError::SwitchedOff(name.clone()));
+            State::Refused { .. } => {}
         }
         // Its folder is to be watched from now on.
         self.stirred.notify_one();
         loaded
+    }
+
+    /// Puts a plugin in place of what was known of it, unless it was switched off since it was found: also where it is
+    /// on again, for what it keeps has ended with that. Whoever switched it on waits to load it anew.
+    fn put(&self, name: &PluginName, entry: &Entry) -> bool {
+        let has_ended = || match &entry.state {
+            State::Ready { plugin, .. } => plugin.callable.provisions.kept.has_ended(),
+            State::Refused { .. } => false,
+        };
+        self.registry.put(name, entry, || has_ended() || self.is_switched_off(name))
     }
 
     /// What becomes of a loaded plugin whose files are not what they were.
@@ -218,12 +239,7 @@ impl Core {
             other => other,
         };
         match loaded {
-            Ok(Some(new)) => {
-                let (from, to) = (&plugin.facts, &facts);
-                info!(plugin = %name, %from, %to, "plugin replaced while it was served");
-                self.changed(name, facts, ChangeKind::Reloaded(plugin.facts.clone()));
-                State::Ready { plugin: new, refused: None }
-            }
+            Ok(Some(new)) => State::Ready { plugin: new, refused: None },
             Ok(None) => {
                 if refused.is_some() {
                     info!(plugin = %name, "the files of the plugin are those that are loaded");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use domain::plugin::PluginName;
+use domain::plugin::{Grant, PluginName};
 use plugin_host::{Compiler, PluginState};
 use port::backend::Backend as _;
 
@@ -126,6 +126,37 @@ async fn one_that_is_switched_off_while_it_is_compiled_is_off_at_once() {
     assert!(tokio::time::timeout(LONG, host.disable(&name, "a test")).await.expect("at once").unwrap());
     let listed = host.list().into_iter().find(|plugin| plugin.name == name).unwrap();
     assert_eq!(listed.state, PluginState::SwitchedOff);
+}
+
+#[tokio::test]
+async fn what_one_keeps_is_there_again_after_it_was_off_while_another_version_was_looked_at() {
+    let needs = "[[needs]]\ncapability = \"kv\"\nreason = \"keeps things\"\n";
+    let good = format!("{}{needs}", manifest("hostile"));
+    // Refused, once it has been looked into.
+    let other = good.replace("0.0.1", "0.0.2")
+        + "# takes-for-ever\n[[needs]]\ncapability = \"process\"\nreason = \"x\"\n";
+    let (mut bed, folder) = with_one_that_takes_for_ever(Bed::new(), "slow");
+    let install = |bed: &Bed, text: &str| bed.install("hostile", &released(&guest("hostile"), text), text);
+    for text in [&other, &good] {
+        install(&bed, text);
+        bed.pin("hostile");
+    }
+    bed.plugin("hostile").grants.push(Grant::kv());
+    let host = bed.host();
+    assert_eq!(call(&host, "keep-much 10").await.result.unwrap(), "kept");
+    begun(&folder, 1).await;
+    install(&bed, &other);
+    begun(&folder, 2).await;
+    let name = PluginName::new("hostile").unwrap();
+    assert!(host.disable(&name, "a test").await.unwrap());
+    install(&bed, &good);
+    let enabling = host.enable(&name, "a test");
+    let going_on = async {
+        std::fs::write(folder.path().join("go"), "").unwrap();
+    };
+    let (enabled, ()) = tokio::join!(enabling, going_on);
+    assert!(enabled.unwrap());
+    assert_eq!(call(&host, "keep-much 10").await.result.unwrap(), "kept");
 }
 
 #[tokio::test]
