@@ -176,7 +176,6 @@ fn remote_storage_is_read_in_full() {
     assert_eq!(table.keys.unwrap(), ("AKIAEXAMPLE".to_owned(), Secret::from("hunter2-secret")));
     assert_eq!(table.auto_scaling.unwrap().0, Capacity { min: 10, max: 50, target: 50 });
     assert_eq!((table.fixed_capacity, table.pay_per_request), (Some((20, 10)), false));
-    assert_eq!(table.retention, Duration::from_secs(30 * 24 * 3600));
 }
 
 #[test]

@@ -44,9 +44,10 @@ pub(crate) struct Plugins {
     changes: mpsc::Receiver<Change>,
 }
 
-/// Whether this process has any use for plugins.
+/// Whether this process has plugins: a node for its labels, and an auth server, where administrators ask for them,
+/// also where they keep no records.
 pub(crate) fn are_wanted(settings: &config::Settings) -> bool {
-    settings.node.is_some() || (settings.auth.is_some() && storage::plugin(&settings.storage).is_some())
+    settings.node.is_some() || settings.auth.is_some()
 }
 
 impl Starting<'_> {

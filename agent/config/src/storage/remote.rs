@@ -1,7 +1,6 @@
 //! The keys of the backends that live on other machines.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use domain::plugin::Destination;
 use domain::secret::Secret;
@@ -43,8 +42,6 @@ pub struct DynamoDb {
     pub auto_scaling: Option<(Capacity, Capacity)>,
     /// Fixed capacity for reads and writes, when it is provisioned.
     pub fixed_capacity: Option<(u64, u64)>,
-    /// How long events are kept.
-    pub retention: Duration,
 }
 
 /// Bounds of automatic scaling.
@@ -59,9 +56,6 @@ pub struct Capacity {
 }
 
 const ETCD_PREFIX: &str = "teleport";
-
-/// Events are kept for a year unless the operator says otherwise.
-const RETENTION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Reads the keys of `type: etcd`.
 pub(super) fn read_etcd(storage: &mut Section<'_>) -> Etcd {
@@ -143,7 +137,11 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> Option<DynamoDb> {
     let [region, table_name] = names.map(|name| name.unwrap_or_default().to_owned());
     let (keys, auto_scaling) = (access_keys(storage), auto_scaling(storage));
     let continuous_backups = storage.flag("continuous_backups").unwrap_or(false);
-    let retention = storage.duration("retention_period").unwrap_or(RETENTION);
+    if storage.duration("retention_period").is_some()
+        && let Some(field) = storage.field("retention_period")
+    {
+        field.warning("has no effect in this version: audit events are in files on each auth server's own disk, and stay there until you delete them");
+    }
     // Not before every key has been looked at.
     let endpoint = endpoint.unwrap_or_else(|| of_region.clone()).filter(|_| of_region.is_some())?;
     Some(DynamoDb {
@@ -158,7 +156,6 @@ pub(super) fn read_dynamodb(storage: &mut Section<'_>) -> Option<DynamoDb> {
             [Some(read), Some(write)] => Some((read, write)),
             _ => None,
         },
-        retention,
     })
 }
 

@@ -15,6 +15,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{Core, Machine};
 use crate::cache::Cache;
 use crate::call::CallError;
+use crate::carried;
 use crate::change::{Change, ChangeKind, Facts};
 use crate::engine::Engine;
 use crate::error::LoadError;
@@ -29,7 +30,7 @@ pub(super) struct Loads {
     /// Held while a plugin is loaded, so that two labels of one plugin do not compile it twice. One is kept for
     /// each name there ever was, which are as many as there were folders.
     names: Mutex<BTreeMap<PluginName, Arc<tokio::sync::Mutex<()>>>>,
-    /// Those of all plugins, except the one the records are in.
+    /// Those of all plugins, except the one the records are in and those that are carried, which are small.
     turns: Semaphore,
     /// Held while the engine is made.
     machine: Mutex<()>,
@@ -100,7 +101,9 @@ impl Core {
         let environment = &self.environment;
         let diary = self.diaries.begun(name);
         let (keeping, facts) = (&self.keeping, Mutex::default());
-        let _turn = match self.keeps_records(name) {
+        let waits_for_no_other =
+            self.keeps_records(name) || (carried::is_carried(name) && !self.see(name).has_component());
+        let _turn = match waits_for_no_other {
             true => None,
             // Never closed.
             false => self.loads.turns.acquire().await.ok(),

@@ -160,7 +160,7 @@ async fn what_one_keeps_is_there_again_after_it_was_off_while_another_version_wa
 }
 
 #[tokio::test]
-async fn the_one_that_keeps_the_records_waits_for_no_other() {
+async fn the_one_that_keeps_the_records_and_those_that_are_carried_wait_for_no_other() {
     // As many as are loaded at one time take for ever.
     let (mut bed, folder) = with_one_that_takes_for_ever(backend::bed(""), "slow");
     slow(&mut bed, "slower");
@@ -168,6 +168,8 @@ async fn the_one_that_keeps_the_records_waits_for_no_other() {
     begun(&folder, 1).await;
     let storage = backend::backend(&host);
     tokio::time::timeout(LONG, storage.open()).await.expect("it is opened").unwrap();
+    let refusals = tokio::time::timeout(LONG, host.check(["label-command"])).await.expect("it is loaded");
+    assert!(refusals.is_empty(), "{refusals:?}");
 }
 
 /// The result of the real child for these bytes: exit code, and what it said.

@@ -130,4 +130,24 @@ fn what_is_outside_is_what_a_case_or_a_recording_says() {
     let said = desk.shell(name, &run.replace("{}", "--secret=token=env:HOME --private")).good_with_notes();
     assert!(said.contains("value    200 hello s3cret-token\n"), "{said}");
     assert!(said.contains(&format!("log      info: looks at http http://127.0.0.1:{port}/\n")), "{said}");
+
+    // Where the manifest leaves the places to the operator, a case names them, or has an answer of them; and so does
+    // whoever runs it.
+    let anywhere = needs.replace(&format!("hosts = [\"http://127.0.0.1:{port}\"]\n"), "");
+    write("plugin.toml", &format!("{head}description = \"Looks.\"\n{anywhere}"));
+    std::fs::remove_dir_all(desk.path(name).join("tests/recorded")).unwrap();
+    write("tests/cases.toml", &cases.concat());
+    desk.shell(name, &desk.commands(name)[0]).good_with_notes();
+    let said = desk.shell(name, "teleport plugin test").good_with_notes();
+    assert!(said.ends_with("7 cases, 7 passed, 0 failed\n"), "{said}");
+    let hosts = format!("hosts = [\"http://127.0.0.1:{port}\"]\nexpect = \"200 hello s3cret-token\"");
+    write("tests/cases.toml", &case("live", &asked, &hosts));
+    let said = desk.shell(name, record).good_with_notes();
+    assert!(said.contains("1 cases, 1 passed, 0 failed\n"), "{said}");
+    let run = run.replace("{}", "--secret=token=env:HOME --private {}");
+    let said = desk.shell(name, &run.replace("{}", "")).failed();
+    assert!(said.contains("hint: if it may, add --host=https://HOST"), "{said}");
+    let host = format!("--host=http://127.0.0.1:{port}");
+    let said = desk.shell(name, &run.replace("{}", &host)).good_with_notes();
+    assert!(said.contains("value    200 hello s3cret-token\n"), "{said}");
 }

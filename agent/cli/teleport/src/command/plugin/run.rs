@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::label::DynamicLabel;
-use domain::plugin::{Capability, ContractKind, PluginName, size};
+use domain::plugin::{Argv, Capability, ContractKind, Destination, PluginName, size};
 use parking_lot::Mutex;
 use plugin_host::rehearsal::{Outside, Rehearsal};
 use plugin_host::{CallReport, PluginHost};
@@ -41,6 +41,14 @@ pub(crate) struct Arguments {
     /// Grant everything the manifest asks for, also limits. Secrets have to be given all the same.
     #[arg(long)]
     grant_all: bool,
+    /// A place for its requests, such as https://api.example.com, where its manifest leaves that to the operator; may
+    /// be given several times.
+    #[arg(long, value_name = "URL", value_parser = Destination::parse)]
+    host: Vec<Destination>,
+    /// A command it may run, such as "uptime -p", where its manifest leaves that to the operator; may be given several
+    /// times. What stands after `--` it may run in any case.
+    #[arg(long, value_name = "COMMAND", value_parser = program)]
+    program: Vec<Argv>,
     /// Let requests go to private networks and to this machine.
     #[arg(long)]
     private: bool,
@@ -55,6 +63,12 @@ pub(crate) struct Arguments {
     /// What the operator would write beside the label.
     #[arg(last = true, value_name = "ARGS")]
     command: Vec<String>,
+}
+
+/// Reads a command word by word; no shell does.
+fn program(text: &str) -> Result<Argv, String> {
+    let words: Argv = text.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { Err("it names no program".to_owned()) } else { Ok(words) }
 }
 
 fn capability(text: &str) -> Result<Capability, String> {
@@ -101,6 +115,8 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
     let leave = Leave {
         all: arguments.grant_all,
         capabilities: arguments.grant.iter().copied().collect(),
+        hosts: arguments.host,
+        programs: arguments.program,
         private: arguments.private,
         config: trial::configuration(&arguments.config),
         secrets: arguments.secret.into_iter().collect(),

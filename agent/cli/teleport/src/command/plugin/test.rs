@@ -200,6 +200,8 @@ impl Bench<'_> {
         let redaction = Redaction::new(&secrets)?;
         let leave = Leave {
             all: true,
+            hosts: case.hosts(&recording),
+            programs: case.programs(),
             private: self.arguments.private,
             config: case.config(),
             secrets,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use domain::label::DynamicLabel;
 use domain::plugin::configuration::Written;
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Capability, Grant, Manifest, Need, PluginName, SecretLabel, limit};
+use domain::plugin::{Argv, Capability, Destination, Grant, Manifest, Need, PluginName, SecretLabel, limit};
 use domain::secret::Secret;
 use plugin_host::rehearsal::Rehearsal;
 use plugin_host::{PluginHost, PluginSettings, SecretFrom, SecretSettings, Settings};
@@ -30,6 +30,10 @@ pub(super) struct Leave {
     pub(super) all: bool,
     /// What it asks for of these kinds.
     pub(super) capabilities: BTreeSet<Capability>,
+    /// The places for requests, where its manifest leaves them to the operator.
+    pub(super) hosts: Vec<Destination>,
+    /// The commands, where its manifest leaves them to the operator.
+    pub(super) programs: Vec<Argv>,
     /// Places on private networks and on this machine are within reach of what it may ask.
     pub(super) private: bool,
     /// Its configuration.
@@ -55,6 +59,11 @@ impl Leave {
                     Some((format!("secret {label} ({reason})"), format!("--secret={label}=env:NAME")))
                 }
                 (Capability::Secret, _) => None,
+                (Capability::Http, _) if need.hosts.is_empty() && self.hosts.is_empty() => {
+                    let flag = if self.is_given(capability) { "" } else { "--grant=http " };
+                    let need = format!("http to places of your choice ({reason})");
+                    Some((need, format!("{flag}--host=https://HOST")))
+                }
                 _ if self.is_given(capability) => None,
                 _ => Some((format!("{capability} ({reason})"), format!("--grant={capability}"))),
             }
@@ -87,11 +96,16 @@ impl Leave {
         for need in &manifest.needs {
             match Capability::parse(&need.capability) {
                 Some(capability) if !self.is_given(capability) => {}
-                Some(Capability::Process) => {
-                    grants.push(need.argv.clone().map_or_else(Grant::process_configured, Grant::process));
-                }
+                Some(Capability::Process) => match &need.argv {
+                    Some(argv) => grants.push(Grant::process(argv.clone())),
+                    None => {
+                        grants.push(Grant::process_configured());
+                        grants.extend(self.programs.iter().cloned().map(Grant::process));
+                    }
+                },
                 Some(Capability::Http) => {
-                    grants.extend(need.hosts.iter().map(|host| Grant::http(host.clone(), self.private)));
+                    let hosts = self.hosts_of(need).iter();
+                    grants.extend(hosts.map(|host| Grant::http(host.clone(), self.private)));
                 }
                 Some(Capability::SecretReveal) => {
                     grants.extend(need.label.clone().map(Grant::secret_reveal));
@@ -103,6 +117,11 @@ impl Leave {
         grants
     }
 
+    /// Where requests of this need may go.
+    fn hosts_of<'a>(&'a self, need: &'a Need) -> &'a [Destination] {
+        if need.hosts.is_empty() { &self.hosts } else { &need.hosts }
+    }
+
     fn limits(&self, manifest: &Manifest) -> Wishes {
         let mut limits = if self.all { manifest.limits.clone() } else { Wishes::new() };
         limits.extend(self.limits.clone());
@@ -112,8 +131,10 @@ impl Leave {
     /// As the operator would write it.
     fn settings(&self, staged: &Staged) -> PluginSettings {
         let manifest = &staged.manifest;
-        // A secret may go wherever the plugin asks to send requests.
-        let hosts: Vec<_> = manifest.needs.iter().flat_map(|need| need.hosts.iter().cloned()).collect();
+        // A secret may go wherever the plugin may send requests.
+        let sends = |need: &&Need| Capability::parse(&need.capability) == Some(Capability::Http);
+        let needs = manifest.needs.iter().filter(sends);
+        let hosts: Vec<_> = needs.flat_map(|need| self.hosts_of(need).iter().cloned()).collect();
         let secret = |(label, from): (&SecretLabel, &SecretFrom)| {
             (label.clone(), SecretSettings { from: from.clone(), hosts: hosts.clone() })
         };

@@ -1,13 +1,17 @@
 //! Cases as authors write them down: `tests/*.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use domain::Timestamp;
 use domain::plugin::configuration::Written;
+use domain::plugin::{Argv, Destination};
 use serde::{Deserialize, Serialize};
 use terminal::{Explain as _, Failure};
+
+/// A place that there is not (RFC 2606 section 2).
+const NOWHERE: &str = "https://host.invalid";
 
 /// A file of them.
 #[derive(Deserialize)]
@@ -30,6 +34,8 @@ struct RawCase {
     secrets: BTreeMap<String, String>,
     #[serde(default)]
     kv: BTreeMap<String, String>,
+    #[serde(default)]
+    hosts: Vec<Destination>,
     #[serde(default)]
     http: Vec<Exchange>,
     #[serde(default)]
@@ -157,6 +163,7 @@ pub(super) struct Case {
     config: BTreeMap<String, Value>,
     pub(super) secrets: BTreeMap<String, String>,
     pub(super) kv: BTreeMap<String, String>,
+    hosts: Vec<Destination>,
     pub(super) http: Vec<Exchange>,
     pub(super) process: Vec<Program>,
     pub(super) expected: Expected,
@@ -167,6 +174,31 @@ impl Case {
     pub(super) fn config(&self) -> BTreeMap<String, Written> {
         self.config.iter().map(|(key, value)| (key.clone(), value.written())).collect()
     }
+
+    /// Where a plugin may send requests whose manifest leaves that to the operator: what the case names, and whatever
+    /// it or the recording has an answer of. Never nowhere, for then the plugin would not be loaded.
+    pub(super) fn hosts(&self, recorded: &[Exchange]) -> Vec<Destination> {
+        let of = |exchange: &Exchange| place_of(&exchange.url);
+        let mut hosts: BTreeSet<_> = self.http.iter().chain(recorded).filter_map(of).collect();
+        hosts.extend(self.hosts.iter().cloned());
+        if hosts.is_empty() {
+            hosts.extend(place_of(NOWHERE));
+        }
+        hosts.into_iter().collect()
+    }
+
+    /// The commands it may run whose manifest leaves that to the operator: those the case has an end of.
+    pub(super) fn programs(&self) -> Vec<Argv> {
+        let programs: BTreeSet<_> = self.process.iter().map(|program| program.argv.clone()).collect();
+        programs.into_iter().collect()
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn place_of(url: &str) -> Option<Destination> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Destination::parse(&format!("{scheme}://{authority}")).ok()
 }
 
 /// Reads a file of cases.
@@ -192,7 +224,8 @@ fn parse(text: &str) -> Result<Vec<Case>, Failure> {
 }
 
 fn check(raw: RawCase) -> Result<Case, Failure> {
-    let RawCase { name, request, time, config, secrets, kv, http, process, expect, expect_failure } = raw;
+    let RawCase { name, request, time, config, secrets, kv, hosts, http, process, expect, expect_failure } =
+        raw;
     let wrong = |text: &str| Failure::new(format!("case {name:?} {text}"));
     let time =
         time.map(|time| since_1970(&time).ok_or_else(|| wrong("has a time unlike 2026-11-21T10:00:00Z")));
@@ -202,7 +235,7 @@ fn check(raw: RawCase) -> Result<Case, Failure> {
         (None, Some(part)) => Expected::Failure(part),
         _ => return Err(wrong("needs either `expect` or `expect_failure`")),
     };
-    Ok(Case { name, request, time, config, secrets, kv, http, process, expected })
+    Ok(Case { name, request, time, config, secrets, kv, hosts, http, process, expected })
 }
 
 fn since_1970(text: &str) -> Option<Duration> {
@@ -223,9 +256,10 @@ mod tests {
             request = { name = "city", command = ["a", "b"] }
             config = { city = "Oslo", days = 3, loud = true, units = ["m", "s"] }
             kv = { last = "5" }
+            hosts = ["https://b.example"]
             expect = "rain"
             [[case.http]]
-            url = "https://a.example/x"
+            url = "https://a.example:8443/x?y"
             body = "{}"
             [[case.process]]
             argv = ["true"]
@@ -238,6 +272,8 @@ mod tests {
         let written = case.config();
         assert_eq!(written["days"], Written::One("3".to_owned()));
         assert_eq!(written["units"], Written::Many(vec!["m".to_owned(), "s".to_owned()]));
+        let hosts: Vec<_> = case.hosts(&case.http).iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["https://a.example:8443", "https://b.example"]);
         assert_eq!((case.http[0].method.as_str(), case.http[0].status), ("GET", 200));
         assert_eq!(case.process[0].fault, Some(ProcessFault::TimedOut));
     }

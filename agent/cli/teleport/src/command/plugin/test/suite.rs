@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::plugin::{Capability, SecretLabel};
+use domain::plugin::{Capability, Need, SecretLabel};
 use plugin_host::SecretFrom;
 use plugin_host::rehearsal::{Outside, Rehearsal, StageClock, StageTime};
 use port::clock::{Clock, SystemClock};
@@ -27,7 +27,7 @@ use super::{BEGIN, Tally};
 
 mod file;
 
-use file::{Expiry, Suite};
+use file::{Expiry, Places, Suite};
 
 /// Cases that run at one time: a case mostly waits.
 const AT_ONCE: usize = 4;
@@ -67,8 +67,13 @@ pub(super) fn run(
     arguments: &super::Arguments,
     printer: &mut Printer<'_>,
 ) -> Result<Tally, Failure> {
-    let sends = staged.manifest.needs.iter().any(|need| need.capability == Capability::Http.key());
-    let suites = files.iter().map(|path| file::read(path, sends)).collect::<Result<Vec<_>, _>>()?;
+    let sends = |need: &&Need| need.capability == Capability::Http.key();
+    let places = match staged.manifest.needs.iter().filter(sends).collect::<Vec<_>>().as_slice() {
+        [] => Places::None,
+        needs if needs.iter().any(|need| need.hosts.is_empty()) => Places::OfTheOperator,
+        _ => Places::OfTheManifest,
+    };
+    let suites = files.iter().map(|path| file::read(path, places)).collect::<Result<Vec<_>, _>>()?;
     let bench = Arc::new(Bench {
         staged,
         place: Place::open()?,
@@ -168,6 +173,7 @@ impl Bench {
         let secrets = secret::gather(manifest, &suite.name, &suite.secrets, self.secrets.iter())?;
         let leave = Leave {
             all: true,
+            hosts: suite.hosts.clone(),
             private: suite.private || self.private,
             config: suite.config(&fresh),
             secrets,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use domain::plugin::Destination;
 use domain::plugin::configuration::Written;
 use serde::Deserialize;
 use storage::conformance;
@@ -41,6 +42,9 @@ pub(super) struct Suite {
     /// Requests may go to private networks and to this machine.
     #[serde(default)]
     pub(super) private: bool,
+    /// The places for requests, where the manifest leaves them to the operator.
+    #[serde(default)]
+    pub(super) hosts: Vec<Destination>,
     #[serde(default)]
     config: BTreeMap<String, Value>,
     #[serde(default)]
@@ -74,24 +78,44 @@ impl Suite {
     }
 }
 
-/// Reads a file of suites for a plugin that `sends` requests, or does not.
+/// Where a plugin sends requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Places {
+    /// It sends none.
+    None,
+    /// Its manifest names the hosts.
+    OfTheManifest,
+    /// Its manifest leaves them to the operator.
+    OfTheOperator,
+}
+
+/// Reads a file of suites for a plugin that sends requests there.
 ///
 /// # Errors
 /// With file, suite and what is wrong with it.
-pub(super) fn read(path: &Path, sends: bool) -> Result<Vec<Suite>, Failure> {
+pub(super) fn read(path: &Path, places: Places) -> Result<Vec<Suite>, Failure> {
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(path).while_doing(format!("cannot read {shown}"))?;
-    parse(&text, sends).while_doing(format!("{shown} cannot be used"))
+    parse(&text, places).while_doing(format!("{shown} cannot be used"))
 }
 
-fn parse(text: &str, sends: bool) -> Result<Vec<Suite>, Failure> {
+fn parse(text: &str, places: Places) -> Result<Vec<Suite>, Failure> {
     let File { suite } = toml::from_str(text)?;
     for suite in &suite {
         if let Some(name) = suite.leave_out.keys().find(|name| !conformance::is_case(name)) {
             let text = format!("suite {:?} leaves out {name:?}, which is no case", suite.name);
             return Err(Failure::new(text).hint("the cases are listed when the suite runs"));
         }
-        if sends && !suite.is_fresh() {
+        if places == Places::OfTheOperator && suite.hosts.is_empty() {
+            let text = format!(
+                "suite {:?} names no hosts, and the manifest leaves them to the operator",
+                suite.name
+            );
+            return Err(
+                Failure::new(text).hint("add such a line to the suite: hosts = [\"https://db.example.com\"]")
+            );
+        }
+        if places != Places::None && !suite.is_fresh() {
             let text = format!("suite {:?} gives every case the same place on the server", suite.name);
             return Err(Failure::new(text).hint(format!(
                 "put {FRESH} into a value of its config, such as a prefix; each case has a name of its own there"
@@ -107,10 +131,10 @@ mod tests {
 
     #[test]
     fn a_suite_is_read_and_each_case_has_its_own_place() {
-        let text = "[[suite]]\nname = \"s\"\nexpiry = \"server\"\nprivate = true\n\
+        let text = "[[suite]]\nname = \"s\"\nexpiry = \"server\"\nprivate = true\nhosts = [\"http://127.0.0.1:1\"]\n\
                     config = { peers = [\"http://127.0.0.1:1\"], prefix = \"x-{fresh}\" }\n\
                     [suite.leave_out]\na_mebibyte_survives = \"it takes no more than 400 KiB\"\n";
-        let suites = parse(text, true).unwrap();
+        let suites = parse(text, Places::OfTheOperator).unwrap();
         let [suite] = suites.as_slice() else { panic!("{} suites", suites.len()) };
         assert!(suite.private && suite.expiry == Expiry::Server);
         assert_eq!(suite.config("7")["prefix"], Written::One("x-7".to_owned()));
@@ -120,18 +144,19 @@ mod tests {
     fn each_slip_is_named() {
         let one = "[[suite]]\nname = \"s\"\n";
         let cases = [
-            (String::new(), false, "no [[suite]]"),
-            ("[[case]]\nname = \"x\"\n".to_owned(), false, "unknown field `case`, expected `suite`"),
-            (format!("{one}expiry = \"never\"\n"), false, "unknown variant `never`"),
+            (String::new(), Places::None, "no [[suite]]"),
+            ("[[case]]\nname = \"x\"\n".to_owned(), Places::None, "unknown field `case`, expected `suite`"),
+            (format!("{one}expiry = \"never\"\n"), Places::None, "unknown variant `never`"),
             (
                 format!("{one}leave_out = {{ a_case = \"\" }}\n"),
-                false,
+                Places::None,
                 "leaves out \"a_case\", which is no case",
             ),
-            (one.to_owned(), true, "the same place on the server"),
+            (one.to_owned(), Places::OfTheManifest, "the same place on the server"),
+            (one.to_owned(), Places::OfTheOperator, "hosts = [\"https://db.example.com\"]"),
         ];
-        for (text, sends, expected) in cases {
-            let said = parse(&text, sends).err().map(|failure| failure.render()).unwrap_or_default();
+        for (text, places, expected) in cases {
+            let said = parse(&text, places).err().map(|failure| failure.render()).unwrap_or_default();
             assert!(said.contains(expected), "{said} should say {expected}");
         }
     }
