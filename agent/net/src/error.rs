@@ -74,7 +74,9 @@ pub enum NetError {
 /// The remedy, where the error of a listener has a usual one.
 fn hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => " (another program listens there; choose another port)",
+        std::io::ErrorKind::AddrInUse => {
+            " (another program listens there; end it, or choose another port in teleport.yaml)"
+        }
         std::io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
         std::io::ErrorKind::AddrNotAvailable => " (this host has no such address)",
         _ => "",

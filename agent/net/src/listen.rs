@@ -181,7 +181,8 @@ mod tests {
         let first = Listener::bind("127.0.0.1:0".parse().unwrap(), Arc::clone(&limit)).await.unwrap();
         let error = Listener::bind(first.address(), limit).await.unwrap_err().to_string();
         assert!(
-            error.contains(&first.address().to_string()) && error.contains("choose another port"),
+            error.contains(&first.address().to_string())
+                && error.contains("choose another port in teleport.yaml"),
             "{error}"
         );
     }

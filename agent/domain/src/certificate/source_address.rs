@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 /// The list cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("malformed source-address list")]
+#[error("malformed source-address list; write addresses and blocks like 10.0.0.0/8,192.0.2.7")]
 pub struct SourceAddressError;
 
 /// Whether `peer` is in the list. An IPv4-mapped peer counts as the IPv4 address it is.

@@ -8,8 +8,14 @@ use super::{DRAIN_MAX, Running};
 /// whoever stops the daemon does not wait for ever.
 const PLUGINS_MAX: Duration = Duration::from_secs(6);
 
+/// How long sessions that are cut may take to end and be written down.
+const SESSIONS_MAX: Duration = Duration::from_secs(5);
+
 /// How often a drain looks whether anybody is left.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// The same where whoever is left was told to go.
+const LOOK_CLOSELY: Duration = Duration::from_millis(10);
 
 impl Running {
     /// Stops everything, in order.
@@ -18,6 +24,8 @@ impl Running {
         self.tokens.accept.cancel();
         self.tokens.connections.cancel();
         self.services.stop().await;
+        // While what is written down of them is still delivered.
+        self.sessions_ended().await;
         if self.store.is_none() {
             // Nothing but labels needs them, and what they tell is delivered by the agents.
             self.stop_plugins().await;
@@ -33,6 +41,21 @@ impl Running {
         self.tokens.audit.cancel();
         self.logs.stop().await;
         tracing::info!("stopped");
+    }
+
+    async fn sessions_ended(&self) {
+        let Some(node) = &self.node else { return };
+        let ended = async {
+            while node.open() > 0 {
+                tokio::time::sleep(LOOK_CLOSELY).await;
+            }
+        };
+        if tokio::time::timeout(SESSIONS_MAX, ended).await.is_err() {
+            tracing::warn!(
+                left = node.open(),
+                "sessions do not end; stopping goes on, and their end may not be on record"
+            );
+        }
     }
 
     /// A label's program must not outlive the daemon, nor an event of a plugin be lost.

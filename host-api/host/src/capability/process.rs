@@ -75,7 +75,9 @@ impl Access {
         }
         let words = domain::plugin::capability::argv_text(argv);
         let line = process_line(&self.plugin, argv);
-        let text = format!("plugin {} is not granted to run {words}; if it may, {line}", self.plugin);
+        // A plugin that asks for none and was granted one would not load.
+        let also = if self.effective.may_run_any() { "" } else { ", and to its manifest a need of process" };
+        let text = format!("plugin {} is not granted to run {words}; if it may, {line}{also}", self.plugin);
         self.denied.get_or_insert_with(|| text.clone());
         Err(Failure::Denied(text))
     }
@@ -161,6 +163,15 @@ mod tests {
         let denied = r#"plugin label-x is not granted to run ["id"]; if it may, add under teleport.plugins.load.label-x.grants: process: [["id"]]"#;
         assert_eq!(access.check(&words("id")), Err(Failure::Denied(denied.to_owned())));
         assert_eq!(access.denied(), Some(denied));
+    }
+
+    #[test]
+    fn one_that_asks_for_no_command_is_to_ask_too() {
+        let (effective, limits) = (Arc::default(), Limits::of(ContractKind::LabelProvider));
+        let name = PluginName::new("label-x").unwrap();
+        let mut access = Access::new(name, effective, Vec::new(), Arc::default(), &limits);
+        let Err(Failure::Denied(text)) = access.check(&words("id")) else { panic!("it is denied") };
+        assert!(text.ends_with("process: [[\"id\"]], and to its manifest a need of process"), "{text}");
     }
 
     #[test]

@@ -137,7 +137,8 @@ impl<'a> Cluster<'a> {
         format!(
             "# Written by `cargo xtask up` on every start.\n\
              version: v3\n\
-             teleport:\n  nodename: {NODE}\n  data_dir: {data_dir}\n  pid_file: {pid_file}\n  diag_addr: {health}\n"
+             teleport:\n  nodename: {NODE}\n  data_dir: {data_dir}\n  pid_file: {pid_file}\n  diag_addr: {health}\n\
+             auth_service:\n  enabled: no\nproxy_service:\n  enabled: no\n"
         )
     }
 

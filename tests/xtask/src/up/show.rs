@@ -171,7 +171,6 @@ fn ssh_config(folder: &Path) -> String {
          \x20   CertificateFile \"{key}-cert.pub\"\n\
          \x20   IdentitiesOnly yes\n\
          \x20   IdentityAgent none\n\
-         \x20   PreferredAuthentications publickey\n\
          \x20   ConnectTimeout 15\n",
         known_hosts = path("known_hosts"),
         key = path(USER)

@@ -52,6 +52,11 @@ impl Effective {
             })
     }
 
+    /// Whether the plugin may run any program.
+    pub fn may_run_any(&self) -> bool {
+        !self.process.is_empty()
+    }
+
     /// Whether the plugin may send any requests.
     pub fn may_send(&self) -> bool {
         !self.http.is_empty()
