@@ -40,15 +40,6 @@ pub enum NetError {
         /// How long was waited.
         seconds: u64,
     },
-    /// TLS failed.
-    #[error("TLS with {address} failed")]
-    Tls {
-        /// Who was called.
-        address: String,
-        /// What happened.
-        #[source]
-        source: std::io::Error,
-    },
     /// A key pair cannot be served.
     #[error("the web certificate of {place} cannot be served: its {what} is not in order")]
     Pair {

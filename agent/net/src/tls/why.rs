@@ -1,6 +1,12 @@
 //! What a failed handshake means to whoever started it, with the next step.
 
-use rustls::{AlertDescription, CertificateError, Error};
+use std::io::ErrorKind;
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+
+/// Where those are that do.
+const PORTS: &str =
+    "a proxy is to be named with its web port, usually 3080, an auth server with its own, usually 3025";
 
 /// What a TLS error means to a client that looks for `wanted`, such as "a proxy of this cluster". `is_member`:
 /// the client has an identity, and so a cluster of its own.
@@ -26,6 +32,12 @@ pub fn why(error: &std::io::Error, wanted: &str, is_member: bool) -> String {
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             format!("it speaks TLS, but is not {wanted}")
         }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            format!("it does not speak TLS, so it is not {wanted}; {PORTS}")
+        }
+        None if error.kind() == ErrorKind::UnexpectedEof => {
+            format!("it hung up in the handshake; if it does so again, it is not {wanted}: {PORTS}")
+        }
         _ => error.to_string(),
     }
 }
@@ -44,6 +56,17 @@ mod tests {
             assert!(of(Error::InvalidCertificate(error.clone()), true).ends_with("use an empty data_dir"));
             assert!(of(Error::InvalidCertificate(error), false).ends_with("against `tctl status`"));
         }
+    }
+
+    #[test]
+    fn what_speaks_no_tls_is_told_with_the_ports_that_do() {
+        let ssh = of(Error::InvalidMessage(InvalidMessage::InvalidContentType), true);
+        assert!(
+            ssh.starts_with("it does not speak TLS, so it is not a proxy") && ssh.ends_with(PORTS),
+            "{ssh}"
+        );
+        let silent = why(&ErrorKind::UnexpectedEof.into(), "a proxy of this cluster", false);
+        assert!(silent.starts_with("it hung up") && silent.ends_with(PORTS), "{silent}");
     }
 
     #[test]

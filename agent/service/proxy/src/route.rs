@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use domain::access::{Checker, DialPermit};
-use domain::route::Target;
+use domain::access::{Checker, Denied, DialPermit};
+use domain::route::{RouteError, Target};
 use port::stream::BoxedStream;
 use ssh::user::{Authenticator, User};
 
@@ -34,7 +34,7 @@ impl ProxyService {
     fn permit(&self, user: &User, target: &Target) -> Result<DialPermit, ProxyError> {
         let view = &self.deps.view;
         let checker = Checker::new(&user.identity, |name| view.role(name));
-        let mut found = Err(ProxyError::Route(domain::route::RouteError::NotFound(target.host.clone())));
+        let mut found = Err(ProxyError::Route(RouteError::NotFound(target.host.clone())));
         view.with_nodes(&mut |nodes| {
             let visible = |node: &Arc<domain::node::Node>| checker.dial(node).is_ok();
             found = nodes
@@ -43,5 +43,29 @@ impl ProxyService {
                 .and_then(|node| Ok(checker.dial(node)?));
         });
         found
+    }
+
+    /// Why a user did not get to a node, as it is written down: whoever reads that may know of nodes the user may not.
+    pub(crate) fn reason(&self, user: &User, target: &Target, error: &ProxyError) -> String {
+        let hidden = match error {
+            ProxyError::Route(RouteError::NotFound(_)) => self.hidden(user, target),
+            _ => None,
+        };
+        match hidden {
+            Some(denied) => format!("{}: {denied}; the user is told that it is unknown", target.host),
+            None => format!("{}: {error}", target.host),
+        }
+    }
+
+    /// Why the node they mean is not one of those they may reach.
+    fn hidden(&self, user: &User, target: &Target) -> Option<Denied> {
+        let view = &self.deps.view;
+        let checker = Checker::new(&user.identity, |name| view.role(name));
+        let mut denied = None;
+        view.with_nodes(&mut |nodes| {
+            let node = nodes.resolve(target, view.cluster_name(), |_| true);
+            denied = node.ok().and_then(|node| checker.dial(node).err());
+        });
+        denied
     }
 }

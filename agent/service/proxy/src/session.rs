@@ -79,7 +79,7 @@ impl Errand {
         let outcome = self.service.connect(&self.user, target, self.peer).await;
         if let Err(error) = &outcome {
             self.service.deps.metrics.refused_dials.inc();
-            let reason = format!("{}: {error}", target.host);
+            let reason = self.service.reason(&self.user, target, error);
             self.service.door.note(self.context.clone(), Detail::SessionRejected { reason }).await;
         }
         outcome

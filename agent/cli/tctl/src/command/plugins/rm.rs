@@ -83,8 +83,9 @@ fn keeps_no_records(name: &PluginName, settings: &Settings) -> Result<(), Failur
 
 fn not_removed(error: InstallError, name: &PluginName) -> Failure {
     match error {
-        InstallError::NotInstalled { .. } => Failure::from(error)
+        InstallError::NotInstalled { .. } if is_carried(name) => Failure::from(error)
             .hint(format!("one that the program carries is switched off with: tctl plugins disable {name}")),
+        InstallError::NotInstalled { .. } => Failure::from(error).hint("list them with: tctl plugins ls"),
         error => error.into(),
     }
 }
