@@ -66,6 +66,7 @@ mod place;
 mod quarantine;
 mod released;
 mod reload;
+mod secret;
 mod sending;
 mod serving;
 mod several;

@@ -5,7 +5,7 @@
 //! `secret:LABEL` and `basic:LABEL` a secret as authorization, `times:N` one after the other, `parallel:N`
 //! at one time, `follow` one redirect, `first` only the first piece and `pause:MS` then, `size` only the size of the body,
 //! `connect:MS`, `head:MS` and `between:MS` times, `claim:N` a content-length, `hide` an answer in spite of
-//! an error. `reveal LABEL` shows a secret.
+//! an error. `reveal LABEL` shows a secret; `hmac LABEL WORD…` and `jwt LABEL ALGORITHM CLAIMS` sign with it.
 
 mod exchange;
 
@@ -35,6 +35,8 @@ impl Guest for Fetch {
         let (hide, words): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| *word == "hide");
         let answer = match words.as_slice() {
             ["reveal", label] => reveal(label),
+            ["hmac", label, words @ ..] => hmac(label, &words.join(" ")),
+            ["jwt", label, algorithm, claims] => jwt(label, algorithm, claims),
             [method, url, options @ ..] => exchange::run(method, url, options),
             _ => Err("no request".to_owned()),
         };
@@ -50,6 +52,21 @@ fn reveal(label: &str) -> Result<String, String> {
     let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
     let bytes = secret_reveal::reveal(&secret).map_err(|error| format!("{error:?}"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn hmac(label: &str, text: &str) -> Result<String, String> {
+    let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
+    Ok(secret.hmac_sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn jwt(label: &str, algorithm: &str, claims: &str) -> Result<String, String> {
+    let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
+    let algorithm = match algorithm {
+        "HS256" => secrets::Algorithm::Hs256,
+        "ES256" => secrets::Algorithm::Es256,
+        _ => secrets::Algorithm::Rs256,
+    };
+    secret.sign_jwt(algorithm, Some("k1"), claims).map_err(|error| format!("{error:?}"))
 }
 
 export!(Fetch);
