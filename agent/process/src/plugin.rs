@@ -8,7 +8,7 @@ use domain::audit::Context;
 use domain::label::DynamicLabel;
 use domain::plugin::publisher::PublicKey;
 use domain::plugin::{Publisher, PublisherName};
-use plugin_host::{Change, Compiler, PluginHost};
+use plugin_host::{Change, Compiler, LoadError, PluginHost, Settings};
 use port::audit::Recorder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +44,8 @@ pub(crate) struct Plugins {
     changes: mpsc::Receiver<Change>,
 }
 
-/// Whether this process has plugins: a node for its labels, and an auth server, where administrators ask for them,
-/// also where they keep no records.
+/// Whether this process has plugins: a node for its labels; and an auth server, so that its administrators can list
+/// them, also where no plugin keeps the records.
 pub(crate) fn are_wanted(settings: &config::Settings) -> bool {
     settings.node.is_some() || settings.auth.is_some()
 }
@@ -77,7 +77,22 @@ impl Starting<'_> {
             }
             sent.is_ok()
         }));
-        Ok(Plugins { host: PluginHost::new(settings)?, changes })
+        Ok(Plugins { host: self.host(settings)?, changes })
+    }
+}
+
+impl Starting<'_> {
+    /// Where nothing but a list needs plugins, an auth server is not kept from starting by a plugin directory that is
+    /// not there: the file that names it may be the nodes'.
+    fn host(&self, settings: Settings) -> Result<Arc<PluginHost>, ProcessError> {
+        let is_needed = self.settings.node.is_some() || settings.storage.is_some();
+        match PluginHost::new(settings.clone()) {
+            Err(LoadError::Directory(error)) if !is_needed => {
+                tracing::warn!(%error, "the plugin directory is not used; here that matters to `tctl plugins` alone");
+                Ok(PluginHost::new(Settings { directory: None, ..settings })?)
+            }
+            host => Ok(host?),
+        }
     }
 }
 
@@ -127,8 +142,8 @@ impl Plugins {
     }
 }
 
-fn settings(host: &Host, data: &DataDir, plugins: &config::Plugins) -> plugin_host::Settings {
-    let mut settings = plugin_host::Settings::new(data.path());
+fn settings(host: &Host, data: &DataDir, plugins: &config::Plugins) -> Settings {
+    let mut settings = Settings::new(data.path());
     settings.directory.clone_from(&plugins.directory);
     let publisher =
         |(name, key): (&PublisherName, &PublicKey)| Publisher { name: name.clone(), key: key.clone() };

@@ -8,8 +8,9 @@ use super::{DRAIN_MAX, Running};
 /// whoever stops the daemon does not wait for ever.
 const PLUGINS_MAX: Duration = Duration::from_secs(6);
 
-/// How long sessions that are cut may take to end and be written down.
-const SESSIONS_MAX: Duration = Duration::from_secs(5);
+/// How long sessions that are cut may take to end and be written down: a little longer than a file transfer waits for
+/// its last reports.
+const SESSIONS_MAX: Duration = Duration::from_secs(12);
 
 /// How often a drain looks whether anybody is left.
 const LOOK: Duration = Duration::from_millis(250);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use domain::access::{Checker, Denied, DialPermit};
+use domain::access::{Checker, DialPermit};
 use domain::route::{RouteError, Target};
 use port::stream::BoxedStream;
 use ssh::user::{Authenticator, User};
@@ -52,20 +52,23 @@ impl ProxyService {
             _ => None,
         };
         match hidden {
-            Some(denied) => format!("{}: {denied}; the user is told that it is unknown", target.host),
+            Some(why) => format!("{}: {why}; the user is told that it is unknown", target.host),
             None => format!("{}: {error}", target.host),
         }
     }
 
-    /// Why the node they mean is not one of those they may reach.
-    fn hidden(&self, user: &User, target: &Target) -> Option<Denied> {
+    /// What a target is that is none of those they may reach, if it is anything.
+    fn hidden(&self, user: &User, target: &Target) -> Option<String> {
         let view = &self.deps.view;
         let checker = Checker::new(&user.identity, |name| view.role(name));
-        let mut denied = None;
+        let mut hidden = None;
         view.with_nodes(&mut |nodes| {
-            let node = nodes.resolve(target, view.cluster_name(), |_| true);
-            denied = node.ok().and_then(|node| checker.dial(node).err());
+            hidden = match nodes.resolve(target, view.cluster_name(), |_| true) {
+                Ok(node) => checker.dial(node).err().map(|denied| denied.to_string()),
+                Err(RouteError::NotFound(_)) => None,
+                Err(other) => Some(other.to_string()),
+            };
         });
-        denied
+        hidden
     }
 }

@@ -1,7 +1,7 @@
 //! Having a plugin loaded when it is called for, by one caller at a time, and telling of it.
 //!
 //! A plugin may take minutes to compile. Others do not wait for it, unless two do so at once; the one the
-//! cluster's records are in never waits.
+//! cluster's records are in and those that are carried never wait.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

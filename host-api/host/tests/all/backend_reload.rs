@@ -57,7 +57,7 @@ async fn comes(bed: &Bed, (version, deed): (&str, &str), changes: &Changes, kind
     timeout(LONG, told).await.unwrap_or_else(|_| panic!("{:?}", changes.lock()))
 }
 
-/// Waits until the plugin is so. Others are told of a change a moment before it is listed.
+/// Waits until the plugin is so. Others are told of a refusal a moment before it is listed.
 async fn until(host: &Running, is_so: impl Fn(&PluginState) -> bool) {
     until_listed(host, NAME, |listing| is_so(&listing.unwrap().state)).await;
 }

@@ -169,7 +169,7 @@ async fn a_program_nobody_granted_is_denied_with_the_line_to_add() {
         assert_eq!(report.outcome(), Outcome::Denied, "{deed}");
         assert_eq!(
             text(&report),
-            r#"plugin hostile is not granted to run ["id"]; if it may, add under teleport.plugins.load.hostile.grants: process: [["id"]]"#
+            r#"plugin hostile is not granted to run ["id"]; if it may, add under teleport.plugins.load.hostile.grants: process: [["id"]], and to its manifest a need of process"#
         );
     }
     let report = call(&host, "claim-denied").await;

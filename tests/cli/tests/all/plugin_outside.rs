@@ -140,6 +140,9 @@ fn what_is_outside_is_what_a_case_or_a_recording_says() {
     desk.shell(name, &desk.commands(name)[0]).good_with_notes();
     let said = desk.shell(name, "teleport plugin test").good_with_notes();
     assert!(said.ends_with("7 cases, 7 passed, 0 failed\n"), "{said}");
+    write("tests/cases.toml", &case("nowhere", &asked, "expect = \"\""));
+    let said = desk.shell(name, "teleport plugin test").failed();
+    assert!(said.contains("the case grants them: by `hosts = [\"https://HOST\"]`"), "{said}");
     let hosts = format!("hosts = [\"http://127.0.0.1:{port}\"]\nexpect = \"200 hello s3cret-token\"");
     write("tests/cases.toml", &case("live", &asked, &hosts));
     let said = desk.shell(name, record).good_with_notes();
@@ -147,6 +150,8 @@ fn what_is_outside_is_what_a_case_or_a_recording_says() {
     let run = run.replace("{}", "--secret=token=env:HOME --private {}");
     let said = desk.shell(name, &run.replace("{}", "")).failed();
     assert!(said.contains("hint: if it may, add --host=https://HOST"), "{said}");
+    let elsewhere = desk.shell(name, &run.replace("{}", "--host=https://elsewhere.example")).failed();
+    assert!(elsewhere.contains("hint: here that is --host=URL"), "{elsewhere}");
     let host = format!("--host=http://127.0.0.1:{port}");
     let said = desk.shell(name, &run.replace("{}", &host)).good_with_notes();
     assert!(said.contains("value    200 hello s3cret-token\n"), "{said}");

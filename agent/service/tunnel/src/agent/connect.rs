@@ -27,7 +27,7 @@ use crate::error::TunnelError;
 /// How long connecting, TLS and signing in may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// What is looked for, in what is said of something else.
-const WANTED: &str = "a proxy of this cluster; is that its web port?";
+const WANTED: &str = "a proxy of this cluster at its web port";
 
 /// Who is where an address leads.
 pub(super) enum Reached {

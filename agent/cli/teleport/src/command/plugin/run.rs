@@ -9,7 +9,7 @@ use domain::label::DynamicLabel;
 use domain::plugin::{Argv, Capability, ContractKind, Destination, PluginName, size};
 use parking_lot::Mutex;
 use plugin_host::rehearsal::{Outside, Rehearsal};
-use plugin_host::{CallReport, PluginHost};
+use plugin_host::{CallError, CallReport, Outcome, PluginHost};
 use port::backend::Backend as _;
 use terminal::{Explain as _, Failure, FormatArgs, Printer, Screen};
 use tokio::time::Instant;
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     #[arg(last = true, value_name = "ARGS")]
     command: Vec<String>,
 }
+
+/// What stands here for the operator's grants.
+const INSTEAD: &str = "here that is --host=URL or --program=COMMAND where plugin.toml leaves places or commands to the operator, and --private for private networks";
 
 /// Reads a command word by word; no shell does.
 fn program(text: &str) -> Result<Argv, String> {
@@ -158,8 +161,12 @@ async fn evaluate(host: &PluginHost, label: &DynamicLabel) -> Result<Told, Failu
     let CallReport { plugin, version, result, wall, cpu, fuel, memory, log_dropped, .. } =
         host.call(label).await?;
     let spent = format!("it took {wall:.1?}, {cpu:.1?} of processor time, {}", size::format(memory));
-    let value =
-        result.map_err(|error| Failure::from(error).while_doing("the plugin has no value").hint(spent))?;
+    let denied = result.as_ref().err().map(CallError::outcome) == Some(Outcome::Denied);
+    let value = result.map_err(|error| {
+        let failure = Failure::from(error).while_doing("the plugin has no value").hint(spent);
+        // The error names lines of `teleport.yaml`.
+        if denied { failure.hint(INSTEAD) } else { failure }
+    })?;
     Ok(Told {
         plugin: plugin.to_string(),
         version,

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::ContractKind;
-use plugin_host::CallReport;
 use plugin_host::rehearsal::{Outside, Rehearsal, StageTime};
+use plugin_host::{CallReport, Outcome};
 use terminal::{Explain as _, Failure, Printer, Screen};
 
 use super::project::{Project, Staged};
@@ -144,7 +144,7 @@ fn cases(
     for file in &files(folder, "cases", "tests/cases.toml")? {
         let mut cases = case::read(file)?;
         cases.retain(|case| arguments.only.as_ref().is_none_or(|part| case.name.contains(part)));
-        let recorded = if arguments.record { BTreeMap::new() } else { recording::read(file)? };
+        let recorded = recording::read(file)?;
         let mut heard = BTreeMap::new();
         for case in &cases {
             let recording = recorded.get(&case.name).cloned().unwrap_or_default();
@@ -200,6 +200,7 @@ impl Bench<'_> {
         let redaction = Redaction::new(&secrets)?;
         let leave = Leave {
             all: true,
+            // Those that answered before also where they are asked anew.
             hosts: case.hosts(&recording),
             programs: case.programs(),
             private: self.arguments.private,
@@ -207,6 +208,7 @@ impl Bench<'_> {
             secrets,
             ..Leave::default()
         };
+        let recording = if self.arguments.record { Recording::new() } else { recording };
         let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));
         let outside: Arc<dyn Outside> = stand.clone();
         let kept = case.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
@@ -222,10 +224,17 @@ impl Bench<'_> {
         });
         let report = report.while_doing(format!("the plugin cannot be called in case {:?}", case.name))?;
         let (mut wrong, lines, heard) = stand.end();
-        wrong.extend(judge(&case.expected, &report));
+        let judged = judge(&case.expected, &report);
+        // The plugin was told of lines of `teleport.yaml`.
+        let is_denied = judged.is_some() && report.outcome() == Outcome::Denied;
+        wrong.extend(judged);
+        wrong.extend(is_denied.then(|| INSTEAD.to_owned()));
         Ok(Done { wall: report.wall, wrong, lines, heard })
     }
 }
+
+/// What stands in a case for the operator's grants.
+const INSTEAD: &str = "where plugin.toml leaves places or commands to the operator, the case grants them: by `hosts = [\"https://HOST\"]`, or by its [[case.http]] and [[case.process]]";
 
 /// What is wrong with what came of a call.
 fn judge(expected: &Expected, report: &CallReport) -> Option<String> {

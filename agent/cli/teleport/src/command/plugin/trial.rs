@@ -77,6 +77,19 @@ impl Leave {
     /// Every need that is not granted, and the flags to add; a limit that is out of bounds.
     pub(super) fn check(&self, staged: &Staged) -> Result<(), Failure> {
         let manifest = &staged.manifest;
+        let is_open = |capability: Capability, is: fn(&Need) -> bool| {
+            manifest.needs.iter().any(|need| need.capability == capability.key() && is(need))
+        };
+        if !self.hosts.is_empty() && !is_open(Capability::Http, |need| need.hosts.is_empty()) {
+            return Err(Failure::usage(
+                "--host is of no use: plugin.toml names every place itself, or asks for none",
+            ));
+        }
+        if !self.programs.is_empty() && !is_open(Capability::Process, |need| need.argv.is_none()) {
+            return Err(Failure::usage(
+                "--program is of no use: plugin.toml names every command itself, or asks for none",
+            ));
+        }
         let missing = self.missing(manifest);
         if missing.is_empty() {
             let within =

@@ -189,7 +189,8 @@ impl Case {
 
     /// The commands it may run whose manifest leaves that to the operator: those the case has an end of.
     pub(super) fn programs(&self) -> Vec<Argv> {
-        let programs: BTreeSet<_> = self.process.iter().map(|program| program.argv.clone()).collect();
+        let programs = self.process.iter().map(|program| program.argv.clone());
+        let programs: BTreeSet<_> = programs.filter(|argv| !argv.is_empty()).collect();
         programs.into_iter().collect()
     }
 }
