@@ -131,13 +131,15 @@ impl<'a> Cluster<'a> {
         )
     }
 
-    /// A file, so that one at the standard place on this machine has no say; how to join is in the flags.
+    /// A file, so that one at the standard place on this machine has no say, and with which the node starts again by
+    /// itself; how it joins is in the flags.
     fn node_yaml(&self) -> String {
         let (data_dir, pid_file, health) = (self.path("node"), self.path("node.pid"), self.ports.node_health);
+        let web = self.ports.web;
         format!(
             "# Written by `cargo xtask up` on every start.\n\
              version: v3\n\
-             teleport:\n  nodename: {NODE}\n  data_dir: {data_dir}\n  pid_file: {pid_file}\n  diag_addr: {health}\n\
+             teleport:\n  nodename: {NODE}\n  data_dir: {data_dir}\n  pid_file: {pid_file}\n  diag_addr: {health}\n  proxy_server: {web}\n\
              auth_service:\n  enabled: no\nproxy_service:\n  enabled: no\n"
         )
     }
