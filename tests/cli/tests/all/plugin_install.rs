@@ -283,9 +283,11 @@ fn rm_takes_out_what_is_there_and_nothing_else() {
     assert!(said.starts_with("plugin hostile has been removed from "), "{said}");
     let error = shop.tctl("rm hostile").bad();
     assert!(
-        error.contains("there is no plugin hostile in") && error.contains("plugins disable hostile"),
+        error.contains("there is no plugin hostile in") && error.contains("hint: list them with"),
         "{error}"
     );
+    let error = shop.tctl("rm label-command").bad();
+    assert!(error.contains("switched off with: tctl plugins disable label-command"), "{error}");
     assert!(shop.tctl("rm ../v1").bad().contains("cannot name a plugin"));
     assert!(shop.desk.path("v1/plugin.wasm").exists());
     // A link to somebody's working copy: the link goes, the copy stays.
