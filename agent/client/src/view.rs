@@ -206,16 +206,11 @@ impl ClusterView for View {
 #[cfg(test)]
 mod tests {
     use domain::Timestamp;
-    use domain::lock::{LockSpec, Target};
     use domain::role::presets;
 
+    use super::state::tests::lock;
     use super::*;
     use crate::auth::Change;
-
-    fn lock(name: &str) -> Change {
-        let target = Target { user: Some("joe".into()), ..Target::default() };
-        Change::Put(Lock::new(name, LockSpec { target, ..LockSpec::default() }).to_json())
-    }
 
     #[test]
     fn followers_of_locks_are_woken_by_locks_alone() {

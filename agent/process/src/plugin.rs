@@ -79,9 +79,7 @@ impl Starting<'_> {
         }));
         Ok(Plugins { host: self.host(settings)?, changes })
     }
-}
 
-impl Starting<'_> {
     /// Where nothing but a list needs plugins, an auth server is not kept from starting by a plugin directory that is
     /// not there: the file that names it may be the nodes'.
     fn host(&self, settings: Settings) -> Result<Arc<PluginHost>, ProcessError> {

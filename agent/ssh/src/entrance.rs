@@ -97,16 +97,18 @@ impl Entrance {
         self.local
     }
 
-    /// The client says as whom it comes. Returns how many bytes it has sent since it last did.
-    pub fn tried(&mut self, login: &str) -> usize {
+    /// The client says as whom it comes.
+    pub fn tried(&mut self, login: &str) {
         self.login = Some(login.to_owned());
-        self.heard.take()
+        // What is heard from here on is the next thing it asks for.
+        self.heard.take();
     }
 
     /// A key is offered. It says nothing yet: it may be the key of a certificate. What cannot be one is refused before
     /// the client signs, and so are SHA-1 signatures.
     pub fn key_offered(&mut self, login: &str, offer: PublicKeyOffer<'_>) -> Auth {
-        let heard = self.tried(login);
+        let heard = self.heard.take();
+        self.tried(login);
         let sha1 = matches!(offer.algorithm, russh::keys::Algorithm::Rsa { hash: None });
         let is_refused = sha1 || is_plain(login, offer.algorithm, offer.public_key, heard);
         if is_refused { Auth::reject() } else { Auth::Accept }

@@ -32,8 +32,8 @@ impl Heard {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The bytes since this was last asked. Once the versions are exchanged, russh reads no
-    /// further than the end of the packet it hands on.
+    /// The bytes since this was last asked. Once the versions are exchanged, russh reads no further than the end of the
+    /// packet it hands on.
     pub(crate) fn take(&self) -> usize {
         self.0.swap(0, Ordering::Relaxed)
     }

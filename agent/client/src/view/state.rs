@@ -182,13 +182,14 @@ pub(super) fn report(applied: Result<(), String>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use domain::lock::{LockSpec, Target};
     use domain::role::presets;
 
     use super::*;
 
-    fn lock(name: &str) -> Change {
+    /// A lock on joe, as it is told of.
+    pub(in crate::view) fn lock(name: &str) -> Change {
         let target = Target { user: Some("joe".into()), ..Target::default() };
         Change::Put(Lock::new(name, LockSpec { target, ..LockSpec::default() }).to_json())
     }

@@ -73,6 +73,18 @@ pub struct Need {
     pub reason: String,
 }
 
+impl Need {
+    /// Whether it asks for this and leaves to the operator which commands, or which places, that means.
+    pub fn leaves_open(&self, capability: Capability) -> bool {
+        self.capability == capability.key()
+            && match capability {
+                Capability::Process => self.argv.is_none(),
+                Capability::Http => self.hosts.is_empty(),
+                Capability::Secret | Capability::SecretReveal | Capability::Kv => false,
+            }
+    }
+}
+
 /// Why a manifest cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {

@@ -44,14 +44,10 @@ impl Running {
         tracing::info!("stopped");
     }
 
+    /// What a session did until it was cut is to be on record.
     async fn sessions_ended(&self) {
         let Some(node) = &self.node else { return };
-        let ended = async {
-            while node.open() > 0 {
-                tokio::time::sleep(LOOK_CLOSELY).await;
-            }
-        };
-        if tokio::time::timeout(SESSIONS_MAX, ended).await.is_err() {
+        if !none_left(|| node.open(), LOOK_CLOSELY, SESSIONS_MAX).await {
             tracing::warn!(
                 left = node.open(),
                 "sessions do not end; stopping goes on, and their end may not be on record"
@@ -75,12 +71,7 @@ impl Running {
     pub async fn drain(&self) {
         self.tokens.accept.cancel();
         tracing::info!(left = self.busy(), "draining: no new connections, waiting for the open ones");
-        let emptied = async {
-            while self.busy() > 0 {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(DRAIN_MAX, emptied).await.is_err() {
+        if !none_left(|| self.busy(), LOOK, DRAIN_MAX).await {
             tracing::warn!(left = self.busy(), "giving up waiting");
         }
     }
@@ -90,4 +81,14 @@ impl Running {
         let connections = self.proxy.as_ref().map_or(0, |proxy| proxy.service.connections());
         node + connections
     }
+}
+
+/// Looks again and again until nobody is left; whether that came in time.
+async fn none_left(left: impl Fn() -> i64, look: Duration, most: Duration) -> bool {
+    let emptied = async {
+        while left() > 0 {
+            tokio::time::sleep(look).await;
+        }
+    };
+    tokio::time::timeout(most, emptied).await.is_ok()
 }

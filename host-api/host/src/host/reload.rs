@@ -146,18 +146,17 @@ impl Core {
                     // Before anybody sees that it is gone, and deletes what it kept.
                     self.keeping.end(name).closed().await;
                 }
-                let new = match &state {
-                    State::Ready { plugin: now, .. } if Arc::ptr_eq(now, &plugin) => None,
-                    State::Ready { plugin: new, .. } => Some(Arc::clone(new)),
-                    State::Refused { .. } => None,
+                let entry = Entry { seen, state };
+                let now = match (self.put(name, &entry), entry.state) {
+                    (true, State::Ready { plugin: now, .. }) => Some(now),
+                    _ => None,
                 };
-                let stays = new.is_none() && matches!(state, State::Ready { .. });
-                let is_put = self.put(name, &Entry { seen, state });
-                if !stays || !is_put {
-                    // Afterwards, so that nobody finds it who calls anew.
-                    plugin.warm.retire();
+                if now.as_ref().is_some_and(|now| Arc::ptr_eq(now, &plugin)) {
+                    return;
                 }
-                if let Some(new) = new.filter(|_| is_put) {
+                // Afterwards, so that nobody finds it who calls anew.
+                plugin.warm.retire();
+                if let Some(new) = now {
                     let (from, to) = (&plugin.facts, &new.facts);
                     info!(plugin = %name, %from, %to, "plugin replaced while it was served");
                     self.changed(name, new.facts.clone(), ChangeKind::Reloaded(from.clone()));

@@ -7,8 +7,6 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::{OutputStream, StreamError};
 
-use crate::teleport::host::secrets;
-
 const MILLISECOND: u64 = 1_000_000;
 
 #[derive(Default)]
@@ -39,7 +37,6 @@ fn plan<'a>(options: &[&'a str]) -> Result<Plan<'a>, String> {
     let mut plan = Plan { times: 1, parallel: 1, ..Plan::default() };
     for option in options {
         let (key, value) = option.split_once(':').unwrap_or((option, ""));
-        let secret = |label| secrets::open(label).map_err(|error| format!("{error:?}"));
         match key {
             "h" => {
                 let (name, value) = value.split_once('=').expect("a name and a value");
@@ -47,11 +44,11 @@ fn plan<'a>(options: &[&'a str]) -> Result<Plan<'a>, String> {
                 plan.headers.push((name.to_owned(), value.into_bytes()));
             }
             "secret" => {
-                let value = format!("Bearer {}", secret(value)?.stand_in());
+                let value = format!("Bearer {}", crate::open(value)?.stand_in());
                 plan.headers.push(("authorization".to_owned(), value.into_bytes()));
             }
             "basic" => {
-                let value = secret(value)?.basic("joe");
+                let value = crate::open(value)?.basic("joe");
                 plan.headers.push(("authorization".to_owned(), value.into_bytes()));
             }
             "text" => plan.body = value.as_bytes().to_vec(),

@@ -48,19 +48,23 @@ impl Guest for Fetch {
     }
 }
 
+fn open(label: &str) -> Result<secrets::Secret, String> {
+    secrets::open(label).map_err(|error| format!("{error:?}"))
+}
+
 fn reveal(label: &str) -> Result<String, String> {
-    let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
+    let secret = open(label)?;
     let bytes = secret_reveal::reveal(&secret).map_err(|error| format!("{error:?}"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn hmac(label: &str, text: &str) -> Result<String, String> {
-    let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
+    let secret = open(label)?;
     Ok(secret.hmac_sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn jwt(label: &str, algorithm: &str, claims: &str) -> Result<String, String> {
-    let secret = secrets::open(label).map_err(|error| format!("{error:?}"))?;
+    let secret = open(label)?;
     let algorithm = match algorithm {
         "HS256" => secrets::Algorithm::Hs256,
         "ES256" => secrets::Algorithm::Es256,

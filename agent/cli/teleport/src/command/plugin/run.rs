@@ -9,7 +9,7 @@ use domain::label::DynamicLabel;
 use domain::plugin::{Argv, Capability, ContractKind, Destination, PluginName, size};
 use parking_lot::Mutex;
 use plugin_host::rehearsal::{Outside, Rehearsal};
-use plugin_host::{CallError, CallReport, Outcome, PluginHost};
+use plugin_host::{CallReport, Outcome, PluginHost};
 use port::backend::Backend as _;
 use terminal::{Explain as _, Failure, FormatArgs, Printer, Screen};
 use tokio::time::Instant;
@@ -158,14 +158,14 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
 }
 
 async fn evaluate(host: &PluginHost, label: &DynamicLabel) -> Result<Told, Failure> {
-    let CallReport { plugin, version, result, wall, cpu, fuel, memory, log_dropped, .. } =
-        host.call(label).await?;
+    let report = host.call(label).await?;
+    let is_denied = report.outcome() == Outcome::Denied;
+    let CallReport { plugin, version, result, wall, cpu, fuel, memory, log_dropped, .. } = report;
     let spent = format!("it took {wall:.1?}, {cpu:.1?} of processor time, {}", size::format(memory));
-    let denied = result.as_ref().err().map(CallError::outcome) == Some(Outcome::Denied);
     let value = result.map_err(|error| {
         let failure = Failure::from(error).while_doing("the plugin has no value").hint(spent);
         // The error names lines of `teleport.yaml`.
-        if denied { failure.hint(INSTEAD) } else { failure }
+        if is_denied { failure.hint(INSTEAD) } else { failure }
     })?;
     Ok(Told {
         plugin: plugin.to_string(),

@@ -59,7 +59,7 @@ impl Leave {
                     Some((format!("secret {label} ({reason})"), format!("--secret={label}=env:NAME")))
                 }
                 (Capability::Secret, _) => None,
-                (Capability::Http, _) if need.hosts.is_empty() && self.hosts.is_empty() => {
+                (Capability::Http, _) if need.leaves_open(capability) && self.hosts.is_empty() => {
                     let flag = if self.is_given(capability) { "" } else { "--grant=http " };
                     let need = format!("http to places of your choice ({reason})");
                     Some((need, format!("{flag}--host=https://HOST")))
@@ -77,15 +77,13 @@ impl Leave {
     /// Every need that is not granted, and the flags to add; a limit that is out of bounds.
     pub(super) fn check(&self, staged: &Staged) -> Result<(), Failure> {
         let manifest = &staged.manifest;
-        let is_open = |capability: Capability, is: fn(&Need) -> bool| {
-            manifest.needs.iter().any(|need| need.capability == capability.key() && is(need))
-        };
-        if !self.hosts.is_empty() && !is_open(Capability::Http, |need| need.hosts.is_empty()) {
+        let is_open = |capability| manifest.needs.iter().any(|need| need.leaves_open(capability));
+        if !self.hosts.is_empty() && !is_open(Capability::Http) {
             return Err(Failure::usage(
                 "--host is of no use: plugin.toml names every place itself, or asks for none",
             ));
         }
-        if !self.programs.is_empty() && !is_open(Capability::Process, |need| need.argv.is_none()) {
+        if !self.programs.is_empty() && !is_open(Capability::Process) {
             return Err(Failure::usage(
                 "--program is of no use: plugin.toml names every command itself, or asks for none",
             ));
@@ -145,7 +143,7 @@ impl Leave {
     fn settings(&self, staged: &Staged) -> PluginSettings {
         let manifest = &staged.manifest;
         // A secret may go wherever the plugin may send requests.
-        let sends = |need: &&Need| Capability::parse(&need.capability) == Some(Capability::Http);
+        let sends = |need: &&Need| need.capability == Capability::Http.key();
         let needs = manifest.needs.iter().filter(sends);
         let hosts: Vec<_> = needs.flat_map(|need| self.hosts_of(need).iter().cloned()).collect();
         let secret = |(label, from): (&SecretLabel, &SecretFrom)| {

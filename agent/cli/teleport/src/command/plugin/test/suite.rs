@@ -70,7 +70,7 @@ pub(super) fn run(
     let sends = |need: &&Need| need.capability == Capability::Http.key();
     let places = match staged.manifest.needs.iter().filter(sends).collect::<Vec<_>>().as_slice() {
         [] => Places::None,
-        needs if needs.iter().any(|need| need.hosts.is_empty()) => Places::OfTheOperator,
+        needs if needs.iter().any(|need| need.leaves_open(Capability::Http)) => Places::OfTheOperator,
         _ => Places::OfTheManifest,
     };
     let suites = files.iter().map(|path| file::read(path, places)).collect::<Result<Vec<_>, _>>()?;
