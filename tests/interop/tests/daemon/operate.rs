@@ -1,4 +1,5 @@
-//! `tctl plugins` on the host of a node, which has no auth server and no identity of an administrator.
+//! `tctl plugins` on the host of a node, which has no auth server and no identity of an administrator; and on that of
+//! an auth server, which has no node.
 
 use serde_json::Value;
 use teleport_tests_interop::{Daemon, World, eventually, program, run};
@@ -69,4 +70,26 @@ async fn what_the_configuration_switches_off_no_command_switches_on() {
     let error = plugins(&node, "enable label-command").await.unwrap_err();
     assert!(error.contains("teleport.plugins.load.label-command.enabled"), "{error}");
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_server_lists_its_plugins_and_starts_without_their_directory() {
+    let mut world = World::start().await;
+    let all = async |world: &World| {
+        let list = json(&world.main, "ls").await;
+        let listed = list.as_array().unwrap().iter();
+        listed.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let carried = ["label-command", "storage-dynamodb", "storage-etcd"];
+    assert_eq!(all(&world).await, carried);
+    // One file for all hosts, of which the nodes alone have that folder.
+    let yaml = std::fs::read_to_string(&world.main.config).unwrap();
+    let with = yaml.replacen("teleport:\n", "teleport:\n  plugins: {directory: /nonexistent/plugins}\n", 1);
+    std::fs::write(&world.main.config, with).unwrap();
+    world.main.signal(teleport_tests_interop::Signal::TERM);
+    world.main.ended().await;
+    world.main.respawn();
+    world.main.ready().await;
+    world.main.logged("the plugin directory is not used").await;
+    assert_eq!(all(&world).await, carried);
 }
