@@ -20,6 +20,7 @@
 )]
 
 use std::any::Any;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +56,7 @@ pub struct Subject {
     pub advance: Box<dyn Fn(Duration) + Send + Sync>,
     /// After so many further changes the store no longer keeps a revision. For a store over a backend:
     /// once its ring has forgotten the revision and either the backend has as well, or more has happened
-    /// since than a watcher's queue holds. Its tail must have come that far, so writers must not outrun it.
+    /// since than a watcher's queue holds. The cases wait until its tail has come that far.
     pub forgets_after: usize,
     /// Kept until the case is over: a folder, a server.
     pub keep: Box<dyn Any + Send + Sync>,
@@ -96,8 +97,12 @@ impl Subject {
 
     /// Writes so many items in as few transactions as the port allows.
     async fn fill(&self, folder: &str, count: usize) -> Revision {
+        self.fill_with(folder, 0..count).await
+    }
+
+    async fn fill_with(&self, folder: &str, numbers: Range<usize>) -> Revision {
         let mut last = Revision(0);
-        let numbers: Vec<_> = (0..count).collect();
+        let numbers: Vec<_> = numbers.collect();
         for chunk in numbers.chunks(port::store::OPERATIONS_MAX) {
             let put = |all: Transaction, number: &usize| {
                 all.put(Key::of(&[folder, &format!("{number:06}")]), format!("value {number}"), None)
@@ -105,6 +110,23 @@ impl Subject {
             last = self.store.write(chunk.iter().fold(Transaction::default(), put)).await.unwrap();
         }
         last
+    }
+
+    /// Writes so many items, and a watcher has heard of each when this returns.
+    ///
+    /// A store over a backend hears of changes some time after they are written. Who watches beside this
+    /// watcher has been told as much as it has, however slow the backend's tail is.
+    async fn fill_and_hear(&self, folder: &str, count: usize) {
+        // Far less than a watcher's queue, so that this one does not fall behind.
+        const PART: usize = 1024;
+        let mut watch = self.store.watch(Prefix::of(&[folder]), None).await.unwrap();
+        for start in (0..count).step_by(PART) {
+            let part = start..count.min(start + PART);
+            self.fill_with(folder, part.clone()).await;
+            for _ in part {
+                next(&mut watch).await;
+            }
+        }
     }
 }
 

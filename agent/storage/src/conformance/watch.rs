@@ -192,7 +192,7 @@ pub(super) async fn listing_then_watching_misses_nothing(subject: Subject) {
 
 pub(super) async fn what_is_forgotten_cannot_be_watched_from(subject: Subject) {
     let old = subject.put("a", "1").await;
-    subject.fill("t", subject.forgets_after + 1).await;
+    subject.fill_and_hear("t", subject.forgets_after + 1).await;
     let refused = subject.store.watch(below(), Some(old)).await.err();
     assert_eq!(refused, Some(StoreError::Compacted(old)));
     let elsewhere = Prefix::of(&["nothing"]);
@@ -214,7 +214,7 @@ pub(super) async fn a_revision_to_come_cannot_be_watched_from(subject: Subject) 
 
 pub(super) async fn who_falls_behind_is_told_and_let_go(subject: Subject) {
     let mut slow = subject.store.watch(below(), None).await.unwrap();
-    subject.fill("t", WATCH_QUEUE + 1000).await;
+    subject.fill_and_hear("t", WATCH_QUEUE + 1000).await;
     let mut count = 0;
     let end = loop {
         match tokio::time::timeout(DELIVERY, slow.next()).await.expect("a change in time").unwrap() {
