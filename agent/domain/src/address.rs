@@ -12,8 +12,10 @@ pub enum Place {
     Private,
     /// This machine.
     Loopback,
-    /// Never a service: link-local, where clouds tell machines about themselves, multicast,
-    /// unspecified, reserved.
+    /// The link alone (RFC 3927, RFC 4291 section 2.5.6), and the other addresses where clouds tell machines
+    /// about themselves, their credentials among it.
+    LinkLocal,
+    /// Never a service: multicast, unspecified, reserved.
     Forbidden,
 }
 
@@ -23,7 +25,8 @@ impl std::fmt::Display for Place {
             Self::Public => "public",
             Self::Private => "private",
             Self::Loopback => "loopback",
-            Self::Forbidden => "link-local, metadata, multicast, unspecified or reserved",
+            Self::LinkLocal => "link-local or metadata",
+            Self::Forbidden => "multicast, unspecified or reserved",
         })
     }
 }
@@ -60,7 +63,9 @@ fn wrapped(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 fn place_v4(v4: Ipv4Addr) -> Place {
     let [first, second, third, _] = v4.octets();
     let reserved = first == 0 || first >= 240 || (first, second, third) == (192, 0, 0);
-    if v4.is_link_local() || v4.is_multicast() || reserved || METADATA.contains(&v4.octets()) {
+    if v4.is_link_local() || METADATA.contains(&v4.octets()) {
+        Place::LinkLocal
+    } else if v4.is_multicast() || reserved {
         Place::Forbidden
     } else if v4.is_loopback() {
         Place::Loopback
@@ -83,7 +88,9 @@ fn place_v6(v6: Ipv6Addr) -> Place {
     let translated = (first, second, third) == (0x64, 0xff9b, 1) || (first, second) == (0x2001, 0);
     if v6.is_loopback() {
         Place::Loopback
-    } else if link_local || translated || v6.is_unspecified() || v6.is_multicast() {
+    } else if link_local {
+        Place::LinkLocal
+    } else if translated || v6.is_unspecified() || v6.is_multicast() {
         Place::Forbidden
     } else if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 {
         Place::Private
@@ -116,19 +123,19 @@ mod tests {
             ("2002:7f00:1::", Place::Loopback),
             ("::ffff:10.0.0.1", Place::Private),
             ("64:ff9b::a00:1", Place::Private),
-            ("169.254.169.254", Place::Forbidden),
-            ("::ffff:169.254.169.254", Place::Forbidden),
-            ("64:ff9b::a9fe:a9fe", Place::Forbidden),
-            ("2002:a9fe:a9fe::1", Place::Forbidden),
-            ("168.63.129.16", Place::Forbidden),
-            ("100.100.100.200", Place::Forbidden),
-            ("fd00:ec2::254", Place::Forbidden),
-            ("fd20:ce::254", Place::Forbidden),
+            ("169.254.169.254", Place::LinkLocal),
+            ("::ffff:169.254.169.254", Place::LinkLocal),
+            ("64:ff9b::a9fe:a9fe", Place::LinkLocal),
+            ("2002:a9fe:a9fe::1", Place::LinkLocal),
+            ("168.63.129.16", Place::LinkLocal),
+            ("100.100.100.200", Place::LinkLocal),
+            ("fd00:ec2::254", Place::LinkLocal),
+            ("fd20:ce::254", Place::LinkLocal),
             ("64:ff9b:1::a00:1", Place::Forbidden),
             ("2001:0:4136:e378::1", Place::Forbidden),
             ("::127.0.0.1", Place::Loopback),
             ("::10.0.0.1", Place::Private),
-            ("fe80::1", Place::Forbidden),
+            ("fe80::1", Place::LinkLocal),
             ("0.0.0.0", Place::Forbidden),
             ("0.1.2.3", Place::Forbidden),
             ("::", Place::Forbidden),

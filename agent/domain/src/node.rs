@@ -118,7 +118,7 @@ pub enum AddressError {
 pub fn check_address(addr: &str, peer: std::net::IpAddr) -> Result<(), AddressError> {
     let socket: SocketAddr = addr.parse().map_err(|_| AddressError::Form(addr.to_owned()))?;
     match address::place(socket.ip()) {
-        Place::Forbidden => Err(AddressError::Forbidden(socket)),
+        Place::LinkLocal | Place::Forbidden => Err(AddressError::Forbidden(socket)),
         Place::Loopback if address::place(peer) != Place::Loopback => {
             Err(AddressError::Loopback(socket, peer))
         }

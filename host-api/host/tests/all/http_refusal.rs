@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::SeqCst;
 
-use plugin_host::Outcome;
+use plugin_host::{Outcome, ProxyAddress, ProxySettings};
 
 use crate::bed::{guest, manifest, refusal};
 use crate::sending::{Fetch, Names, call, denied, fetch, given_up, granted, refused_with};
-use crate::serving::Server;
+use crate::serving::{Proxy, Server};
 
 #[tokio::test]
 async fn sending_needs_a_need_and_a_grant() {
@@ -85,7 +85,7 @@ async fn what_a_name_stands_for_counts_and_not_the_name() {
     for name in ["loopback.test", "private.test", "mapped.test"] {
         bed.grant(&format!("http://{name}:{port}"), false);
     }
-    for name in ["metadata.test", "mapped-metadata.test"] {
+    for name in ["metadata.test", "mapped-metadata.test", "multicast.test"] {
         bed.grant(&format!("http://{name}:{port}"), true);
     }
     bed.names(
@@ -94,7 +94,8 @@ async fn what_a_name_stands_for_counts_and_not_the_name() {
             .with("private.test", &["10.0.0.1"])
             .with("mapped.test", &["::ffff:127.0.0.1"])
             .with("metadata.test", &["169.254.169.254"])
-            .with("mapped-metadata.test", &["::ffff:169.254.169.254"]),
+            .with("mapped-metadata.test", &["::ffff:169.254.169.254"])
+            .with("multicast.test", &["224.0.0.1", "0.0.0.0"]),
     );
     let host = bed.host();
     let may = |name: &str| {
@@ -109,8 +110,9 @@ async fn what_a_name_stands_for_counts_and_not_the_name() {
         ),
         ("private.test", format!("may not connect to 10.0.0.1 (private), {}", may("private.test"))),
         ("mapped.test", format!("may not connect to 127.0.0.1 (loopback), {}", may("mapped.test"))),
-        ("metadata.test", "which metadata.test stands for; no plugin may".to_owned()),
-        ("mapped-metadata.test", "which mapped-metadata.test stands for; no plugin may".to_owned()),
+        ("metadata.test", "which metadata.test stands for; no name may lead there".to_owned()),
+        ("mapped-metadata.test", "which mapped-metadata.test stands for; no name may".to_owned()),
+        ("multicast.test", "which multicast.test stands for; no plugin may".to_owned()),
     ] {
         denied(&host, &format!("GET http://{name}:{port}/hello"), &text).await;
         let code = "ErrorCode::DestinationIpProhibited";
@@ -125,9 +127,11 @@ async fn addresses_as_hosts_are_looked_at_the_same_way() {
     let port = server.port;
     let mut bed = Fetch::new();
     bed.grant(&format!("http://127.0.0.1:{port}"), false);
-    for metadata in ["http://169.254.169.254", "http://[fd00:ec2::254]", "http://100.100.100.200"] {
-        bed.grant(metadata, true);
+    let metadata = ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "100.100.100.200"];
+    for host in metadata {
+        bed.grant(&format!("http://{host}"), false);
     }
+    bed.grant("http://224.0.0.1", true);
     let host = bed.host();
     denied(
         &host,
@@ -136,12 +140,29 @@ async fn addresses_as_hosts_are_looked_at_the_same_way() {
     )
     .await;
     denied(&host, &format!("GET http://[::ffff:127.0.0.1]:{port}/"), "may not connect to 127.0.0.1").await;
-    denied(&host, "GET http://169.254.169.254/", "no plugin may").await;
-    denied(&host, "GET http://[::ffff:169.254.169.254]/", "no plugin may").await;
-    denied(&host, "GET http://[::ffff:a9fe:a9fe]/", "no plugin may").await;
-    denied(&host, "GET http://[fd00:ec2::254]/", "no plugin may").await;
-    denied(&host, "GET http://100.100.100.200/", "no plugin may").await;
+    for address in metadata.iter().chain(&["[::ffff:a9fe:a9fe]"]) {
+        denied(&host, &format!("GET http://{address}/"), "(link-local or metadata); if it may").await;
+    }
+    denied(&host, "GET http://224.0.0.1/", "no plugin may").await;
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_link_and_metadata_are_reached_by_a_grant_of_the_very_address() {
+    let proxy = Proxy::start().await;
+    let mut bed = Fetch::new();
+    bed.grant("http://169.254.169.254", true);
+    // What may be reached is decided before a proxy is asked, and nothing is sent to a real one.
+    let address = ProxyAddress { address: format!("127.0.0.1:{}", proxy.port), credentials: None };
+    bed.settings().proxies = ProxySettings { http: Some(address), ..ProxySettings::default() };
+    let host = bed.host();
+    for address in ["169.254.169.254", "[::ffff:169.254.169.254]"] {
+        assert_eq!(fetch(&host, &format!("GET http://{address}/latest")).await, "200 by a proxy!");
+    }
+    for other in ["169.254.169.253", "169.254.169.254:8080", "[64:ff9b::a9fe:a9fe]"] {
+        denied(&host, &format!("GET http://{other}/"), "is not granted to send requests to").await;
+    }
+    assert_eq!(proxy.heads.lock().len(), 2);
 }
 
 #[tokio::test]
@@ -155,7 +176,7 @@ async fn every_connection_is_looked_at_and_not_only_the_first() {
     let host = bed.host();
     let request = format!("GET http://rebound.test:{port}/close");
     assert_eq!(fetch(&host, &request).await, "200 closed");
-    denied(&host, &request, "no plugin may").await;
+    denied(&host, &request, "no name may lead there").await;
     assert_eq!(server.connections(), 1);
 }
 
@@ -191,7 +212,7 @@ async fn a_redirect_is_a_request_like_any_other() {
         "200 hello"
     );
     denied(&host, &format!("{} follow", to("http://169.254.169.254/latest")), "is not granted").await;
-    denied(&host, &format!("{} follow", to("http://metadata.test/latest")), "no plugin may").await;
+    denied(&host, &format!("{} follow", to("http://metadata.test/latest")), "no name may lead there").await;
 }
 
 #[tokio::test]

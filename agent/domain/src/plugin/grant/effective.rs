@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::super::capability::check_argv;
-use super::super::destination::{Destination, Target};
+use super::super::destination::{Destination, Host, Target};
 use super::super::{Capability, SecretLabel};
 use super::{Scope, wording};
 use crate::address::{Place, place};
@@ -14,7 +14,8 @@ use crate::address::{Place, place};
 pub struct HttpScope {
     /// Where to.
     pub destination: Destination,
-    /// Whether networks of one's own and this machine are meant too.
+    /// Whether networks of one's own and this machine are meant too; the link itself and a cloud's metadata
+    /// only where the destination is that very address.
     pub private: bool,
 }
 
@@ -73,6 +74,11 @@ impl Effective {
         match place(ip) {
             Place::Public => scopes.next().is_some(),
             Place::Private | Place::Loopback => scopes.any(|scope| scope.private),
+            // A name may be made to stand for it by whoever answers for the name, so only the address itself
+            // is a grant of it.
+            Place::LinkLocal => {
+                target.host == Host::Address(ip.to_canonical()) && scopes.any(|scope| scope.private)
+            }
             Place::Forbidden => false,
         }
     }

@@ -152,6 +152,12 @@ fn addresses_are_judged_after_the_name() {
         assert!(!reach(&public, ip) && !reach(&private, ip), "{ip}");
     }
     assert!(reach(&public, "8.8.8.8"));
+    let by_address = |private| {
+        let asks = manifest(vec![http(&["https://169.254.0.9"])]);
+        let effective = effective(&asks, &[to("https://169.254.0.9", private)]).unwrap();
+        effective.may_reach(&target("169.254.0.9"), "::ffff:169.254.0.9".parse().unwrap())
+    };
+    assert!(by_address(true) && !by_address(false), "the link by its own address");
     assert!(!public.may_reach(&target("b.example.com"), "8.8.8.8".parse().unwrap()), "another name");
 }
 

@@ -165,15 +165,21 @@ pub(super) fn refusal(plugin: &PluginName, target: &Target, refused: &[IpAddr]) 
         Host::Name(name) => format!(", which {name} stands for"),
         Host::Address(_) => String::new(),
     };
-    let never = refused.iter().all(|ip| place(*ip) == Place::Forbidden);
-    let remedy = if never {
-        "no plugin may".to_owned()
-    } else {
+    format!("plugin {plugin} may not connect to {list}{stands}; {}", remedy(plugin, target, refused))
+}
+
+fn remedy(plugin: &PluginName, target: &Target, refused: &[IpAddr]) -> String {
+    let any = |of: &[Place]| refused.iter().any(|ip| of.contains(&place(*ip)));
+    let (own, link) = (any(&[Place::Private, Place::Loopback]), any(&[Place::LinkLocal]));
+    if own || (link && matches!(target.host, Host::Address(_))) {
         format!(
             "if it may, write under teleport.plugins.load.{plugin}.grants: http: [{{ url: \"{target}\", private: yes }}]"
         )
-    };
-    format!("plugin {plugin} may not connect to {list}{stands}; {remedy}")
+    } else if link {
+        "no name may lead there; if the plugin may, its manifest must ask for the address itself, and the grant of it say private: yes".to_owned()
+    } else {
+        "no plugin may".to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +225,11 @@ mod tests {
         );
         let target = Target::parse("http", "169.254.169.254").unwrap();
         let text = refusal(&plugin, &target, &["169.254.169.254".parse().unwrap()]);
-        assert!(text.ends_with("unspecified or reserved); no plugin may"), "{text}");
+        assert!(text.ends_with(r#"http: [{ url: "http://169.254.169.254", private: yes }]"#), "{text}");
+        let target = Target::parse("http", "name.test").unwrap();
+        let text = refusal(&plugin, &target, &["169.254.169.254".parse().unwrap()]);
+        assert!(text.contains("(link-local or metadata), which name.test stands for; no name may"), "{text}");
+        let text = refusal(&plugin, &target, &["224.0.0.1".parse().unwrap()]);
+        assert!(text.ends_with("or reserved), which name.test stands for; no plugin may"), "{text}");
     }
 }

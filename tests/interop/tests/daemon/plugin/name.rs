@@ -13,7 +13,7 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 53);
 
 /// Names below `example.test`, and the address that the name they stand for has.
 const NAMES: [(&str, Ipv4Addr, &str); 3] = [
-    ("metadata", Ipv4Addr::new(169, 254, 169, 254), "which metadata.example.test stands for; no plugin may"),
+    ("metadata", Ipv4Addr::new(169, 254, 169, 254), "which metadata.example.test stands for; no name may"),
     ("private", Ipv4Addr::new(10, 0, 0, 1), "may not connect to 10.0.0.1 (private)"),
     ("loopback", Ipv4Addr::LOCALHOST, "may not connect to 127.0.0.1 (loopback)"),
 ];
