@@ -78,6 +78,12 @@ pub enum PublishError {
         /// The file.
         path: PathBuf,
     },
+    /// The other half of a key.
+    #[error("{path} is the public half of a key; name the secret one, which `teleport plugin keygen` wrote beside it", path = path.display())]
+    PublicHalf {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be unlocked.
     #[error("the secret key {path} cannot be unlocked", path = path.display())]
     Unlock {

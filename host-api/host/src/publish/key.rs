@@ -38,6 +38,13 @@ impl Password {
     /// # Errors
     /// [`PublishError`].
     pub fn read(path: &Path) -> Result<Self, PublishError> {
+        Self::read_secret(path).map_err(|error| {
+            let public = PublishError::PublicHalf { path: path.to_owned() };
+            if is_public(path) { public } else { error }
+        })
+    }
+
+    fn read_secret(path: &Path) -> Result<Self, PublishError> {
         let bytes = file::read_secret(path, SIGNATURE_MAX)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| PublishError::Password)?;
         Self::new(text.lines().next().unwrap_or_default().to_owned())
@@ -91,6 +98,13 @@ pub fn check_free(paths: &[&Path]) -> Result<(), PublishError> {
         Some(path) => Err(PublishError::Exists { path: path.to_path_buf() }),
         None => Ok(()),
     }
+}
+
+/// Whether a file holds a public key, which is easily named in place of the secret one beside it.
+fn is_public(path: &Path) -> bool {
+    let bytes = file::read(path, SIGNATURE_MAX).unwrap_or_default();
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    PublicKey::parse_file(text).is_ok()
 }
 
 fn no_key(path: &Path) -> PublishError {

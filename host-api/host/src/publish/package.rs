@@ -43,6 +43,15 @@ impl Package {
     /// # Errors
     /// [`PublishError`] when there is no manifest, or two that differ.
     pub fn read(path: &Path) -> Result<Self, PublishError> {
+        Self::read_with(path, &path.with_file_name(manifest::FILE))
+    }
+
+    /// Reads a component, and the manifest it carries or the one at `beside`.
+    ///
+    /// # Errors
+    /// As [`Package::read`].
+    pub fn read_with(path: &Path, beside: &Path) -> Result<Self, PublishError> {
+        let at = beside.to_owned();
         let max = usize::try_from(WASM_MAX).unwrap_or(usize::MAX);
         let wasm = std::mem::take(&mut *file::read(path, max)?);
         let component = |reason| PublishError::Component { path: path.to_owned(), reason };
@@ -50,7 +59,6 @@ impl Package {
             return Err(component("it is not a WebAssembly component".to_owned()));
         }
         let inside = manifest_of(&wasm).map_err(component)?;
-        let at = path.with_file_name(manifest::FILE);
         let beside = file::read_if_there(&at, manifest::BYTES_MAX)?;
         let not_text = |_| PublishError::Manifest { path: at.clone(), reason: "it is not text".to_owned() };
         let beside = beside.map(String::from_utf8).transpose().map_err(not_text)?;

@@ -220,6 +220,12 @@ fn what_is_no_secret_key_is_named() {
     std::fs::remove_file(&path).unwrap();
     file::create(&path, 0o600, &[b'x'; 5000]).unwrap();
     assert!(matches!(SecretKeyFile::read(&path), Err(PublishError::TooLarge { .. })));
+    desk.generate("acme", None);
+    for mode in [0o644, 0o600] {
+        let public = desk.path("acme.pub");
+        std::fs::set_permissions(&public, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert!(matches!(SecretKeyFile::read(&public), Err(PublishError::PublicHalf { .. })));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `tctl plugins rm`: takes a plugin out of the plugin directory and, where that is asked for, deletes what it kept on
 //! this host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::{Settings, Storage};
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     let directory = arguments.directory.find(&settings)?;
     let kept = kept_file(&settings.data_dir, &name);
     keeps_no_records(&name, &settings)?;
-    let before = if arguments.purge { served(&settings.data_dir, &name).await } else { Served::Not };
+    let before = served(&settings.data_dir, &name).await;
     match uninstall(&directory, &name) {
         Ok(()) => {
             let directory = directory.display();
@@ -44,16 +44,14 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
         Err(InstallError::NotInstalled { .. }) if arguments.purge && kept.exists() => {}
         Err(error) => return Err(not_removed(error, &name)),
     }
+    context.printer.flush()?;
+    // The daemon notices by itself, a moment later. It may serve what is in another directory.
+    if (arguments.purge || comes_from(&before, &directory))
+        && !gone(&before, async || served(&settings.data_dir, &name).await).await
+    {
+        still_served(&name, arguments.purge.then_some(&kept), context)?;
+    }
     if arguments.purge {
-        context.printer.flush()?;
-        if !gone(&before, async || served(&settings.data_dir, &name).await).await {
-            return Err(Failure::new(format!(
-                "the running daemon still serves {name}; {} was left",
-                kept.display()
-            ))
-            .hint("look at it with: tctl plugins ls")
-            .hint(format!("once it is gone, run: tctl plugins rm --purge {name}")));
-        }
         context.printer.line(purge(&settings.data_dir, &name)?)?;
     } else if kept.exists() {
         context.note(format_args!(
@@ -68,6 +66,23 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
         ));
     }
     Ok(())
+}
+
+/// Says that the plugin goes on; what it kept cannot be deleted then.
+fn still_served(name: &PluginName, kept: Option<&PathBuf>, context: &mut Context<'_>) -> Result<(), Failure> {
+    let Some(kept) = kept else {
+        context.note(format_args!(
+            "note: the running daemon still serves {name}; look at it with: tctl plugins ls"
+        ));
+        return Ok(());
+    };
+    Err(Failure::new(format!("the running daemon still serves {name}; {} was left", kept.display()))
+        .hint("look at it with: tctl plugins ls")
+        .hint(format!("once it is gone, run: tctl plugins rm --purge {name}")))
+}
+
+fn comes_from(served: &Served, directory: &Path) -> bool {
+    matches!(served, Served::From { source, .. } if Path::new(source).starts_with(directory))
 }
 
 /// A plugin from elsewhere that keeps the records: without it the daemon would not start again. One of ours is carried,

@@ -96,7 +96,9 @@ impl Project {
         if let Some(manifest) = &self.manifest {
             copy(manifest, manifest::FILE)?;
         }
-        let package = Package::read(&folder.join(COMPONENT))
+        // What is wrong is wrong with the author's own files.
+        let beside = self.manifest.clone().unwrap_or_else(|| self.wasm.with_file_name(manifest::FILE));
+        let package = Package::read_with(&self.wasm, &beside)
             .while_doing(format!("{} is no plugin yet", self.wasm.display()))?;
         let (manifest, digest) = (package.manifest().clone(), package.digest());
         let kind = ContractKind::serving(&manifest.contract)?;
@@ -153,6 +155,16 @@ mod tests {
         // By the component alone, the manifest is found above it.
         let found = Project::find(&built).unwrap();
         assert_eq!(found.manifest, Some(project.path().canonicalize().unwrap().join("plugin.toml")));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_manifest_is_said_of_the_authors_own_file() {
+        let project = project();
+        // A component with nothing in it.
+        std::fs::write(project.path().join("plugin.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+        let error = Project::find(project.path()).unwrap().stage().err().unwrap().render();
+        let file = project.path().join("plugin.toml").display().to_string();
+        assert!(error.contains(&file) && error.contains("version"), "{error}");
     }
 
     /// The page authors read has a manifest with all that there is in it.
