@@ -170,7 +170,10 @@ mod tests {
             wasmtime::Engine::new(&running(config::sync_contracts(), pooling(1 << 20))).is_err(),
             "640 TiB"
         );
-        assert!(Engine::start(1 << 20).is_ok());
+        let without = Engine::start(1 << 20).unwrap();
+        assert!(without.wasmtime().pooling_allocator_metrics().is_none());
+        let with = Engine::start(2).unwrap();
+        assert!(with.wasmtime().pooling_allocator_metrics().is_some(), "where there is room there is one");
     }
 
     #[test]

@@ -26,14 +26,12 @@ use crate::limit::{Meter, within};
 use crate::line::{Line, NoTurn};
 use crate::storage::Taken;
 
+mod shelf;
+
+use shelf::{Keep, Shelf};
+
 /// Instances that answer at one time; more calls wait.
 pub(crate) const INSTANCES: u32 = 8;
-
-/// Calls one instance serves in its life.
-const CALLS_MAX: u32 = 10_000;
-
-/// How long an instance is kept that nobody needs.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// What a backend is asked: a call of one of its functions. A trait and no boxed closure, for a short answer takes
 /// hardly longer than making a box.
@@ -120,8 +118,7 @@ pub(crate) type Tailing = Mutex<Option<Box<Warm>>>;
 /// The instances of one plugin that have nothing to do.
 pub(crate) struct Pool {
     /// None is kept any more once there is no list.
-    #[allow(clippy::vec_box, reason = "moved in and out in each call")]
-    idle: Mutex<Option<Vec<Box<Warm>>>>,
+    idle: Mutex<Option<Shelf<Box<Warm>>>>,
     tails: Mutex<Vec<Weak<Tailing>>>,
     line: Line,
     /// Set once, when nothing is kept any more.
@@ -135,7 +132,7 @@ impl Pool {
             Some(before) => before.line.successor(waiting),
             None => Line::new(INSTANCES, waiting),
         };
-        let idle = Mutex::new(Some(Vec::new()));
+        let idle = Mutex::new(Some(Shelf::new()));
         Self { idle, tails: Mutex::default(), line, retired: watch::Sender::new(false) }
     }
 
@@ -193,10 +190,7 @@ impl Pool {
 
     /// The instance that was used last, if any is fit for another call.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Warm>> {
-        let mut idle = self.idle.lock();
-        let idle = idle.as_mut()?;
-        idle.retain(|warm| now.saturating_duration_since(warm.used) < IDLE);
-        let mut warm = idle.pop()?;
+        let mut warm = self.idle.lock().as_mut()?.take(now)?;
         warm.used = now;
         Some(warm)
     }
@@ -211,12 +205,19 @@ impl Pool {
 
     /// Takes back an instance that has answered.
     pub(crate) fn put(&self, warm: Box<Warm>) {
-        let mut idle = self.idle.lock();
-        if let Some(idle) = idle.as_mut()
-            && warm.calls < CALLS_MAX
-        {
-            idle.push(warm);
+        if let Some(idle) = self.idle.lock().as_mut() {
+            idle.put(warm);
         }
+    }
+}
+
+impl Keep for Box<Warm> {
+    fn used(&self) -> Instant {
+        self.used
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls
     }
 }
 
