@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::Timestamp;
-use domain::identity::Identity;
+use domain::identity::{Identity, UserIdentity};
 use domain::lock::{self, Attempt, Lock};
 use domain::name::HostId;
 use domain::resource::{Kind, ResourceError};
@@ -140,6 +140,12 @@ impl Cache {
     /// A role by name.
     pub(crate) fn role(&self, name: &str) -> Option<Arc<Role>> {
         self.0.read().roles.get(&key::record(Kind::Role, name)).cloned()
+    }
+
+    /// What shuts a user out, whatever their certificate's number.
+    pub(crate) fn lock_on_user(&self, user: &UserIdentity, now: Timestamp) -> Option<Lock> {
+        let attempt = Attempt { user, serial: 0, login: None, server: None };
+        lock::find(self.0.read().locks.values(), attempt, now).cloned()
     }
 
     /// Refuses a caller that is locked, or whose certificate is.

@@ -45,6 +45,12 @@ impl AuthService {
             logins: Vec::new(),
             issued: now,
         };
+        if let Some(lock) = self.cache.lock_on_user(&identity, now) {
+            let (user, name) = (user.name(), lock.name());
+            return Err(AuthError::Locked(format!(
+                "no server would take a certificate of user {user:?}; see: tctl get lock/{name}, and lift it with: tctl rm lock/{name}"
+            )));
+        }
         let checker = self.checker(&identity).await?;
         let logins = checker.logins();
         if logins.is_empty() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use certs::bundle::HostKeys;
+use domain::lock::{Lock, LockSpec, Target};
 
 use crate::bed::Bed;
 use crate::{said, user};
@@ -41,6 +42,28 @@ async fn a_certificate_says_what_the_roles_allow() {
     bed.admin.put(&user("ed", &["editor"]), false).await.unwrap();
     assert!(said(bed.sign("ed").await.unwrap_err()).contains("has no logins"));
     assert!(bed.sign("nobody").await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn nobody_is_signed_for_whom_every_server_refuses() {
+    let bed = Bed::start().await;
+    for name in ["joe", "ann"] {
+        bed.admin.put(&user(name, &["access"]), false).await.unwrap();
+    }
+    let target = Target { user: Some("joe".to_owned()), ..Target::default() };
+    bed.admin.put(&Lock::new("holiday", LockSpec { target, ..LockSpec::default() }), false).await.unwrap();
+    // What is locked is followed in the store, and may be a moment behind.
+    let refused = async {
+        loop {
+            match bed.sign("joe").await {
+                Err(error) => return said(error),
+                Ok(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    assert!(error.contains("\"joe\"") && error.contains("tctl rm lock/holiday"), "{error}");
+    bed.sign("ann").await.unwrap();
 }
 
 #[tokio::test]
