@@ -16,6 +16,7 @@ use crate::bed::{auth_yaml, gives_up, names};
 
 mod authority;
 mod etcd;
+mod hang;
 mod stop;
 
 use authority::Authority;

@@ -1,9 +1,11 @@
 //! Three members of etcd that speak TLS and let in only who shows a certificate of their authority.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use teleport_tests_interop::{Port, eventually, get};
+use serde_json::Value;
+use teleport_tests_interop::{Port, eventually, get, run};
 use tokio::process::{Child, Command};
 
 use super::authority::Authority;
@@ -105,10 +107,37 @@ impl Etcd {
         self.members[number].running.take().expect("it runs").kill().await.unwrap();
     }
 
+    /// Where a member serves its clients.
+    pub(super) fn address(&self, number: usize) -> SocketAddr {
+        self.members[number].client.address()
+    }
+
+    /// Has etcd forget all that happened before now.
+    pub(super) async fn compact(&self) {
+        let answer = self.ask("/v3/kv/range", r#"{"key": "AA=="}"#).await;
+        let revision = answer["header"]["revision"].as_str().unwrap().to_owned();
+        self.ask("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}"}}"#)).await;
+    }
+
+    /// Asks the first member something over its gateway.
+    async fn ask(&self, path: &str, body: &str) -> Value {
+        let file = |name: &str| self.authority.file(name).display().to_string();
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "60", "--data", body]);
+        curl.args(["--cacert", &file("ca.pem"), "--cert", &file("client.pem"), "--key", &file("client.key")]);
+        let url = format!("https://{}{path}", self.address(0));
+        serde_json::from_str(&run(curl.arg(url)).await.good()).unwrap()
+    }
+
     /// What `teleport.storage` says of it, with this client certificate, in files of the authority's folder.
     pub(super) fn storage(&self, certificate: &str, authority: &str) -> String {
-        let peers: Vec<_> =
-            self.members.iter().map(|member| format!("\"https://{}\"", member.client.address())).collect();
+        let all: Vec<_> = (0..self.members.len()).map(|number| self.address(number)).collect();
+        self.storage_at(&all, certificate, authority)
+    }
+
+    /// The same where etcd is reached at these addresses.
+    pub(super) fn storage_at(&self, peers: &[SocketAddr], certificate: &str, authority: &str) -> String {
+        let peers: Vec<_> = peers.iter().map(|peer| format!("\"https://{peer}\"")).collect();
         let file = |name: String| self.authority.file(&name).display().to_string();
         format!(
             "  storage:\n    type: etcd\n    peers: [{}]\n    tls_cert_file: {}\n    tls_key_file: {}\n    \
