@@ -238,10 +238,12 @@ pub enum LoadError {
         source: LimitError,
     },
     /// It uses something of its contract that this host lacks, or of another type.
-    #[error("plugin {name} does not fit this host; it may be built for a newer one")]
+    #[error("plugin {name} does not fit this host{}", built_for_newer(newer))]
     Link {
         /// The plugin.
         name: PluginName,
+        /// The versions it is built for that are later than this host's, and this host's.
+        newer: Vec<(Contract, Contract)>,
         /// What is missing.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -358,6 +360,14 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = source.source();
     }
     text
+}
+
+/// What a component is built for beside what this host serves, where the former is later.
+fn built_for_newer(newer: &[(Contract, Contract)]) -> String {
+    let both = |(asked, served): &(Contract, Contract)| {
+        format!(": it is built for {asked} and uses something that {served}, which this host serves, lacks")
+    };
+    newer.first().map(both).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -170,8 +170,14 @@ impl Loader<'_> {
             Some(before) => before.line.successor(limits.queue),
             None => Line::new(share(self.settings.concurrency), limits.queue),
         };
-        let linked = contract::link(kind, engine.wasmtime(), &component, effective.may_send())
-            .map_err(|error| LoadError::Link { name: name.clone(), source: error.into() })?;
+        let linked =
+            contract::link(kind, engine.wasmtime(), &component, effective.may_send()).map_err(|error| {
+                LoadError::Link {
+                    name: name.clone(),
+                    newer: import::newer(artifact.inspection()),
+                    source: error.into(),
+                }
+            })?;
         let identity = Arc::new(Identity { name: name.clone(), version: manifest.version.clone() });
         let log_rate = Arc::new(Rate::new(limits.log_rate));
         let (written, effective) = (self.written(name), Arc::new(effective));

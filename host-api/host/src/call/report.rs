@@ -129,7 +129,7 @@ pub enum CallError {
     Guest(String),
     /// As many calls as may run were running all the time.
     #[error(
-        "plugin {plugin} did not get its turn within {waited:?}: {concurrency} calls were running all the time; see which take long: tctl plugins ls"
+        "plugin {plugin} did not get its turn within {waited:?}: {concurrency} calls were running all the time; which take long is told by the metric plugin_call_seconds"
     )]
     Busy {
         /// The plugin.

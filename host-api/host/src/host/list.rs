@@ -109,7 +109,9 @@ impl Core {
             _ if disabled => (PluginState::Disabled, self.carried(name)),
             _ if self.is_switched_off(name) => (PluginState::SwitchedOff, self.carried(name)),
             None => (PluginState::NotLoaded, self.carried(name)),
-            Some(State::Refused { reason, .. }) => (PluginState::Refused(reason.to_string()), None),
+            Some(State::Refused { reason, .. }) => {
+                (PluginState::Refused(reason.to_string()), self.carried(name))
+            }
             Some(State::Ready { plugin, refused }) => {
                 let loaded = LoadedListing {
                     version: plugin.manifest.version.clone(),

@@ -102,6 +102,23 @@ fn check_host(name: &PluginName, import: &str, host: &Name<'_>) -> Result<(), Lo
     if HOST_INTERFACES.contains(&host.interface) { Ok(()) } else { Err(refused(name, import)) }
 }
 
+/// The versions of our own packages that a component names and that are later than what this host serves, each with
+/// what it serves. What of them is missing shows when the component is linked.
+pub(super) fn newer(inspection: &Inspection) -> Vec<(Contract, Contract)> {
+    let host = Contract { package: HOST.to_owned(), version: HOST_VERSION };
+    let contracts = ContractKind::ALL.iter().map(|kind| kind.served());
+    let served: Vec<Contract> = std::iter::once(host).chain(contracts).collect();
+    let named = inspection.imports.iter().chain(&inspection.exports).filter_map(|name| parse(name));
+    let later = named.filter_map(|name| {
+        let served = served.iter().find(|served| served.package == name.package)?;
+        let asked = Contract { package: name.package.to_owned(), version: name.version };
+        (asked.version > served.version).then(|| (asked, served.clone()))
+    });
+    let mut newer: Vec<_> = later.collect();
+    newer.dedup();
+    newer
+}
+
 /// WASI 0.2, any patch of it: below 1.0 the minor number is the one that must fit.
 fn is_wasi(name: &Name<'_>) -> bool {
     wasi::PACKAGES.contains(&name.package) && name.version.major == 0 && name.version.minor == 2
@@ -134,7 +151,9 @@ fn refused(name: &PluginName, import: &str) -> LoadError {
     let wasi = wasi::PACKAGES.map(|package| format!("{package} 0.2"));
     let http = http::INTERFACES.map(|interface| format!("{}/{interface} 0.2", http::PACKAGE));
     let import = domain::printable::escape(domain::printable::clip(import, 256)).into_owned();
-    LoadError::Import { name: name.clone(), import, offered: list(host.into_iter().chain(wasi).chain(http)) }
+    // The host's own list is short, and who reads half of it looks for the other half in vain.
+    let offered: Vec<String> = host.into_iter().chain(wasi).chain(http).collect();
+    LoadError::Import { name: name.clone(), import, offered: offered.join(", ") }
 }
 
 fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {

@@ -75,7 +75,7 @@ async fn ask(context: &Context<'_>, question: &Question) -> Result<Answer, Failu
     client::control::ask(&settings.data_dir, question).await.map_err(|error| match &error {
         ControlError::Nobody { .. } => Failure::from(error)
             .hint("run this on the host whose plugins are meant, with the --config or --data-dir of its daemon")
-            .hint("a daemon answers when it runs plugins: with an SSH service, or with storage in a plugin; look with: systemctl status teleport"),
+            .hint("a daemon answers when it has an SSH service or an auth service; look with: systemctl status teleport"),
         ControlError::NotAllowed { .. } => {
             Failure::from(error).hint("run tctl as the user that runs teleport, for example with sudo")
         }

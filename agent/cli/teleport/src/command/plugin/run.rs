@@ -159,13 +159,17 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
 
 async fn evaluate(host: &PluginHost, label: &DynamicLabel) -> Result<Told, Failure> {
     let report = host.call(label).await?;
-    let is_denied = report.outcome() == Outcome::Denied;
+    let outcome = report.outcome();
     let CallReport { plugin, version, result, wall, cpu, fuel, memory, log_dropped, .. } = report;
     let spent = format!("it took {wall:.1?}, {cpu:.1?} of processor time, {}", size::format(memory));
     let value = result.map_err(|error| {
         let failure = Failure::from(error).while_doing("the plugin has no value").hint(spent);
         // The error names lines of `teleport.yaml`.
-        if is_denied { failure.hint(INSTEAD) } else { failure }
+        match outcome {
+            Outcome::Denied => failure.hint(INSTEAD),
+            Outcome::Memory | Outcome::Timeout => failure.hint(trial::LIMITS),
+            _ => failure,
+        }
     })?;
     Ok(Told {
         plugin: plugin.to_string(),

@@ -184,7 +184,7 @@ fn files(folder: &Path, what: &str, usual: &str) -> Result<Vec<PathBuf>, Failure
     files.sort();
     if files.is_empty() {
         return Err(Failure::new(format!("{} has no {what} to run", folder.display()))
-            .hint(format!("write it into {usual}; `teleport plugin new` makes a project with one")));
+            .hint(format!("write it into {usual}; plugins/README.md shows how")));
     }
     Ok(files)
 }
@@ -225,16 +225,24 @@ impl Bench<'_> {
         let report = report.while_doing(format!("the plugin cannot be called in case {:?}", case.name))?;
         let (mut wrong, lines, heard) = stand.end();
         let judged = judge(&case.expected, &report);
-        // The plugin was told of lines of `teleport.yaml`.
-        let is_denied = judged.is_some() && report.outcome() == Outcome::Denied;
+        // The error names lines of `teleport.yaml`.
+        let instead = match report.outcome() {
+            Outcome::Denied => Some(INSTEAD),
+            Outcome::Memory | Outcome::Timeout => Some(LIMITS),
+            _ => None,
+        };
+        let instead = instead.filter(|_| judged.is_some());
         wrong.extend(judged);
-        wrong.extend(is_denied.then(|| INSTEAD.to_owned()));
+        wrong.extend(instead.map(str::to_owned));
         Ok(Done { wall: report.wall, wrong, lines, heard })
     }
 }
 
 /// What stands in a case for the operator's grants.
 const INSTEAD: &str = "where plugin.toml leaves places or commands to the operator, the case grants them: by `hosts = [\"https://HOST\"]`, or by its [[case.http]] and [[case.process]]";
+
+/// What stands in a test for the operator's limits.
+const LIMITS: &str = "in a test the limits are those that plugin.toml wants, under [limits]";
 
 /// What is wrong with what came of a call.
 fn judge(expected: &Expected, report: &CallReport) -> Option<String> {

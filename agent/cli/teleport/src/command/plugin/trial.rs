@@ -23,6 +23,9 @@ use terminal::{Explain as _, Failure};
 
 use super::project::Staged;
 
+/// What stands here for the operator's limits.
+pub(super) const LIMITS: &str = "here that is --limit=KEY=VALUE, or --grant-all for what its manifest wants";
+
 /// What whoever tries the plugin lets it do and gives it.
 #[derive(Debug, Default)]
 pub(super) struct Leave {
@@ -92,7 +95,7 @@ impl Leave {
         if missing.is_empty() {
             let within =
                 limit::resolve(staged.kind, &manifest.name, &manifest.limits, &self.limits(manifest));
-            within.hint("here that is --limit=KEY=VALUE, or --grant-all for what its manifest wants")?;
+            within.hint(LIMITS)?;
             return Ok(());
         }
         let needs = missing.iter().map(|(need, _)| need.as_str()).collect::<Vec<_>>().join(", ");
