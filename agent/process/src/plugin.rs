@@ -115,28 +115,27 @@ impl Plugins {
         }
     }
 
-    /// Writes what changes to the audit log from now on, and loads what labels need meanwhile, which can
-    /// take longer than everything else does. What is told while the plugin host stops is written as well:
-    /// it ends with the token of its own.
+    /// Loads what labels need from now on, beside the rest of the start: that can take longer than everything else
+    /// does, and waits for no proxy.
+    pub(crate) fn load(&self, labels: &[DynamicLabel], stop: &CancellationToken, group: &mut Group) {
+        let (names, host, stop) = (needed(labels), Arc::clone(&self.host), stop.clone());
+        group.spawn("plugins of labels", async move {
+            stop.run_until_cancelled(check(&host, names)).await;
+            // A task of a service ends when it is told to.
+            stop.cancelled().await;
+        });
+    }
+
+    /// Writes what has changed since the start, and what changes, to the audit log from now on. What is told while the
+    /// plugin host stops is written as well: it ends with the token of its own.
     pub(crate) fn tell(
         self,
         (recorder, context): (Arc<Recorder>, Context),
-        labels: &[DynamicLabel],
         stop: &Tokens,
         group: &mut Group,
     ) {
         let chronicle = Chronicle { changes: self.changes, recorder, context };
-        let (names, checked) = (needed(labels), self.host);
-        let (stop, stopped) = (stop.plugins.clone(), stop.agents.clone());
-        group.spawn("plugins", async move {
-            let checking = async {
-                tokio::select! {
-                    () = check(&checked, names) => {}
-                    () = stopped.cancelled() => {}
-                }
-            };
-            tokio::join!(checking, chronicle.run(stop));
-        });
+        group.spawn("plugins", chronicle.run(stop.plugins.clone()));
     }
 }
 

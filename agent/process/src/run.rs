@@ -147,10 +147,9 @@ impl Running {
             self.store = Some(started.store);
             let pins = started.service.pins()?;
             if let Some(plugins) = plugins.take() {
-                let labels = settings.node.as_ref().map(|node| node.dynamic_labels.as_slice());
                 let context = own_context(started.service.cluster_name(), host_id, settings);
                 let told = (started.recorder, context);
-                plugins.tell(told, labels.unwrap_or_default(), &self.tokens, &mut self.chronicle);
+                plugins.tell(told, &self.tokens, &mut self.chronicle);
             }
             membership.servers = vec![dialable(address).to_string()];
             membership.trust = Some(ServerTrust::Pins(pins));
@@ -177,6 +176,9 @@ impl Running {
         let starting = plugin::Starting { host: &self.host, data, settings, watchdog: &self.watchdog };
         let plugins = starting.start()?;
         plugins.listen(data, self.started, &self.tokens.agents, &mut self.agents);
+        if let Some(node) = &settings.node {
+            plugins.load(&node.dynamic_labels, &self.tokens.agents, &mut self.agents);
+        }
         self.plugins = Some(Arc::clone(&plugins.host));
         Ok(Some(plugins))
     }
@@ -242,7 +244,7 @@ impl Running {
             }
             if let Some(plugins) = plugins {
                 let told = (Arc::clone(&member.recorder), member.context(&settings.nodename));
-                plugins.tell(told, &node.dynamic_labels, &tokens, &mut self.chronicle);
+                plugins.tell(told, &tokens, &mut self.chronicle);
             }
             let Some(labels) = self.plugins.clone() else { return Ok(()) };
             let proxies = way::proxies(settings, &membership.servers, &*self.host.random).await;
