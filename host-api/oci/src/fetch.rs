@@ -69,8 +69,7 @@ impl<'a> Fetch<'a> {
     /// # Errors
     /// [`OciError::Registry`].
     pub(crate) async fn begin(place: &'a Place, credentials: &Credentials) -> Result<Self, OciError> {
-        let client = Client::builder().read_timeout(SILENT).connect_timeout(SILENT).user_agent(USER_AGENT);
-        let mut fetch = match client.build() {
+        let mut fetch = match client(place.scheme()) {
             Ok(client) => Self { client, place, access: Access::Everybody },
             Err(error) => return Err(failed(place, error.into())),
         };
@@ -140,6 +139,13 @@ impl<'a> Fetch<'a> {
             (Challenge::Other, ..) => Ok(Access::Everybody),
         }
     }
+}
+
+/// Asks nobody without TLS when the registry is asked with it: neither where a redirect leads nor where the registry
+/// says that tokens are, to which the user's password goes.
+fn client(scheme: &str) -> reqwest::Result<Client> {
+    let client = Client::builder().read_timeout(SILENT).connect_timeout(SILENT).user_agent(USER_AGENT);
+    client.https_only(scheme == "https").build()
 }
 
 fn token(bytes: &[u8]) -> Result<Access, OciDistributionError> {

@@ -141,3 +141,13 @@ async fn nothing_without_end_is_read_to_its_end() {
         assert!(registry.sent.load(Ordering::SeqCst) < ON_ITS_WAY);
     }
 }
+
+#[tokio::test]
+async fn a_registry_with_tls_leads_nobody_to_a_place_without() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let registry = Registry::new(|_, _| good("")).await;
+    let url = format!("http://{}/token", registry.address);
+    assert!(client("http").unwrap().get(&url).send().await.is_ok(), "where that was asked for");
+    let refused = client("https").unwrap().get(&url).send().await.unwrap_err();
+    assert!(refused.is_builder(), "{refused:?}");
+}
