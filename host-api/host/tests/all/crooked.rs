@@ -5,7 +5,7 @@ use plugin_host::{CallReport, Outcome, PluginHost};
 
 use crate::alone::alone;
 use crate::bed::{Bed, LONG, Running, label, manifest, refusal};
-use crate::made::{MEMORY, answer, component, module, module_with};
+use crate::made::{MEMORY, answer, component, in_parts, module, module_with};
 
 /// A host with this core module as a plugin.
 fn host(module: &str) -> Running {
@@ -216,9 +216,32 @@ fn a_million_handles_are_not_given() {
 
 #[tokio::test]
 async fn a_component_of_very_many_parts_is_refused() {
-    // Each part is a core instance; the rest of the component is one that works.
-    let parts = "(core module $part) ".to_owned() + &"(core instance (instantiate $part)) ".repeat(100);
-    let bed = bed(&wat::parse_str(format!("(component {parts})")).unwrap());
-    let text = refusal(&bed.host(), "crooked").await;
-    assert!(text.contains("exports nothing this host calls"), "its parts were not even looked at: {text}");
+    let working =
+        component(&module(&answer(2000, 7), &format!(r#"{MEMORY} (data (i32.const 2000) "by hand")"#)));
+    let bed_of = |parts| bed(&in_parts(&working, parts));
+    assert_eq!(call(&bed_of(20).host()).await.result.unwrap(), "by hand");
+    let text = call(&bed_of(40).host()).await.result.unwrap_err().to_string();
+    assert!(text.contains("wanted more core instances than 32"), "{text}");
+    let mut granted = bed_of(40);
+    granted.limit("crooked", "instances", "64");
+    assert_eq!(call(&granted.host()).await.result.unwrap(), "by hand");
+    // More than any may have: there is no call.
+    let text = refusal(&bed_of(100).host(), "crooked").await;
+    assert!(text.contains("core instances than one plugin can have"), "{text}");
+}
+
+#[tokio::test]
+async fn a_plugin_has_a_stack_of_its_own_and_no_more() {
+    let deep = |frames| {
+        let deeper = "(func $deeper (param i32) (result i32)
+            (if (result i32) (local.get 0)
+                (then (i32.add (call $deeper (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+                (else (i32.const 0))))";
+        let more = format!(r#"{MEMORY} (data (i32.const 2000) "by hand") {deeper}"#);
+        module(&format!("(drop (call $deeper (i32.const {frames}))) {}", answer(2000, 7)), &more)
+    };
+    // A frame takes some tens of bytes, and there are 512 KiB.
+    assert_eq!(ends(&deep(2000)).await, (Outcome::Ok, "by hand".to_owned()));
+    let (outcome, text) = ends(&deep(40_000)).await;
+    assert!(outcome == Outcome::Trap && text.contains("call stack exhausted"), "{text}");
 }

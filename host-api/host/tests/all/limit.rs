@@ -31,7 +31,7 @@ const REACHED: [(&str, &str, &str); 20] = [
     ("http_bytes", "tests/all/http.rs", "bodies_are_bounded_both_ways"),
     ("http_time", "tests/all/http.rs", "servers_that_do_not_answer_cost_no_more_than_the_time_there_is"),
     ("kv_bytes", "tests/all/limit.rs", "what_is_kept_from_call_to_call_is_bounded"),
-    ("stack", "tests/all/hostile.rs", "recursion_without_end_overflows_its_own_stack_only"),
+    ("stack", "tests/all/crooked.rs", "a_plugin_has_a_stack_of_its_own_and_no_more"),
     ("queue", "tests/all/isolation.rs", "calls_beyond_those_that_may_wait_are_refused_at_once"),
 ];
 

@@ -51,3 +51,29 @@ pub(crate) fn component(module: &str) -> Vec<u8> {
     embed_component_metadata(&mut wasm, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&wasm).unwrap().validate(true).encode().unwrap()
 }
+
+/// The component with so many core instances more, which do nothing: two more sections of the binary format
+/// (component model, Binary.md), a core module with nothing in it and what is instantiated from it.
+pub(crate) fn in_parts(component: &[u8], parts: u8) -> Vec<u8> {
+    let module = b"\x01\x08\0asm\x01\0\0\0".as_slice();
+    let number = modules(component);
+    assert!(number < 0x80, "a number of one byte");
+    let instances: Vec<u8> = std::iter::once(parts)
+        .chain(std::iter::repeat_n([0, number, 0], usize::from(parts)).flatten())
+        .collect();
+    let size =
+        [u8::try_from(instances.len() & 0x7f).unwrap() | 0x80, u8::try_from(instances.len() >> 7).unwrap()];
+    [component, module, &[2], &size, &instances].concat()
+}
+
+/// How many core modules are in a component's outermost layer.
+fn modules(component: &[u8]) -> u8 {
+    let (mut rest, mut modules) = (&component[8..], 0);
+    while let [kind, after @ ..] = rest {
+        let length = after.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let size = after[..length].iter().rev().fold(0, |size, byte| size << 7 | usize::from(byte & 0x7f));
+        modules += u8::from(*kind == 1);
+        rest = &after[length + size..];
+    }
+    modules
+}

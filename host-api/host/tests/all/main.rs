@@ -6,7 +6,7 @@
 //! | what | where |
 //! |---|---|
 //! | infinite loop | `hostile::an_endless_loop_is_stopped_by_its_processor_time`, `isolation::others_are_served_while_plugins_loop`, `backend::a_function_that_loops_is_stopped` |
-//! | recursion | `hostile::recursion_without_end_overflows_its_own_stack_only` |
+//! | recursion | `hostile::recursion_without_end_overflows_its_own_stack_only`, `crooked::a_plugin_has_a_stack_of_its_own_and_no_more` |
 //! | memory bomb | `hostile::memory_without_end_is_refused`, `crooked::memory_that_is_too_large_from_the_start_is_refused` |
 //! | table bomb | `crooked::tables_without_end_are_refused`, `crooked::what_no_instance_has_room_for_is_refused_when_it_is_loaded` |
 //! | very many core instances | `limit::a_component_of_more_parts_than_it_may_have_does_not_run`, `crooked::a_component_of_very_many_parts_is_refused` |
