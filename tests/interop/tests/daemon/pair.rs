@@ -212,6 +212,18 @@ async fn two_auth_servers_on_one_etcd_are_one_cluster() {
             .zip([one, other].map(|auth| auth.address().into()));
         assert_eq!(told, there.collect::<Vec<_>>());
     }
+    for auth in &pair.auths {
+        let listed = auth.json(&["plugins", "ls"]).await;
+        let keeps =
+            listed.as_array().unwrap().iter().find(|plugin| plugin["name"] == "storage-etcd").unwrap();
+        let grants: Vec<_> = keeps["grants"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let peers = (0..3)
+            .map(|member| format!("http to https://{}, private addresses too", pair.etcd.address(member)));
+        assert_eq!(
+            (keeps["state"].as_str(), grants),
+            (Some("Ready"), peers.collect::<Vec<_>>().iter().map(String::as_str).collect())
+        );
+    }
     // A token that one takes back admits nobody at the other.
     one.tctl(&["tokens", "rm", "made-at-the-second"]).await;
     let gone = other.try_tctl(&["get", "token/made-at-the-second", "--with-secrets"], "").await;

@@ -1,5 +1,5 @@
-//! A daemon whose records a plugin keeps, stopped while it writes: what it acknowledged is there, and what
-//! happened until the end is on record.
+//! A daemon whose records a plugin keeps, stopped while it writes, or while members of etcd are lost: what it
+//! acknowledged is there, and what happened until the end is on record.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,7 +69,7 @@ impl Writers {
 /// ends when a file appears.
 struct Bed {
     folder: TempDir,
-    _etcd: Etcd,
+    etcd: Etcd,
     auth: Auth,
     node: Port,
     home: Home,
@@ -92,7 +92,7 @@ impl Bed {
         let session = session(folder.path(), &node, &home, &command).await;
         let writers = Writers::start(&auth);
         writers.more(BEFORE).await;
-        Self { folder, _etcd: etcd, auth, node, home, session, writers: Some(writers) }
+        Self { folder, etcd, auth, node, home, session, writers: Some(writers) }
     }
 
     /// The events so far, in the order they were written. Every line is whole.
@@ -132,6 +132,24 @@ async fn term_during_writes_loses_nothing_that_was_acknowledged() {
     bed.auth.daemon.signal(Signal::TERM);
     assert_eq!(bed.auth.daemon.ended().await.code(), Some(0), "{}", bed.auth.daemon.log());
     assert_ne!((&mut bed.session).await.unwrap().code(), Some(0), "it was cut short");
+    bed.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_etcd_are_lost_during_writes_and_nothing_that_was_acknowledged_is() {
+    let mut bed = Bed::start().await;
+    for member in 0..3 {
+        bed.etcd.kill(member).await;
+        bed.writers.as_ref().unwrap().more(BEFORE).await;
+        bed.etcd.launch(member);
+        bed.etcd.ready(member).await;
+        bed.writers.as_ref().unwrap().more(BEFORE).await;
+    }
+    assert!(!bed.session.is_finished());
+    std::fs::write(bed.folder.path().join("finish"), "").unwrap();
+    assert_eq!((&mut bed.session).await.unwrap().good(), "finished\n");
+    bed.auth.daemon.signal(Signal::TERM);
+    assert_eq!(bed.auth.daemon.ended().await.code(), Some(0), "{}", bed.auth.daemon.log());
     bed.check().await;
 }
 
