@@ -1,10 +1,12 @@
 //! A `teleport` of the release build, in a process of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use terminal::{Explain, Failure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
 /// How long it may take to be ready.
@@ -13,7 +15,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A running daemon; killed when dropped.
 pub(crate) struct Daemon {
     child: Child,
-    pub(crate) diagnostics: std::net::SocketAddr,
+    pub(crate) diagnostics: SocketAddr,
     /// From starting the process until `/readyz` said so.
     pub(crate) ready_after: Duration,
 }
@@ -21,6 +23,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its metrics, as they are scraped.
+    pub(crate) async fn metrics(&self) -> std::io::Result<String> {
+        get(self.diagnostics, "/metrics").await
     }
 }
 
@@ -73,14 +80,16 @@ pub(crate) async fn start_daemon(folder: &Path, name: &str, yaml: &str) -> Resul
     Err(Failure::new(format!("{name} was not ready within {} s", READY.as_secs())))
 }
 
-async fn is_ready(address: std::net::SocketAddr) -> bool {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200"))
-    };
-    ask.await.unwrap_or(false)
+async fn is_ready(address: SocketAddr) -> bool {
+    get(address, "/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// The whole answer of a daemon's diagnostics.
+async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

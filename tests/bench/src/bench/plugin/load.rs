@@ -2,7 +2,7 @@
 
 use domain::plugin::configuration::Written;
 use domain::plugin::{Destination, Grant, PluginName};
-use plugin_host::{PluginHost, PluginSettings, Settings};
+use plugin_host::{PluginHost, PluginSettings, Refusal, Settings};
 use terminal::Failure;
 use tokio::time::Instant;
 
@@ -31,6 +31,10 @@ fn settings(folder: &std::path::Path) -> Result<Settings, Failure> {
 pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let (mut fresh, mut cached) = (Vec::new(), Vec::new());
     let mut loaded = String::new();
+    let refusal = |refused: Vec<Refusal>| match refused.into_iter().next() {
+        Some(Refusal { name, reason }) => Err(Failure::new(format!("{name} does not load: {reason}"))),
+        None => Ok(()),
+    };
     for _ in 0..scale.rounds(16).min(5) {
         let folder = tempfile::tempdir()?;
         let settings = settings(folder.path())?;
@@ -41,10 +45,8 @@ pub(crate) async fn run(scale: Scale, report: &mut Report) -> Result<(), Failure
             let began = Instant::now();
             let refused = host.check(names.clone()).await;
             times.push(millis(began.elapsed()));
-            let refused: Vec<_> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
-            let there: Vec<_> =
-                names.iter().filter(|name| !refused.contains(&name.as_str())).cloned().collect();
-            loaded = format!("{} of {} ({})", there.len(), names.len(), there.join(", "));
+            refusal(refused)?;
+            loaded = names.join(", ");
         }
     }
     report.add(below("carried plugins: loaded from the cache, all", median(&mut cached), 50.0, "ms", loaded));

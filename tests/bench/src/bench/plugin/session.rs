@@ -40,6 +40,7 @@ pub(crate) async fn run(world: &World, scale: Scale, report: &mut Report) -> Res
             calm.push(exec_true(world.ours_at(NODE))?);
             hostile.push(exec_true(world.ours_at(NAME))?);
         }
+        all_failed(&node.metrics().await?)?;
         most = most.max(resident_most_kib(node.pid()) / 1024.0);
     }
     let moved = quantile(&mut hostile, 0.99) - quantile(&mut calm, 0.99);
@@ -54,6 +55,20 @@ pub(crate) async fn run(world: &World, scale: Scale, report: &mut Report) -> Res
     let what = "  its daemon's memory, at most beyond that of the other";
     report.add(below(what, most - calm, BUDGET, "MiB", format!("{calm:.1} MiB")));
     Ok(())
+}
+
+/// Makes sure that calls of every plugin ran and failed meanwhile: beside plugins that do nothing any session is quick.
+fn all_failed(metrics: &str) -> Result<(), Failure> {
+    let failed = |name: &String| {
+        let calls = format!("plugin_calls_total{{plugin=\"{name}\"");
+        let ran = |line: &str| ["trap", "timeout", "memory"].iter().any(|outcome| line.contains(outcome));
+        metrics.lines().any(|line| line.starts_with(&calls) && ran(line))
+    };
+    let names = (0..EACH * DEEDS.len()).map(|number| format!("hostile-{number}"));
+    match names.into_iter().find(|name| !failed(name)) {
+        Some(name) => Err(Failure::new(format!("no call of {name} ran and failed beside the sessions"))),
+        None => Ok(()),
+    }
 }
 
 fn configuration(world: &World, guests: &Guests) -> Result<String, Failure> {
