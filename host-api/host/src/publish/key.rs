@@ -38,13 +38,6 @@ impl Password {
     /// # Errors
     /// [`PublishError`].
     pub fn read(path: &Path) -> Result<Self, PublishError> {
-        Self::read_secret(path).map_err(|error| {
-            let public = PublishError::PublicHalf { path: path.to_owned() };
-            if is_public(path) { public } else { error }
-        })
-    }
-
-    fn read_secret(path: &Path) -> Result<Self, PublishError> {
         let bytes = file::read_secret(path, SIGNATURE_MAX)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| PublishError::Password)?;
         Self::new(text.lines().next().unwrap_or_default().to_owned())
@@ -124,6 +117,13 @@ impl SecretKeyFile {
     /// # Errors
     /// [`PublishError`].
     pub fn read(path: &Path) -> Result<Self, PublishError> {
+        Self::read_secret(path).map_err(|error| {
+            let public = PublishError::PublicHalf { path: path.to_owned() };
+            if is_public(path) { public } else { error }
+        })
+    }
+
+    fn read_secret(path: &Path) -> Result<Self, PublishError> {
         let bytes = file::read_secret(path, SIGNATURE_MAX)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| no_key(path))?;
         let key = decoded(text).ok_or_else(|| no_key(path))?;

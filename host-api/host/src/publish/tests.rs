@@ -224,7 +224,8 @@ fn what_is_no_secret_key_is_named() {
     for mode in [0o644, 0o600] {
         let public = desk.path("acme.pub");
         std::fs::set_permissions(&public, std::fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(SecretKeyFile::read(&public), Err(PublishError::PublicHalf { .. })));
+        let error = SecretKeyFile::read(&public).err().unwrap();
+        assert!(matches!(error, PublishError::PublicHalf { .. }), "{mode:o}: {error}");
     }
 }
 
