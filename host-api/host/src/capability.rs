@@ -5,6 +5,7 @@
 //! call's state.
 
 pub(crate) mod config;
+pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;

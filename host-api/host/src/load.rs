@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::cache::{Artifact, Key};
 use crate::call::{Callable, Identity, Provisions};
+use crate::capability::disk::Disk;
 use crate::capability::http::Sender;
 use crate::capability::kv::Keeping;
 use crate::capability::log::Rate;
@@ -190,6 +191,7 @@ impl Loader<'_> {
             limits,
             config,
             secrets: written.secrets,
+            disk: Disk::default(),
             http,
             revealed: Revealed::new(self.settings.on_change.clone(), self.facts.lock().clone()),
             kept: self.keeping.of(&self.settings.data_dir, name, rehearsal.as_ref()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::plugin::{Effective, Limits, PluginName};
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::capability::disk::Disk;
 use crate::capability::http::{Http, Sender};
 use crate::capability::kv::Kept;
 use crate::capability::log::{Rate, Sink};
@@ -42,6 +43,8 @@ pub(crate) struct Provisions {
     pub(crate) config: BTreeMap<String, String>,
     /// The secrets the operator gave it.
     pub(crate) secrets: Given,
+    /// How its calls read the operator's files.
+    pub(crate) disk: Disk,
     /// What it sends requests with.
     pub(crate) http: Sender,
     /// Who is told of secrets it has seen.

@@ -4,6 +4,9 @@
 //! The whole file is written whole, beside the old one and over it: a crash leaves the one or the other. It is synced
 //! before the plugin is answered. It is read anew when it is another file than the one read or written last: what an
 //! administrator has deleted or put back is not undone from memory.
+//!
+//! Disks are waited for on a thread of their own, one for each plugin: a call whose time is over ends, also when the disk
+//! does not answer, and what it has begun to write is written or not, as at any crash.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -19,8 +22,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::plugin::PluginName;
 use domain::plugin::grant::Use;
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
-use tokio::task::block_in_place;
+use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::v1::teleport::host::kv::{Failure, Host};
 use crate::call::CallState;
@@ -37,6 +40,12 @@ type Entries = BTreeMap<String, Vec<u8>>;
 
 /// Which file it is, and when it was written; nothing where there is none.
 type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// What is known, if anything is.
+type Slot = Option<Known>;
+
+/// What is known, in the hands of one call.
+type Open = OwnedMappedMutexGuard<Slot, Known>;
 
 /// Entries as they are in a file.
 struct Known {
@@ -79,7 +88,7 @@ pub(crate) struct Kept {
     /// The path as the system takes it.
     name: CString,
     /// As far as the file is known.
-    entries: Mutex<Option<Known>>,
+    entries: Arc<Mutex<Slot>>,
     /// The plugin was removed or switched off: for calls of it that are still under way.
     has_ended: AtomicBool,
     /// Nothing is written to the disk.
@@ -143,7 +152,7 @@ impl Kept {
             // A path with a NUL is none to the system, and nothing is at the empty one either.
             name: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
             path,
-            entries: Mutex::default(),
+            entries: Arc::default(),
             has_ended: AtomicBool::new(false),
             forgotten: false,
         }
@@ -153,25 +162,32 @@ impl Kept {
     fn rehearsing(mut self, rehearsal: Option<&Rehearsal>) -> Self {
         if let Some(kept) = rehearsal.and_then(|rehearsal| rehearsal.kept.clone()) {
             let known = Known { entries: kept, stamp: None };
-            (self.entries, self.forgotten) = (Mutex::new(Some(known)), true);
+            (self.entries, self.forgotten) = (Arc::new(Mutex::new(Some(known))), true);
         }
         self
     }
 
     /// The entries, read from the file the first time and when it is another.
-    async fn open(&self) -> Result<MappedMutexGuard<'_, Known>, Failure> {
-        let mut slot = self.entries.lock().await;
+    async fn open(self: &Arc<Self>) -> Result<Open, Failure> {
+        let mut slot = Arc::clone(&self.entries).lock_owned().await;
         // Under the lock: whoever ends it waits for that.
         if self.has_ended() {
             return Err(Failure::Unavailable("the plugin was removed or switched off meanwhile".to_owned()));
         }
         if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
-            // A file that cannot be read is not what was known of the one before it.
-            *slot = None;
-            *slot = Some(block_in_place(|| self.read()).map_err(Failure::Unavailable)?);
+            let kept = Arc::clone(self);
+            slot =
+                spawn_blocking(move || kept.read_into(slot)).await.map_err(|error| interrupted(&error))??;
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
-        MutexGuard::try_map(slot, Option::as_mut).map_err(gone)
+        OwnedMutexGuard::try_map(slot, Option::as_mut).map_err(gone)
+    }
+
+    fn read_into(&self, mut slot: OwnedMutexGuard<Slot>) -> Result<OwnedMutexGuard<Slot>, Failure> {
+        // A file that cannot be read is not what was known of the one before it.
+        *slot = None;
+        *slot = Some(self.read().map_err(Failure::Unavailable)?);
+        Ok(slot)
     }
 
     fn is_current(&self, known: &Known) -> bool {
@@ -225,7 +241,7 @@ impl Kept {
 
     /// Makes a change, if it fits and the disk takes it; otherwise all is as it was.
     async fn change<T>(
-        &self,
+        self: &Arc<Self>,
         bytes_max: u64,
         change: impl FnOnce(&mut Entries) -> (bool, T),
     ) -> Result<T, Failure> {
@@ -239,12 +255,20 @@ impl Kept {
         if size as u64 > bytes_max {
             return Err(Failure::Full(bytes_max));
         }
-        if !self.forgotten {
-            known.stamp = block_in_place(|| self.write(&entries)).map_err(Failure::Unavailable)?;
+        if self.forgotten {
+            known.entries = entries;
+            return Ok(answer);
         }
-        known.entries = entries;
+        let kept = Arc::clone(self);
+        let written =
+            spawn_blocking(move || kept.write(&entries).map(|stamp| *known = Known { entries, stamp }));
+        written.await.map_err(|error| interrupted(&error))?.map_err(Failure::Unavailable)?;
         Ok(answer)
     }
+}
+
+fn interrupted(error: &JoinError) -> Failure {
+    Failure::Unavailable(format!("what is kept was not read or written to the end: {error}"))
 }
 
 impl CallState {
@@ -319,18 +343,18 @@ mod tests {
 
     const MAX: u64 = 200;
 
-    fn kept(folder: &Path) -> Kept {
-        let kept = Kept::new(folder, &PluginName::new("label-x").unwrap());
+    fn kept(folder: &Path) -> Arc<Kept> {
+        let kept = Arc::new(Kept::new(folder, &PluginName::new("label-x").unwrap()));
         std::fs::create_dir_all(folder.join("plugins")).unwrap();
         place::private_folder(&folder.join("plugins")).unwrap();
         kept
     }
 
-    async fn set(kept: &Kept, key: &str, value: &[u8]) -> Result<(), Failure> {
+    async fn set(kept: &Arc<Kept>, key: &str, value: &[u8]) -> Result<(), Failure> {
         kept.change(MAX, |entries| (entries.insert(key.to_owned(), value.to_vec()).is_none(), ())).await
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn what_was_set_is_there_after_a_restart() {
         let root = tempfile::tempdir().unwrap();
         set(&kept(root.path()), "a", b"\0\xff").await.unwrap();
@@ -339,7 +363,7 @@ mod tests {
         assert_eq!(known.entries.get("a").map(Vec::as_slice), Some(&b"\0\xff"[..]));
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn what_was_deleted_is_gone_for_one_who_has_read_it_and_is_not_written_back() {
         let (root, name) = (tempfile::tempdir().unwrap(), PluginName::new("label-x").unwrap());
         let kept = kept(root.path());
@@ -357,7 +381,7 @@ mod tests {
         assert_eq!(kept.open().await.unwrap().entries.keys().collect::<Vec<_>>(), ["c"]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn two_versions_of_a_plugin_keep_the_same() {
         let root = tempfile::tempdir().unwrap();
         drop(kept(root.path()));
@@ -369,7 +393,7 @@ mod tests {
         assert_eq!(new.open().await.unwrap().entries.len(), 3);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn nothing_is_written_for_a_plugin_that_is_gone_and_one_that_comes_later_begins_anew() {
         let (root, name) = (tempfile::tempdir().unwrap(), PluginName::new("label-x").unwrap());
         drop(kept(root.path()));
@@ -385,7 +409,7 @@ mod tests {
         assert_eq!(new.open().await.unwrap().entries.keys().collect::<Vec<_>>(), ["c"]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn what_does_not_fit_changes_nothing() {
         let root = tempfile::tempdir().unwrap();
         let kept = kept(root.path());
@@ -395,7 +419,7 @@ mod tests {
         set(&kept, "c", b"2").await.unwrap();
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn a_damaged_file_is_named_and_left_alone() {
         let root = tempfile::tempdir().unwrap();
         set(&kept(root.path()), "a", b"1").await.unwrap();

@@ -133,7 +133,8 @@ impl Host for CallState {
             );
             return Ok(Err(self.deny(text)));
         };
-        match block_in_place(|| read(&settings)) {
+        let found = self.provisions.disk.wait_for(move || read(&settings)).await;
+        match found.unwrap_or_else(|error| Err(format!("it was not read to the end: {error}"))) {
             Ok(value) => {
                 self.provisions.diary.used(&Use::Secret(label.clone()));
                 Ok(Ok(self.wasi.table_mut().push(OpenSecret { label, value })?))

@@ -55,6 +55,7 @@ mod carried;
 mod compiler;
 mod counting;
 mod crooked;
+mod disk;
 mod hostile;
 mod http;
 mod http_refusal;

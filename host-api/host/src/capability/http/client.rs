@@ -12,8 +12,9 @@ use domain::plugin::{Effective, Limits, PluginName};
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
 use tokio::sync::Semaphore;
-use tokio::task::block_in_place;
+use tokio::task::JoinError;
 use wasmtime_wasi_http::Error;
 
 use super::body::Room;
@@ -21,8 +22,9 @@ use super::failure::Failure;
 use super::proxy::{Proxies, ProxySettings};
 use super::resolve::{self, Checked, Lookups, Plain};
 use super::sign::Signer;
-use super::tls::{self, PlaceSettings, Stamp, Trust};
+use super::tls::{self, PlaceSettings, Stamp, TlsError, Trust};
 use super::{HEADERS_MAX, HttpError};
+use crate::capability::disk::Disk;
 use crate::error::chain;
 use crate::settings::Settings;
 
@@ -57,7 +59,9 @@ pub(crate) struct Sender {
     effective: Arc<Effective>,
     lookups: Lookups,
     proxies: Proxies,
-    trust: Trust,
+    trust: Arc<Trust>,
+    /// How the files of places are read.
+    disk: Disk,
     signers: Vec<Signer>,
     /// Requests under way.
     pub(super) turns: Arc<Semaphore>,
@@ -65,6 +69,8 @@ pub(crate) struct Sender {
     pub(super) room: Room,
     /// The one used last at the end.
     clients: Mutex<VecDeque<Kept>>,
+    /// Held by whoever makes one.
+    making: tokio::sync::Mutex<()>,
     /// What was said last of each target that failed.
     failing: Mutex<VecDeque<(Target, String)>>,
 }
@@ -76,6 +82,12 @@ struct Kept {
     /// Files that looked like this did not work; said once.
     spoilt: Option<Stamp>,
     client: Client,
+}
+
+impl Kept {
+    fn is_for(&self, target: &Target, connect: Duration) -> bool {
+        self.target == *target && self.connect == connect
+    }
 }
 
 impl Sender {
@@ -102,10 +114,12 @@ impl Sender {
             lookups: Lookups::new(settings.resolver.clone().unwrap_or_else(resolve::system)),
             proxies,
             signers: Signer::of(&places),
-            trust: Trust::new(places)?,
+            trust: Arc::new(Trust::new(places)?),
+            disk: Disk::default(),
             turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
             room: Room::new(limits.http_bytes),
             clients: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
             failing: Mutex::default(),
         })
     }
@@ -115,7 +129,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`Failure`] when the target is an address the plugin may not reach, or there is no TLS to be had.
-    pub(super) fn client(&self, target: &Target, connect: Option<Duration>) -> Result<Client, Failure> {
+    pub(super) async fn client(&self, target: &Target, connect: Option<Duration>) -> Result<Client, Failure> {
         if let Host::Address(ip) = target.host
             && !self.effective.may_reach(target, ip)
         {
@@ -123,40 +137,56 @@ impl Sender {
             return Err(Failure::denied(Error::DestinationIpProhibited, text));
         }
         let connect = step(connect);
-        let place = self.trust.place(target);
-        let stamp = place.map(PlaceSettings::stamp).unwrap_or_default();
-        let kept = {
-            let mut clients = self.clients.lock();
-            let at = clients.iter().position(|kept| kept.target == *target && kept.connect == connect);
-            at.and_then(|at| clients.remove(at))
-        };
-        let mut kept = match kept {
-            Some(kept) if kept.stamp == stamp => kept,
+        let stamp = self.trust.place(target).map(PlaceSettings::stamp).unwrap_or_default();
+        if let Some(client) = self.kept(target, connect, &stamp) {
+            return Ok(client);
+        }
+        // Those that ask at once have one client, and its connections, between them.
+        let _turn = self.making.lock().await;
+        if let Some(client) = self.kept(target, connect, &stamp) {
+            return Ok(client);
+        }
+        let made = self.make(target, connect).await;
+        let kept = match (made, self.take(target, connect)) {
+            (Ok(client), _) => Kept { target: target.clone(), connect, stamp, spoilt: None, client },
             // Certificate and key arrive one after the other: what works goes on until they fit.
-            Some(mut kept) => {
-                match self.make(target, connect) {
-                    Ok(client) => (kept.client, kept.stamp, kept.spoilt) = (client, stamp, None),
-                    Err(failure) if kept.spoilt.as_ref() != Some(&stamp) => {
-                        tracing::warn!(plugin = %self.plugin, reason = failure.text, "changed certificates are not used, those from before are");
-                        kept.spoilt = Some(stamp);
-                    }
-                    Err(_) => {}
+            (Err(failure), Some(mut kept)) => {
+                if kept.spoilt.as_ref() != Some(&stamp) {
+                    tracing::warn!(plugin = %self.plugin, reason = failure.text, "changed certificates are not used, those from before are");
+                    kept.spoilt = Some(stamp);
                 }
                 kept
             }
-            None => {
-                let client = self.make(target, connect)?;
-                Kept { target: target.clone(), connect, stamp, spoilt: None, client }
-            }
+            (Err(failure), None) => return Err(failure),
         };
+        Ok(self.keep(kept))
+    }
+
+    /// The client that was made for it when its files looked like this.
+    fn kept(&self, target: &Target, connect: Duration, stamp: &Stamp) -> Option<Client> {
+        let mut clients = self.clients.lock();
+        let at = clients.iter().position(|kept| kept.is_for(target, connect) && kept.stamp == *stamp)?;
+        let kept = clients.remove(at)?;
         let client = kept.client.clone();
-        kept.connect = connect;
+        clients.push_back(kept);
+        Some(client)
+    }
+
+    fn take(&self, target: &Target, connect: Duration) -> Option<Kept> {
+        let mut clients = self.clients.lock();
+        let at = clients.iter().position(|kept| kept.is_for(target, connect))?;
+        clients.remove(at)
+    }
+
+    /// Keeps it as the one used last.
+    fn keep(&self, kept: Kept) -> Client {
+        let client = kept.client.clone();
         let mut clients = self.clients.lock();
         if clients.len() >= CLIENTS_MAX {
             clients.pop_front();
         }
         clients.push_back(kept);
-        Ok(client)
+        client
     }
 
     /// Signs a request, where the operator wants it signed.
@@ -171,12 +201,12 @@ impl Sender {
         }
     }
 
-    fn make(&self, target: &Target, connect: Duration) -> Result<Client, Failure> {
+    async fn make(&self, target: &Target, connect: Duration) -> Result<Client, Failure> {
         let failed = |reason: String| {
             Failure::of(Error::ConfigurationError, format!("requests to {target} cannot be sent: {reason}"))
         };
         let tls = match target.scheme {
-            Scheme::Https => block_in_place(|| self.trust.config(self.trust.place(target))),
+            Scheme::Https => self.config(target).await.map_err(|error| failed(error.to_string()))?,
             // Given all the same: the client would look for a TLS of its own otherwise, and there is none.
             Scheme::Http => tls::unused(),
         };
@@ -184,6 +214,11 @@ impl Sender {
         let builder = self.builder(target).map_err(|error| failed(chain(&error)))?;
         let builder = builder.connect_timeout(connect).tls_backend_preconfigured(tls);
         builder.build().map_err(|error| failed(chain(&error)))
+    }
+
+    async fn config(&self, target: &Target) -> Result<Result<ClientConfig, TlsError>, JoinError> {
+        let (trust, target) = (Arc::clone(&self.trust), target.clone());
+        self.disk.wait_for(move || trust.config(trust.place(&target))).await
     }
 
     fn builder(&self, target: &Target) -> reqwest::Result<ClientBuilder> {
@@ -259,22 +294,23 @@ mod tests {
         Target::parse("http", host).unwrap()
     }
 
-    #[test]
-    fn clients_are_kept_and_come_to_an_end() {
+    #[tokio::test]
+    async fn clients_are_kept_and_come_to_an_end() {
         let sender = sender("http://*.example.com");
         for number in 0..CLIENTS_MAX * 2 {
-            sender.client(&target(&format!("h{number}.example.com")), None).unwrap();
+            sender.client(&target(&format!("h{number}.example.com")), None).await.unwrap();
         }
         assert_eq!(sender.clients.lock().len(), CLIENTS_MAX);
-        sender.client(&target("h63.example.com"), None).unwrap();
+        sender.client(&target("h63.example.com"), None).await.unwrap();
         assert_eq!(sender.clients.lock().len(), CLIENTS_MAX, "it is one of those that are kept");
         assert_eq!(sender.clients.lock().front().unwrap().target, target("h32.example.com"));
     }
 
-    #[test]
-    fn an_address_is_looked_at_before_there_is_a_client() {
+    #[tokio::test]
+    async fn an_address_is_looked_at_before_there_is_a_client() {
         let address: IpAddr = "127.0.0.1".parse().unwrap();
-        let failure = sender("http://127.0.0.1").client(&target(&address.to_string()), None).unwrap_err();
+        let sender = sender("http://127.0.0.1");
+        let failure = sender.client(&target(&address.to_string()), None).await.unwrap_err();
         assert!(failure.denied && matches!(failure.code, Error::DestinationIpProhibited), "{failure:?}");
     }
 

@@ -120,7 +120,10 @@ impl Exchange {
         if let Some(answer) = stage.as_ref().and_then(Stage::answer) {
             return self.answer(target, answer?, turn, head_only);
         }
-        let client = self.provisions.http.client(target, self.options.connect_timeout)?;
+        let client = self.provisions.http.client(target, self.options.connect_timeout);
+        let client = timeout_at(deadline, client).await.map_err(|_| {
+            late(Error::ConfigurationError, "the files of certificates for it were not read")
+        })??;
         let patience = self.options.first_byte_timeout.unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(patience).map_or(deadline, |sooner| sooner.min(deadline));
         let answer = timeout_at(deadline, client.execute(request)).await.map_err(|_| {
