@@ -35,8 +35,6 @@ const RUST_STORAGE: Files = &[
     ("src/lib.rs", carry!("rust/storage-backend/lib.rs.in")),
     ("src/kept.rs", carry!("rust/storage-backend/kept.rs.in")),
     ("src/records.rs", carry!("rust/storage-backend/records.rs.in")),
-    ("plugin.toml", carry!("manifest/storage-kept.toml")),
-    ("tests/suite.toml", carry!("manifest/suite.toml")),
 ];
 
 const JS: Files =
@@ -48,8 +46,12 @@ const JS_LABEL: Files = &[
 ];
 const JS_STORAGE: Files = &[
     ("src/plugin.js", carry!("js/storage-backend/plugin.js")),
-    ("src/about.js", carry!("js/storage-backend/about.js")),
-    ("tests/about.test.js", carry!("js/storage-backend/about.test.js")),
+    ("src/kept.js", carry!("js/storage-backend/kept.js")),
+    ("src/bytes.js", carry!("js/storage-backend/bytes.js")),
+    ("src/records.js", carry!("js/storage-backend/records.js")),
+    ("tests/records.test.js", carry!("js/storage-backend/records.test.js")),
+    ("wit/deps/wasi-clocks/clocks.wit", carry!("wasi/waiting.wit")),
+    ("wit/deps/wasi-io/io.wit", carry!("wasi/io.wit")),
 ];
 
 const PYTHON: Files = &[("requirements.txt", carry!("python/requirements.txt"))];
@@ -60,8 +62,9 @@ const PYTHON_LABEL: Files = &[
 ];
 const PYTHON_STORAGE: Files = &[
     ("src/app.py", carry!("python/storage-backend/app.py")),
-    ("src/about.py", carry!("python/storage-backend/about.py")),
-    ("tests/test_about.py", carry!("python/storage-backend/test_about.py")),
+    ("src/kept.py", carry!("python/storage-backend/kept.py")),
+    ("src/records.py", carry!("python/storage-backend/records.py")),
+    ("tests/test_records.py", carry!("python/storage-backend/test_records.py")),
 ];
 
 /// The files of a project: paths, and texts whose words are still to be filled in.
@@ -79,14 +82,15 @@ pub(super) fn files(world: World, language: Language) -> Vec<(String, &'static s
     let mut add = |path: &str, text| files.push((path.to_owned(), text));
     add("README.md", carry!("README.md.in"));
     add(".gitignore", "target/\nnode_modules/\n.venv/\n__pycache__/\nplugin.wasm\n");
-    match (world, language) {
-        (World::LabelProvider, _) => {
+    match world {
+        World::LabelProvider => {
             add("plugin.toml", carry!("manifest/label-provider.toml"));
             add("tests/cases.toml", carry!("manifest/cases.toml"));
         }
-        // The one that works has its own.
-        (World::StorageBackend, Language::Rust) => {}
-        (World::StorageBackend, _) => add("plugin.toml", carry!("manifest/storage-backend.toml")),
+        World::StorageBackend => {
+            add("plugin.toml", carry!("manifest/storage-backend.toml"));
+            add("tests/suite.toml", carry!("manifest/suite.toml"));
+        }
     }
     match language {
         // Where the SDK looks for the contracts it is made of.
@@ -161,17 +165,11 @@ impl Words {
             (Language::Python, _) => "python3 -m unittest discover -s tests",
         };
         let tested = format!("{own} && teleport plugin test");
-        let (test, run) = match (self.world, self.language) {
-            (World::LabelProvider, _) => (tested, "teleport plugin run --grant=process .".to_owned()),
-            (World::StorageBackend, Language::Rust) => {
-                (tested, "teleport plugin run --grant-all .".to_owned())
-            }
-            (World::StorageBackend, _) => {
-                let run = "teleport plugin run --config endpoint=https://db.example.com .".to_owned();
-                (own.to_owned(), run)
-            }
+        let run = match self.world {
+            World::LabelProvider => "teleport plugin run --grant=process .",
+            World::StorageBackend => "teleport plugin run --grant-all .",
         };
-        [build.to_owned(), test, run]
+        [build.to_owned(), tested, run.to_owned()]
     }
 
     /// What a Rust project is made of beside the SDK.
@@ -196,24 +194,18 @@ impl Words {
     }
 
     fn about(&self) -> &'static str {
-        match (self.world, self.language) {
-            (World::LabelProvider, _) => {
+        match self.world {
+            World::LabelProvider => {
                 "`teleport plugin test` runs `tests/*.toml` in the daemon's own host, with recorded answers in place of other\n\
                  machines and programs; `--record` makes recordings of requests. `teleport plugin run` calls the plugin once, for\n\
                  real, and tells what it took."
             }
-            (World::StorageBackend, Language::Rust) => {
+            World::StorageBackend => {
                 "`teleport plugin test` holds the component against the suite every store must pass, in the daemon's own host, with\n\
                  the settings of `tests/suite.toml`; `--only=watch` runs the cases whose names hold that. `teleport plugin run`\n\
                  opens the backend as the daemon does when it starts. The project passes the whole suite as it is: its records\n\
                  are one value of the host's `kv`, written whole with every change, at most 16 MiB, for one host. To keep them\n\
-                 in a server, ask for `http` in `plugin.toml`, and put the server in the place of `src/kept.rs`."
-            }
-            (World::StorageBackend, _) => {
-                "`teleport plugin run` opens the backend as the daemon does when it starts. The project opens and refuses the rest:\n\
-                 reading, writing and watching are yours to write, and `wit/` says what each must hold to. To reach a server by\n\
-                 HTTPS, ask for `http` in `plugin.toml`. Once it keeps records, `teleport plugin test` holds it against the suite\n\
-                 every store must pass: write `[[suite]]` and `name = \"…\"` into `tests/suite.toml`."
+                 in a server, ask for `http` in `plugin.toml`, and put the server in the place of the file `kept` in `src`."
             }
         }
     }
@@ -247,12 +239,20 @@ impl Words {
     fn grants(&self) -> String {
         let of_world = match self.world {
             World::LabelProvider => "        grants:\n          process: [[uname, -r]]",
-            World::StorageBackend if self.language == Language::Rust => {
-                "        grants:\n          kv: yes\n        limits: {kv_bytes: 16MiB}"
-            }
-            World::StorageBackend => "        config:\n          endpoint: https://db.example.com",
+            World::StorageBackend => "        grants:\n          kv: yes\n        limits: {kv_bytes: 16MiB}",
         };
         of_world.to_owned()
+    }
+
+    /// What a world is imported with beside its own.
+    fn imports(&self) -> &'static str {
+        match (self.world, self.language) {
+            (World::LabelProvider, _) | (_, Language::Rust) => "",
+            (World::StorageBackend, Language::Js) => {
+                "\n    import teleport:host/kv@1.0.0;\n    import wasi:clocks/monotonic-clock@0.2.0;"
+            }
+            (World::StorageBackend, Language::Python) => "\n    import teleport:host/kv@1.0.0;",
+        }
     }
 
     /// Puts the words into a text.
@@ -264,7 +264,7 @@ impl Words {
         let [build, test, run] = self.commands();
         // Where another interface of this name is in reach, the package is put before it.
         let http_types = if self.world == World::LabelProvider { "types" } else { "wasi_http_types" };
-        let topic = if self.world == World::LabelProvider { "release" } else { "about" };
+        let topic = if self.world == World::LabelProvider { "release" } else { "records" };
         let words = [
             ("{{name}}", self.name.as_str()),
             ("{{world}}", self.world()),
@@ -277,6 +277,7 @@ impl Words {
             ("{{about}}", self.about()),
             ("{{more}}", self.more()),
             ("{{grants}}", &self.grants()),
+            ("{{imports}}", self.imports()),
             ("{{http-types}}", http_types),
             ("{{dependencies}}", self.dependencies()),
             ("{{sdk-version}}", env!("CARGO_PKG_VERSION")),
