@@ -266,7 +266,7 @@ pub enum LoadError {
     #[error("the thread plugins run on could not be started; raise the limit on threads")]
     Runtime(#[source] std::io::Error),
     /// It failed a short while ago and is not tried again yet.
-    #[error("{reason} (not tried again for {wait} s)", wait = wait.as_secs())]
+    #[error("{reason} (not tried again for {wait} s)", wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0))]
     Again {
         /// What was wrong.
         reason: String,

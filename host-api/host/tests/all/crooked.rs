@@ -5,7 +5,7 @@ use plugin_host::{CallReport, Outcome, PluginHost};
 
 use crate::alone::alone;
 use crate::bed::{Bed, LONG, Running, label, manifest, refusal};
-use crate::made::{MEMORY, answer, component, in_parts, module, module_with};
+use crate::made::{MEMORY, TABLE_BOMB, answer, component, in_parts, module, module_with};
 
 /// A host with this core module as a plugin.
 fn host(module: &str) -> Running {
@@ -88,11 +88,6 @@ async fn an_answer_that_is_none_is_a_crash_of_the_plugin() {
         assert!(text.starts_with("plugin crooked 0.0.1 crashed: ") && text.contains(says), "{what}: {text}");
     }
 }
-
-/// Grows a table until it may not any more, and dies of it.
-const TABLE_BOMB: &str = "(loop $again
-    (br_if $again (i32.ne (table.grow $held (ref.null func) (i32.const 1000)) (i32.const -1))))
-    unreachable";
 
 #[tokio::test]
 async fn tables_without_end_are_refused() {

@@ -31,6 +31,11 @@ pub(crate) fn module_with(evaluate: &str, realloc: &str, more: &str) -> String {
 /// One page of memory, without which there is no text.
 pub(crate) const MEMORY: &str = r#"(memory (export "memory") 1)"#;
 
+/// Lines that grow the table `$held` until it may not any more, and die of it.
+pub(crate) const TABLE_BOMB: &str = "(loop $again
+    (br_if $again (i32.ne (table.grow $held (ref.null func) (i32.const 1000)) (i32.const -1))))
+    unreachable";
+
 /// Lines that answer with text of this place and length.
 pub(crate) fn answer(place: u32, length: u32) -> String {
     format!(

@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::bed::{gives_up, until};
 
+mod crooked;
 mod name;
 mod storm;
 
@@ -72,6 +73,14 @@ impl Place {
 
     /// The same with a plugin for each label; the operator says the same of all.
     fn spawn_each(&self, world: &World, says: &str, deeds: &[(&str, &str, &str)]) -> Daemon {
+        let mut command = Command::new(program("teleport"));
+        command.args(["start", "-c"]).arg(self.write_each(world, says, deeds));
+        command.arg("--plugin-dir").arg(&self.directory);
+        Daemon::spawn_command(world.folder(), "web-1", command)
+    }
+
+    /// Writes the configuration of such a node.
+    fn write_each(&self, world: &World, says: &str, deeds: &[(&str, &str, &str)]) -> PathBuf {
         let labels: String = deeds
             .iter()
             .map(|(name, deed, plugin)| {
@@ -87,9 +96,7 @@ impl Place {
         let yaml = world.node_yaml("web-1", &more).replacen("teleport:\n", &head, 1);
         let config = world.folder().join("web-1.yaml");
         std::fs::write(&config, yaml).unwrap();
-        let mut command = Command::new(program("teleport"));
-        command.args(["start", "-c"]).arg(config).arg("--plugin-dir").arg(&self.directory);
-        Daemon::spawn_command(world.folder(), "web-1", command)
+        config
     }
 }
 
