@@ -175,10 +175,12 @@ impl Starting<'_> {
 
     /// Where the store could not be opened, the files that could be why are named.
     fn not_opened(&self, source: storage::OpenError) -> ProcessError {
-        let Storage::Etcd(Etcd { cert_file, key_file, ca_file, .. }) = &self.settings.storage else {
+        let Storage::Etcd(Etcd { cert_file, key_file, ca_file, insecure, .. }) = &self.settings.storage
+        else {
             return source.into();
         };
         let believed = match ca_file {
+            _ if *insecure => "anybody at all (insecure: yes)".to_owned(),
             Some(file) => format!("tls_ca_file {}", file.display()),
             None => "an authority of this machine (no tls_ca_file is set)".to_owned(),
         };

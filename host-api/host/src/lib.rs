@@ -44,7 +44,7 @@ mod watch;
 pub use call::{CallError, CallReport, Outcome};
 pub use capability::http::{
     AwsKeys, AwsKeysError, CertificatePair, HttpError, Lookup, PlaceSettings, ProxyAddress, ProxyError,
-    ProxySettings, Resolver, SignSettings, TlsError,
+    ProxySettings, Resolver, ServerAuthority, SignSettings, TlsError,
 };
 pub use capability::kv::{delete_kept, kept_file};
 pub use capability::process::PASSED_ON;

@@ -19,6 +19,8 @@ pub struct Etcd {
     pub key_file: PathBuf,
     /// The authority of the members; the system's authorities when absent.
     pub ca_file: Option<PathBuf>,
+    /// Whether any certificate of a member is taken, and no authority asked.
+    pub insecure: bool,
     /// What every key starts with.
     pub prefix: String,
 }
@@ -63,15 +65,16 @@ pub(super) fn read_etcd(storage: &mut Section<'_>) -> Etcd {
     for required in ["peers", "tls_cert_file", "tls_key_file"] {
         require(storage, required, "etcd");
     }
-    if storage.flag("insecure") == Some(true) {
-        let what = "taking any member's certificate is not served: whoever answers would get every record; name the members' authority in tls_ca_file";
-        storage.problem("insecure", what);
+    let insecure = storage.flag("insecure") == Some(true);
+    if insecure && let Some(field) = storage.field("insecure") {
+        field.warning("takes any member's certificate: whoever answers at its address gets every record; name the members' authority in tls_ca_file instead");
     }
     Etcd {
         peers: peers.unwrap_or_default(),
         cert_file: storage.path("tls_cert_file").unwrap_or_default(),
         key_file: storage.path("tls_key_file").unwrap_or_default(),
         ca_file: storage.path("tls_ca_file"),
+        insecure,
         prefix: storage.text("prefix").unwrap_or(ETCD_PREFIX).to_owned(),
     }
 }

@@ -7,7 +7,7 @@
 use config::{DynamoDb, Etcd, Storage};
 use domain::plugin::configuration::Written;
 use domain::plugin::{Grant, PluginName};
-use plugin_host::{CertificatePair, PlaceSettings, PluginSettings, Settings, SignSettings};
+use plugin_host::{CertificatePair, PlaceSettings, PluginSettings, ServerAuthority, Settings, SignSettings};
 
 use super::cloud;
 
@@ -55,7 +55,12 @@ fn provide_dynamodb(table: &DynamoDb, plugin: &mut PluginSettings) {
     plugin.grants.push(Grant::http(destination.clone(), true));
     let keys = cloud::keys(table.keys.as_ref());
     let sign = SignSettings { service: "dynamodb".to_owned(), region: region.clone(), keys };
-    plugin.http.push(PlaceSettings { destination, ca_file: None, certificate: None, sign: Some(sign) });
+    plugin.http.push(PlaceSettings {
+        destination,
+        authority: ServerAuthority::Machine,
+        certificate: None,
+        sign: Some(sign),
+    });
 }
 
 fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
@@ -67,13 +72,22 @@ fn provide_etcd(etcd: &Etcd, plugin: &mut PluginSettings) {
         plugin.grants.push(Grant::http(destination.clone(), true));
         plugin.http.push(PlaceSettings {
             destination,
-            ca_file: etcd.ca_file.clone(),
+            authority: authority(etcd),
             certificate: Some(CertificatePair {
                 cert_file: etcd.cert_file.clone(),
                 key_file: etcd.key_file.clone(),
             }),
             sign: None,
         });
+    }
+}
+
+/// Who vouches for the members.
+fn authority(etcd: &Etcd) -> ServerAuthority {
+    match &etcd.ca_file {
+        _ if etcd.insecure => ServerAuthority::Anyone,
+        Some(path) => ServerAuthority::File(path.clone()),
+        None => ServerAuthority::Machine,
     }
 }
 
@@ -102,7 +116,27 @@ teleport:
         let peers = ["https://10.0.0.1:2379", "https://etcd.internal:2379", "https://etcd.example.com"];
         assert_eq!(plugin.grants, peers.map(granted));
         assert_eq!(plugin.config["peers"], Written::Many(peers.map(str::to_owned).into()));
-        assert!(settings.storage.is_some() && plugin.http.iter().all(|place| place.ca_file.is_some()));
+        assert!(
+            settings.storage.is_some()
+                && plugin.http.iter().all(|place| place.authority == ServerAuthority::File("/ca".into()))
+        );
+    }
+
+    #[test]
+    fn members_nobody_vouches_for_are_taken_where_it_is_asked_for() {
+        let mut etcd = Etcd {
+            peers: Vec::new(),
+            cert_file: "/c".into(),
+            key_file: "/k".into(),
+            ca_file: None,
+            insecure: false,
+            prefix: String::new(),
+        };
+        assert_eq!(authority(&etcd), ServerAuthority::Machine);
+        etcd.ca_file = Some("/ca".into());
+        assert_eq!(authority(&etcd), ServerAuthority::File("/ca".into()));
+        etcd.insecure = true;
+        assert_eq!(authority(&etcd), ServerAuthority::Anyone);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use config::{HttpPlace, HttpProxy, PluginSecret, SecretOrigin};
 use domain::secret::Secret;
 use plugin_host::{
     CertificatePair, PlaceSettings, PluginSettings, ProxyAddress, ProxySettings, SecretFrom, SecretSettings,
+    ServerAuthority,
 };
 
 /// What the operator says of one plugin.
@@ -38,8 +39,8 @@ fn place(written: &HttpPlace) -> PlaceSettings {
         cert_file: files.cert_file.clone(),
         key_file: files.key_file.clone(),
     });
-    let (destination, ca_file) = (written.destination.clone(), written.ca_file.clone());
-    PlaceSettings { destination, ca_file, certificate, sign: None }
+    let authority = written.ca_file.clone().map_or(ServerAuthority::Machine, ServerAuthority::File);
+    PlaceSettings { destination: written.destination.clone(), authority, certificate, sign: None }
 }
 
 fn secret(written: &PluginSecret) -> SecretSettings {

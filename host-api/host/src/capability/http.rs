@@ -43,7 +43,7 @@ pub use credential::{AwsKeys, AwsKeysError};
 pub use proxy::{ProxyAddress, ProxyError, ProxySettings};
 pub use resolve::{Lookup, Resolver};
 pub use sign::SignSettings;
-pub use tls::{CertificatePair, PlaceSettings, TlsError};
+pub use tls::{CertificatePair, PlaceSettings, ServerAuthority, TlsError};
 
 use body::Spent;
 use outgoing::Outgoing;

@@ -10,7 +10,9 @@ use std::time::Duration;
 use domain::plugin::PluginName;
 use domain::plugin::grant::Use;
 use domain::secret::Secret;
-use plugin_host::{CertificatePair, Outcome, PlaceSettings, PluginHost, ProxyAddress, ProxySettings};
+use plugin_host::{
+    CertificatePair, Outcome, PlaceSettings, PluginHost, ProxyAddress, ProxySettings, ServerAuthority,
+};
 
 use crate::sending::{Fetch, Names, denied, fetch, given_up, granted, refused_with};
 use crate::serving::{Authority, Proxy, Server};
@@ -43,8 +45,12 @@ async fn tls_is_checked_with_the_authority_of_the_grant_and_speaks_http_2() {
     let ca_file = bed.file("ca.pem", &authority.pem());
     for server in [&server, &old, &other] {
         let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
-        let place =
-            PlaceSettings { destination, ca_file: Some(ca_file.clone()), certificate: None, sign: None };
+        let place = PlaceSettings {
+            destination,
+            authority: ServerAuthority::File(ca_file.clone()),
+            certificate: None,
+            sign: None,
+        };
         bed.plugin().http.push(place);
     }
     let stranger = Server::tls(Authority::new().server("api.test", None, &[])).await;
@@ -60,19 +66,50 @@ async fn tls_is_checked_with_the_authority_of_the_grant_and_speaks_http_2() {
 }
 
 #[tokio::test]
+async fn a_server_nobody_vouches_for_is_taken_where_the_daemons_own_settings_say_so() {
+    let (clients, strangers) = (Authority::new(), Authority::new());
+    let server = Server::tls(Authority::new().server("other.test", Some(&clients), &["h2"])).await;
+    let mut bed = Fetch::new();
+    let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
+    let (certificate, key) = clients.issue("client");
+    let pair = |bed: &Fetch| CertificatePair {
+        cert_file: bed.file("client.pem", &certificate),
+        key_file: bed.file("client.key", &key),
+    };
+    let place = |authority, pair| PlaceSettings {
+        destination: destination.clone(),
+        authority,
+        certificate: Some(pair),
+        sign: None,
+    };
+    let request = format!("GET https://api.test:{}/hello", server.port);
+    let files = pair(&bed);
+    bed.plugin().http = vec![place(ServerAuthority::Anyone, files)];
+    assert_eq!(fetch(&bed.host(), &request).await, "200 hello");
+    let (files, other) = (pair(&bed), bed.file("ca.pem", &strangers.pem()));
+    bed.plugin().http = vec![place(ServerAuthority::File(other), files)];
+    refused_with(&bed.host(), &request, "ErrorCode::TlsCertificateError").await;
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_shown_by_the_host_and_taken_anew_when_it_changes() {
     let (authority, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
     let server = Server::tls(authority.server("api.test", Some(&clients), &["h2"])).await;
     let mut bed = Fetch::new();
     let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
     let url = format!("https://api.test:{}/hello", server.port);
-    let ca_file = Some(bed.file("ca.pem", &authority.pem()));
+    let ca_file = ServerAuthority::File(bed.file("ca.pem", &authority.pem()));
     let (certificate, key) = strangers.issue("client");
     let pair = CertificatePair {
         cert_file: bed.file("client.pem", &certificate),
         key_file: bed.file("client.key", &key),
     };
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: Some(pair), sign: None });
+    bed.plugin().http.push(PlaceSettings {
+        destination,
+        authority: ca_file,
+        certificate: Some(pair),
+        sign: None,
+    });
     let host = bed.host();
     let report = crate::sending::call(&host, &format!("GET {url}")).await;
     assert_eq!(report.outcome(), Outcome::Guest, "the server does not know the authority");
@@ -88,8 +125,8 @@ async fn a_client_certificate_is_shown_by_the_host_and_taken_anew_when_it_change
 async fn files_that_cannot_be_used_are_said_when_the_plugin_is_loaded() {
     let mut bed = Fetch::new();
     let destination = bed.grant("https://api.test", true);
-    let ca_file = Some(bed.file("ca.pem", "no certificate"));
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
+    let ca_file = ServerAuthority::File(bed.file("ca.pem", "no certificate"));
+    bed.plugin().http.push(PlaceSettings { destination, authority: ca_file, certificate: None, sign: None });
     let text = crate::bed::refusal(&bed.host(), "fetch").await;
     assert!(
         text.contains("ca.pem, for requests to https://api.test, holds no certificates in PEM"),
@@ -111,7 +148,12 @@ async fn a_key_that_everybody_may_read_is_refused_when_the_plugin_is_loaded() {
     mode(&pair.cert_file, 0o644);
     mode(&pair.key_file, 0o644);
     let key = pair.key_file.clone();
-    bed.plugin().http.push(PlaceSettings { destination, ca_file: None, certificate: Some(pair), sign: None });
+    bed.plugin().http.push(PlaceSettings {
+        destination,
+        authority: ServerAuthority::Machine,
+        certificate: Some(pair),
+        sign: None,
+    });
     let text = crate::bed::refusal(&bed.host(), "fetch").await;
     assert!(text.contains(&format!("run: chmod o-rwx {}", key.display())), "{text}");
     mode(&key, 0o640);
@@ -136,8 +178,8 @@ async fn the_proxy_of_the_environment_is_used_unless_it_is_excepted() {
     let mut bed = granted(&format!("http://api.test:{}", plain.port));
     bed.grant("http://far.test", false);
     let destination = bed.grant(&format!("https://only-the-proxy-knows.test:{}", tls.port), false);
-    let ca_file = Some(bed.file("ca.pem", &authority.pem()));
-    bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
+    let ca_file = ServerAuthority::File(bed.file("ca.pem", &authority.pem()));
+    bed.plugin().http.push(PlaceSettings { destination, authority: ca_file, certificate: None, sign: None });
     bed.grant("http://10.0.0.1", false);
     let credentials = Some(("joe".to_owned(), Secret::from("s3cret")));
     let address = ProxyAddress { address: format!("127.0.0.1:{}", proxy.port), credentials };
@@ -351,8 +393,13 @@ async fn a_stand_in_arrives_as_the_secret_at_its_host_and_nowhere_else() {
     let ca_file = bed.file("ca.pem", &authority.pem());
     for server in [&home, &away] {
         let destination = bed.grant(&format!("https://api.test:{}", server.port), true);
-        let ca_file = Some(ca_file.clone());
-        bed.plugin().http.push(PlaceSettings { destination, ca_file, certificate: None, sign: None });
+        let ca_file = ServerAuthority::File(ca_file.clone());
+        bed.plugin().http.push(PlaceSettings {
+            destination,
+            authority: ca_file,
+            certificate: None,
+            sign: None,
+        });
     }
     bed.secret("token", "s3cret", &format!("https://api.test:{}", home.port));
     let host = bed.host();

@@ -333,6 +333,19 @@ async fn certificates_that_etcd_refuses_are_named_with_the_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn members_nobody_vouches_for_are_taken_with_a_warning_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let etcd = Etcd::start(folder.path()).await;
+    Authority::new(folder.path(), "other-ca");
+    let storage = etcd.storage("client", "other-ca") + "    insecure: true\n";
+    let mut auth = Auth::spawn(&folder, "auth-1", &storage);
+    auth.daemon.ready().await;
+    let warned = auth.daemon.logged("whoever answers at its address gets every record").await;
+    assert!(warned.contains("storage.insecure"), "{warned}");
+    assert_eq!(auth.daemon.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_has_a_cluster_makes_no_other_in_an_empty_etcd() {
     let folder = tempfile::tempdir().unwrap();
     let etcd = Etcd::start(folder.path()).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::plugin::configuration::Written;
 use domain::plugin::{Destination, Grant};
 use domain::secret::Secret;
-use plugin_host::{AwsKeys, PlaceSettings, PluginSettings, SignSettings};
+use plugin_host::{AwsKeys, PlaceSettings, PluginSettings, ServerAuthority, SignSettings};
 use port::clock::{Clock as _, SystemClock};
 use port::store::{Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX};
 use storage::OpenError;
@@ -26,7 +26,12 @@ fn settings(url: &str, keys: AwsKeys) -> PluginSettings {
     let sign = Some(SignSettings { service: "dynamodb".to_owned(), region: "eu-north-1".to_owned(), keys });
     PluginSettings {
         grants: vec![Grant::http(destination.clone(), true)],
-        http: vec![PlaceSettings { destination, ca_file: None, certificate: None, sign }],
+        http: vec![PlaceSettings {
+            destination,
+            authority: ServerAuthority::Machine,
+            certificate: None,
+            sign,
+        }],
         config: BTreeMap::from([
             ("endpoint".to_owned(), Written::One(url.to_owned())),
             ("table_name".to_owned(), Written::One("teleport".to_owned())),

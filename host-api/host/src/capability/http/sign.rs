@@ -124,6 +124,7 @@ mod tests {
     use domain::plugin::Destination;
     use domain::secret::Secret;
 
+    use super::super::tls::ServerAuthority;
     use super::*;
 
     fn signer() -> Signer {
@@ -134,7 +135,8 @@ mod tests {
         };
         let sign = Some(SignSettings { service: "service".to_owned(), region: "us-east-1".to_owned(), keys });
         let destination = Destination::parse("https://example.amazonaws.com").unwrap();
-        let place = PlaceSettings { destination, ca_file: None, certificate: None, sign };
+        let place =
+            PlaceSettings { destination, authority: ServerAuthority::Machine, certificate: None, sign };
         Signer::of(&[place]).pop().unwrap()
     }
 

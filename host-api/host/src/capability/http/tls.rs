@@ -1,8 +1,8 @@
 //! TLS to one place: whom it is believed by, and the client certificate that is shown. The plugin sees
 //! neither.
 //!
-//! The provider is aws-lc-rs, as everywhere in this program. Not checking a server's certificate is no
-//! option: whoever runs the place names its authority.
+//! The provider is aws-lc-rs, as everywhere in this program. A grant names the place's authority or none: that
+//! nobody vouches for a server is for the daemon's own settings to say ([`ServerAuthority::Anyone`]).
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,8 +16,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use zeroize::Zeroizing;
 
+use self::anyone::Anyone;
 use super::sign::SignSettings;
 use crate::place::{self, Owner, PlaceError};
+
+mod anyone;
 
 /// The largest file of certificates, in bytes.
 const FILE_MAX: u64 = 1 << 20;
@@ -27,12 +30,33 @@ const FILE_MAX: u64 = 1 << 20;
 pub struct PlaceSettings {
     /// The place. Where several cover a target, the first counts.
     pub destination: Destination,
-    /// Authorities in PEM that must vouch for it, instead of those this machine trusts.
-    pub ca_file: Option<PathBuf>,
+    /// Who must vouch for it.
+    pub authority: ServerAuthority,
     /// The client certificate to show there.
     pub certificate: Option<CertificatePair>,
     /// How requests to it are signed, where they are.
     pub sign: Option<SignSettings>,
+}
+
+/// Who must vouch for a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ServerAuthority {
+    /// Those this machine trusts.
+    #[default]
+    Machine,
+    /// Those in a file in PEM, and nobody else.
+    File(PathBuf),
+    /// Nobody: whoever answers at the address is told everything. The operator asked for it.
+    Anyone,
+}
+
+impl ServerAuthority {
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Machine | Self::Anyone => None,
+        }
+    }
 }
 
 /// A certificate and its key, both in PEM. Files that only the daemon's user and root may write.
@@ -119,11 +143,16 @@ impl Trust {
         let destination = || place.map(|place| place.destination.to_string()).unwrap_or_default();
         let failed = |source| TlsError::Config { destination: destination(), source };
         let builder = builder().map_err(failed)?;
-        let roots = match place.and_then(|place| place.ca_file.as_deref()) {
-            Some(path) => Arc::new(authorities(&destination(), path)?),
-            None => self.machine()?,
+        let builder = match place.map(|place| &place.authority) {
+            Some(ServerAuthority::File(path)) => {
+                builder.with_root_certificates(authorities(&destination(), path)?)
+            }
+            Some(ServerAuthority::Anyone) => {
+                let anyone = Anyone(Arc::clone(builder.crypto_provider()));
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(anyone))
+            }
+            Some(ServerAuthority::Machine) | None => builder.with_root_certificates(self.machine()?),
         };
-        let builder = builder.with_root_certificates(roots);
         let mut config = match place.and_then(|place| place.certificate.as_ref()) {
             Some(pair) => {
                 let chain = certificates(&destination(), &pair.cert_file)?;
@@ -165,13 +194,13 @@ pub(super) fn unused() -> Result<ClientConfig, TlsError> {
 
 impl PlaceSettings {
     fn is_special(&self) -> bool {
-        self.ca_file.is_some() || self.certificate.is_some()
+        self.authority != ServerAuthority::Machine || self.certificate.is_some()
     }
 
     /// How its files look now.
     pub(super) fn stamp(&self) -> Stamp {
-        let pair = self.certificate.iter().flat_map(|pair| [&pair.cert_file, &pair.key_file]);
-        self.ca_file.iter().chain(pair).map(|path| look(path)).collect()
+        let pair = self.certificate.iter().flat_map(|pair| [pair.cert_file.as_path(), &pair.key_file]);
+        self.authority.file().into_iter().chain(pair).map(look).collect()
     }
 }
 
