@@ -100,7 +100,7 @@ pub enum CallError {
     },
     /// It wanted more memory, table elements, handles or bytes of the host than it may have.
     #[error(
-        "plugin {plugin} wanted more {what} than {limit} and failed; to give it more, set teleport.plugins.load.{plugin}.limits.{key}"
+        "plugin {plugin} wanted more {what} than {limit} and failed; to give it more, set teleport.plugins.load.{plugin}.limits.{key}{said}"
     )]
     Memory {
         /// The plugin.
@@ -111,6 +111,8 @@ pub enum CallError {
         key: &'static str,
         /// The limit, as it is written.
         limit: String,
+        /// What it wrote last, as the rest of a sentence: it may have died of something else.
+        said: String,
     },
     /// Its value is too large.
     #[error(

@@ -63,7 +63,7 @@ pub(crate) fn too_long(provisions: &Provisions, bytes: usize) -> Result<(), Call
         return Ok(());
     }
     let (plugin, limit) = (provisions.identity.name.clone(), provisions.limits.written("output"));
-    Err(CallError::Memory { plugin, what: "bytes in one answer", key: "output", limit })
+    Err(CallError::Memory { plugin, what: "bytes in one answer", key: "output", limit, said: String::new() })
 }
 
 /// The plugin answered, and has no value. When it was refused something in this call, the operator
@@ -80,8 +80,10 @@ fn no_value(state: &CallState, failure: &NoValue) -> CallError {
 /// The plugin did not answer.
 fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtime::Error) -> CallError {
     let name = plugin.name.clone();
-    let memory =
-        |what, key| CallError::Memory { plugin: name.clone(), what, key, limit: limits.written(key) };
+    let memory = |what, key| {
+        let (limit, said) = (limits.written(key), last_said(state));
+        CallError::Memory { plugin: name.clone(), what, key, limit, said }
+    };
     if error.downcast_ref::<CpuSpent>().is_some() {
         return CallError::Cpu { plugin: name, limit: limits.written("cpu") };
     }
@@ -107,10 +109,12 @@ fn stopped(plugin: &Identity, limits: &Limits, state: &CallState, error: wasmtim
 }
 
 fn trap(plugin: &Identity, state: &CallState, reason: &str) -> CallError {
-    let last =
-        state.log.last_errors().map(|lines| format!("; it last said: {}", clean(&lines))).unwrap_or_default();
-    let reason = format!("{}{last}", clean(reason));
+    let reason = format!("{}{}", clean(reason), last_said(state));
     CallError::Trap { plugin: plugin.name.clone(), version: plugin.version.clone(), reason }
+}
+
+fn last_said(state: &CallState) -> String {
+    state.log.last_errors().map(|lines| format!("; it last said: {}", clean(&lines))).unwrap_or_default()
 }
 
 /// A plugin's own text, as a log may show it.
