@@ -1,29 +1,51 @@
-//! Where a plugin's call waits for a disk: beside the threads calls run on, so that a disk that hangs
-//! holds up a call until its deadline and no other plugin at all.
+//! Where a plugin's call waits for a disk: beside the thread calls run on, so that a disk that hangs
+//! holds up a call until its deadline and no other plugin.
 //!
-//! One thread at a time for each `Disk`: calls that come to their deadline one after the other do not
-//! leave a thread each behind. Used by the capabilities that read an operator's files.
+//! What is found hung is waited for by few threads: one for each [`Disk`], and so many in all. Whether a file
+//! is another than before is asked in place all the same (one stat, which a kernel answers from memory for a
+//! disk of this machine): a folder on a server that is gone is not served well here. Used by the capabilities
+//! that read and write files.
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
+
+/// Waits of all plugins at one time, those of plugins that have been replaced meanwhile among them: each has a
+/// thread of the plugins', and names are looked up on those too.
+static ALL: Semaphore = Semaphore::const_new(8);
+
+/// What `work` comes to, on a thread of its own. A caller that gives up leaves it to end by itself.
+///
+/// # Errors
+/// [`JoinError`] when the work panicked, or the plugins' threads have ended.
+pub(crate) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    // Never closed.
+    let turn = ALL.acquire().await.ok();
+    spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    })
+    .await
+}
 
 /// The turn of one plugin. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<()>>);
 
 impl Disk {
-    /// What `work` comes to. A caller that gives up leaves it to end by itself, and the turn with it.
+    /// The same, one after the other.
     ///
     /// # Errors
-    /// [`JoinError`] when the work panicked, or the plugins' threads have ended.
+    /// As for [`beside`].
     pub(crate) async fn wait_for<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let turn = Arc::clone(&self.0).lock_owned().await;
-        spawn_blocking(move || {
+        beside(move || {
             let _turn = turn;
             work()
         })
@@ -40,15 +62,33 @@ mod tests {
 
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(50);
+
     #[tokio::test]
     async fn who_gives_up_leaves_one_thread_and_the_next_waits_for_it() {
         let disk = Disk::default();
         let (end, hangs) = mpsc::channel::<()>();
         let hung = disk.wait_for(move || hangs.recv().is_ok());
-        assert!(timeout(Duration::from_millis(50), hung).await.is_err(), "the disk hangs");
+        assert!(timeout(SHORT, hung).await.is_err(), "the disk hangs");
         let next = disk.wait_for(|| 2);
-        assert!(timeout(Duration::from_millis(50), next).await.is_err(), "it has its turn no sooner");
+        assert!(timeout(SHORT, next).await.is_err(), "it has its turn no sooner");
         end.send(()).unwrap();
         assert_eq!(disk.wait_for(|| 3).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn all_disks_together_have_so_many_threads() {
+        let (mut ends, disks) = (Vec::new(), [(); 9].map(|()| Disk::default()));
+        let (runs, ran) = mpsc::channel();
+        for disk in &disks {
+            let ((end, hangs), runs) = (mpsc::channel::<()>(), runs.clone());
+            ends.push(end);
+            let hung = disk.wait_for(move || (runs.send(()), hangs.recv()));
+            assert!(timeout(SHORT, hung).await.is_err(), "it hangs or has no turn");
+        }
+        assert_eq!(ran.try_iter().count(), 8);
+        drop(ends);
+        let answers = disks[8].wait_for(|| ()).await;
+        assert!(answers.is_ok());
     }
 }

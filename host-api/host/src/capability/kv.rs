@@ -5,7 +5,7 @@
 //! before the plugin is answered. It is read anew when it is another file than the one read or written last: what an
 //! administrator has deleted or put back is not undone from memory.
 //!
-//! Disks are waited for on a thread of their own, one for each plugin: a call whose time is over ends, also when the disk
+//! Reading and writing are waited for beside the call ([`super::disk`]): one whose time is over ends, also when the disk
 //! does not answer, and what it has begun to write is written or not, as at any crash.
 
 use std::collections::BTreeMap;
@@ -23,8 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use domain::plugin::PluginName;
 use domain::plugin::grant::Use;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::JoinError;
 
+use super::disk;
 use super::v1::teleport::host::kv::{Failure, Host};
 use crate::call::CallState;
 use crate::place::{self, Kept as Folder, Owner};
@@ -177,7 +178,7 @@ impl Kept {
         if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
             let kept = Arc::clone(self);
             slot =
-                spawn_blocking(move || kept.read_into(slot)).await.map_err(|error| interrupted(&error))??;
+                disk::beside(move || kept.read_into(slot)).await.map_err(|error| interrupted(&error))??;
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
         OwnedMutexGuard::try_map(slot, Option::as_mut).map_err(gone)
@@ -261,7 +262,7 @@ impl Kept {
         }
         let kept = Arc::clone(self);
         let written =
-            spawn_blocking(move || kept.write(&entries).map(|stamp| *known = Known { entries, stamp }));
+            disk::beside(move || kept.write(&entries).map(|stamp| *known = Known { entries, stamp }));
         written.await.map_err(|error| interrupted(&error))?.map_err(Failure::Unavailable)?;
         Ok(answer)
     }

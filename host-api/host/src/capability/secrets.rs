@@ -7,7 +7,7 @@
 //! the next call, and are wiped when the instance ends.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +19,7 @@ use sha2::Sha256;
 use tokio::task::block_in_place;
 use wasmtime::component::{Resource, ResourceTableError};
 
+use super::disk::Disk;
 use super::v1::teleport::host::secret_reveal;
 use super::v1::teleport::host::secrets::{Algorithm, Failure, Host, HostSecret};
 use crate::call::CallState;
@@ -88,25 +89,29 @@ impl Opened {
     }
 }
 
-fn read(settings: &SecretSettings) -> Result<Secret, String> {
-    match &settings.from {
+async fn find(from: SecretFrom, disk: &Disk) -> Result<Secret, String> {
+    match from {
         SecretFrom::Environment { name, value } => {
-            value.clone().ok_or_else(|| format!("the variable {name} is not set for this daemon"))
+            value.ok_or_else(|| format!("the variable {name} is not set for this daemon"))
         }
         SecretFrom::File(path) => {
-            let file = place::open_secret(path).map_err(|error| crate::error::chain(&error))?;
-            let file = file.ok_or_else(|| format!("there is no file {}", path.display()))?;
-            let mut bytes = zeroize::Zeroizing::new(Vec::new());
-            let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, SECRET_MAX + 1), &mut bytes);
-            read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-            if bytes.len() as u64 > SECRET_MAX {
-                return Err(format!("{} holds more than {SECRET_MAX} bytes", path.display()));
-            }
-            let text =
-                bytes.strip_suffix(b"\n").map_or(&bytes[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
-            Ok(Secret::new(text))
+            let found = disk.wait_for(move || read(&path)).await;
+            found.unwrap_or_else(|error| Err(format!("it was not read to the end: {error}")))
         }
     }
+}
+
+fn read(path: &Path) -> Result<Secret, String> {
+    let file = place::open_secret(path).map_err(|error| crate::error::chain(&error))?;
+    let file = file.ok_or_else(|| format!("there is no file {}", path.display()))?;
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, SECRET_MAX + 1), &mut bytes);
+    read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    if bytes.len() as u64 > SECRET_MAX {
+        return Err(format!("{} holds more than {SECRET_MAX} bytes", path.display()));
+    }
+    let text = bytes.strip_suffix(b"\n").map_or(&bytes[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
+    Ok(Secret::new(text))
 }
 
 impl CallState {
@@ -133,8 +138,7 @@ impl Host for CallState {
             );
             return Ok(Err(self.deny(text)));
         };
-        let found = self.provisions.disk.wait_for(move || read(&settings)).await;
-        match found.unwrap_or_else(|error| Err(format!("it was not read to the end: {error}"))) {
+        match find(settings.from, &self.provisions.disk).await {
             Ok(value) => {
                 self.provisions.diary.used(&Use::Secret(label.clone()));
                 Ok(Ok(self.wasi.table_mut().push(OpenSecret { label, value })?))
@@ -224,13 +228,12 @@ mod tests {
         let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         std::fs::write(&path, "s3cret\r\n").unwrap();
         mode(0o644);
-        let settings = SecretSettings { from: SecretFrom::File(path.clone()), hosts: Vec::new() };
-        assert!(read(&settings).unwrap_err().contains("chmod o-rwx"));
+        assert!(read(&path).unwrap_err().contains("chmod o-rwx"));
         mode(0o640);
-        assert_eq!(read(&settings).unwrap().reveal_str(), Some("s3cret"));
+        assert_eq!(read(&path).unwrap().reveal_str(), Some("s3cret"));
         std::fs::write(&path, vec![b'x'; 64 * 1024 + 1]).unwrap();
-        assert!(read(&settings).unwrap_err().contains("more than 65536 bytes"));
+        assert!(read(&path).unwrap_err().contains("more than 65536 bytes"));
         std::fs::remove_file(&path).unwrap();
-        assert!(read(&settings).unwrap_err().contains("there is no file"));
+        assert!(read(&path).unwrap_err().contains("there is no file"));
     }
 }

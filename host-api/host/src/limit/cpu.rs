@@ -1,7 +1,8 @@
 //! Processor time of one call, measured on the thread that runs it.
 //!
 //! Epochs alone count time on the clock, so a plugin on a busy machine would be charged for others'
-//! work; the thread's own clock is not. It also counts what host functions spend on the call.
+//! work; the thread's own clock is not. It also counts what host functions spend on the call,
+//! but for files they read and write, which is done beside it and bounded by the time on the clock.
 //!
 //! Asking for the thread's clock is a call of the kernel (0.4 us each, where a whole call of a kept
 //! instance takes 1), and asking for the time is not. So the first few milliseconds of a call are

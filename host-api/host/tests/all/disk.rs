@@ -32,9 +32,10 @@ struct Frozen(Child);
 
 impl Frozen {
     fn now(disk: &Path) -> Self {
-        let thaw = ["-c", "timeout 60 cat; exec fsfreeze --unfreeze \"$0\""];
-        let mut command = Command::new("sh");
-        let frozen = Self(command.args(thaw).arg(disk).stdin(Stdio::piped()).spawn().unwrap());
+        // In a session of its own: what ends this process may end its whole group.
+        let thaw = ["sh", "-c", "timeout 60 cat; exec fsfreeze --unfreeze \"$0\""];
+        let mut command = Command::new("setsid");
+        let frozen = Self(command.arg("--wait").args(thaw).arg(disk).stdin(Stdio::piped()).spawn().unwrap());
         assert!(does("fsfreeze", &["--freeze"], disk));
         frozen
     }
@@ -61,7 +62,7 @@ fn a_call_that_waits_for_a_disk_ends_at_its_deadline_and_other_plugins_go_on() {
             bed.pin(name);
             bed.plugin(name).grants.push(Grant::kv());
         }
-        bed.limit("hostile", "wall", "300ms");
+        bed.limit("hostile", "wall", "2s");
         let disk = bed.settings.data_dir.clone();
         if mount(&disk.with_file_name("disk"), &disk).is_none() {
             eprintln!("nothing was tested: this machine gives no disk to freeze");

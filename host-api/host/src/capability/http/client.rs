@@ -69,8 +69,6 @@ pub(crate) struct Sender {
     pub(super) room: Room,
     /// The one used last at the end.
     clients: Mutex<VecDeque<Kept>>,
-    /// Held by whoever makes one.
-    making: tokio::sync::Mutex<()>,
     /// What was said last of each target that failed.
     failing: Mutex<VecDeque<(Target, String)>>,
 }
@@ -119,7 +117,6 @@ impl Sender {
             turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
             room: Room::new(limits.http_bytes),
             clients: Mutex::default(),
-            making: tokio::sync::Mutex::default(),
             failing: Mutex::default(),
         })
     }
@@ -141,12 +138,11 @@ impl Sender {
         if let Some(client) = self.kept(target, connect, &stamp) {
             return Ok(client);
         }
-        // Those that ask at once have one client, and its connections, between them.
-        let _turn = self.making.lock().await;
+        let made = self.make(target, connect).await;
+        // Those that asked at once have one client, and its connections, between them: the first that was made.
         if let Some(client) = self.kept(target, connect, &stamp) {
             return Ok(client);
         }
-        let made = self.make(target, connect).await;
         let kept = match (made, self.take(target, connect)) {
             (Ok(client), _) => Kept { target: target.clone(), connect, stamp, spoilt: None, client },
             // Certificate and key arrive one after the other: what works goes on until they fit.
@@ -217,6 +213,9 @@ impl Sender {
     }
 
     async fn config(&self, target: &Target) -> Result<Result<ClientConfig, TlsError>, JoinError> {
+        if self.trust.reads_nothing(self.trust.place(target)) {
+            return Ok(self.trust.config(self.trust.place(target)));
+        }
         let (trust, target) = (Arc::clone(&self.trust), target.clone());
         self.disk.wait_for(move || trust.config(trust.place(&target))).await
     }

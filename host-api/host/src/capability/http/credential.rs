@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::tls;
+use crate::capability::disk;
 
 /// Whose keys sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +167,9 @@ impl Keyring {
                 let url = place(url)?;
                 let token = match token_file {
                     Some(path) => {
-                        let read = tokio::fs::read_to_string(path).await;
+                        let file = path.clone();
+                        let read = disk::beside(move || std::fs::read_to_string(file)).await;
+                        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                         let failed = |source| AwsKeysError::File { path: path.clone(), source };
                         Some(read.map_err(failed)?.trim().to_owned())
                     }

@@ -122,7 +122,7 @@ impl Exchange {
         }
         let client = self.provisions.http.client(target, self.options.connect_timeout);
         let client = timeout_at(deadline, client).await.map_err(|_| {
-            late(Error::ConfigurationError, "the files of certificates for it were not read")
+            late(Error::ConfigurationError, "the certificates it is trusted by, or is shown, were not read")
         })??;
         let patience = self.options.first_byte_timeout.unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(patience).map_or(deadline, |sooner| sooner.min(deadline));

@@ -165,6 +165,16 @@ impl Trust {
         Ok(config)
     }
 
+    /// Whether [`Trust::config`] needs no file for this place.
+    pub(super) fn reads_nothing(&self, place: Option<&PlaceSettings>) -> bool {
+        match place {
+            Some(PlaceSettings { certificate: Some(_), .. }) => false,
+            Some(PlaceSettings { authority: ServerAuthority::File(_), .. }) => false,
+            Some(PlaceSettings { authority: ServerAuthority::Anyone, .. }) => true,
+            Some(_) | None => self.machine.get().is_some(),
+        }
+    }
+
     fn machine(&self) -> Result<Arc<RootCertStore>, TlsError> {
         if let Some(roots) = self.machine.get() {
             return Ok(Arc::clone(roots));

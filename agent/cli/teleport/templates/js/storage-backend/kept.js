@@ -1,14 +1,25 @@
 // Where the records are: one value of the host's kv, which instances share. They share no memory.
 
 import { get, swap } from 'teleport:host/kv@1.0.0';
-import { fromBytes, toBytes } from './bytes.js';
+import { fromBytes, revisionOf, toBytes } from './bytes.js';
 import { Records } from './records.js';
 
 const KEY = 'records';
 
-// The records as they are now.
+// What was read last in this instance, for a watch looks again and again, mostly at the same.
+let latest = { length: -1, revision: -1, records: undefined };
+
+// The records as they are now, not to be changed.
 export function read() {
-  return load()[0];
+  const bytes = asked(() => get(KEY));
+  if (isNothing(bytes)) return new Records();
+  const { length } = bytes;
+  const revision = decoded(revisionOf, bytes);
+  // No revision is given twice.
+  if (latest.length !== length || latest.revision !== revision) {
+    latest = { length, revision, records: decoded(fromBytes, bytes) };
+  }
+  return latest.records;
 }
 
 // Makes a change, as often as it takes for nobody else to have made one meanwhile. When this returns, it is on the
@@ -25,9 +36,14 @@ export function change(work) {
 
 function load() {
   const bytes = asked(() => get(KEY));
-  if (bytes === undefined || bytes === null) return [new Records(), undefined];
+  return isNothing(bytes) ? [new Records(), undefined] : [decoded(fromBytes, bytes), bytes];
+}
+
+const isNothing = (bytes) => bytes === undefined || bytes === null;
+
+function decoded(work, bytes) {
   try {
-    return [fromBytes(bytes), bytes];
+    return work(bytes);
   } catch (error) {
     throw { tag: 'corrupt', val: `what the host kept are no records: ${error.message}` };
   }

@@ -10,7 +10,10 @@ import { change, read } from './kept.js';
 const VALUE_MAX = 1 << 20;
 
 // How often a watch looks for changes, in nanoseconds.
-const LOOK = 50_000_000;
+const LOOK = 100_000_000;
+
+// One engine gives numbers of 64 bits as numbers, the other as BigInt.
+const number = (value) => (value === undefined || value === null ? undefined : Number(value));
 
 const microseconds = () => Date.now() * 1000;
 
@@ -26,14 +29,19 @@ export const records = {
   range: (prefix, start, limit) => read().range(prefix, start, limit, microseconds()),
   write: (conditions, operations) => {
     const time = microseconds();
-    return change((records) => records.write(conditions, operations, time));
+    const held = conditions.map(({ tag, val }) =>
+      tag === 'unchanged' ? { tag, val: [val[0], Number(val[1])] } : { tag, val });
+    const done = operations.map(({ tag, val }) =>
+      tag === 'put' ? { tag, val: { ...val, expires: number(val.expires) } } : { tag, val });
+    return change((records) => records.write(held, done, time));
   },
 };
 
 export const watch = {
   current: () => read().revision,
-  next(after, limit, wait) {
-    const end = now() + wait * 1_000_000;
+  next(from, limit, wait) {
+    const after = Number(from);
+    const end = Number(now()) + wait * 1_000_000;
     for (;;) {
       const time = microseconds();
       const records = read();
@@ -43,7 +51,7 @@ export const watch = {
         continue;
       }
       const batch = records.after(after, limit);
-      if (batch.events.length > 0 || now() >= end) return batch;
+      if (batch.events.length > 0 || Number(now()) >= end) return batch;
       subscribeDuration(LOOK).block();
     }
   },

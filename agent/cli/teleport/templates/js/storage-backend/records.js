@@ -1,7 +1,8 @@
 // What a store promises, without a place and without a clock: conditions and operations in, revisions and changes
 // out. Tested by `npm test`, as it knows nothing of the host. Revisions and microseconds are numbers, exact up to 2^53.
 
-// The most changes that are remembered for whoever watches, and the most bytes of theirs.
+// The most changes that are remembered for whoever watches, and the most bytes of theirs. They are read and written
+// with every change of the records, so they are few.
 export const CHANGES_MAX = 2_000;
 const CHANGED_BYTES_MAX = 4 << 20;
 

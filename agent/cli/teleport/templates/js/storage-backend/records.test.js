@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { test } from 'node:test';
-import { fromBytes, toBytes } from '../src/bytes.js';
+import { fromBytes, revisionOf, toBytes } from '../src/bytes.js';
 import { CHANGES_MAX, Records } from '../src/records.js';
 
 const put = (key, text, expires) => ({ tag: 'put', val: { key, value: new TextEncoder().encode(text), expires } });
@@ -64,5 +64,7 @@ test('what is read is what was written', () => {
   for (const key of ['/ä', '/b', '/c']) assert.deepStrictEqual(again.get(key, 0), records.get(key, 0));
   assert.deepStrictEqual(told(again, 0), ['1 +/ä', '1 +/b', '1 +/c', '2 -/c']);
   assert.deepStrictEqual(toBytes(again), bytes);
+  assert.deepStrictEqual(revisionOf(bytes), 2);
+  assert.throws(() => fromBytes(bytes.slice(0, -1)), /cut off/);
   assert.deepStrictEqual(fromBytes(toBytes(new Records())), new Records());
 });

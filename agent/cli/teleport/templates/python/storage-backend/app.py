@@ -20,7 +20,7 @@ from records import Compacted, Conflict, Item
 VALUE_MAX = 1 << 20
 
 # How often a watch looks for changes, in seconds.
-LOOK = 0.05
+LOOK = 0.1
 
 
 def now() -> int:

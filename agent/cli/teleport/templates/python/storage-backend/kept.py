@@ -6,16 +6,28 @@ from typing import TypeVar
 from componentize_py_types import Err
 from wit_world.imports import kv, types
 
-from records import Records
+from records import Records, revision_of
 
 KEY = "records"
 
 T = TypeVar("T")
 
 
+# What was read last in this instance, for a watch looks again and again, mostly at the same.
+latest: tuple[int, int, Records] | None = None
+
+
 def read() -> Records:
-    """The records as they are now."""
-    return load()[0]
+    """The records as they are now, not to be changed."""
+    global latest
+    kept = asked(lambda: kv.get(KEY))
+    if kept is None:
+        return Records()
+    # No revision is given twice.
+    same = (len(kept), decoded(revision_of, kept))
+    if latest is None or latest[:2] != same:
+        latest = (*same, decoded(Records.from_bytes, kept))
+    return latest[2]
 
 
 def change(work: Callable[[Records], T]) -> T:
@@ -32,10 +44,12 @@ def change(work: Callable[[Records], T]) -> T:
 
 def load() -> tuple[Records, bytes | None]:
     kept = asked(lambda: kv.get(KEY))
-    if kept is None:
-        return Records(), None
+    return (Records(), None) if kept is None else (decoded(Records.from_bytes, kept), kept)
+
+
+def decoded(work: Callable[[bytes], T], kept: bytes) -> T:
     try:
-        return Records.from_bytes(kept), kept
+        return work(kept)
     except (ValueError, KeyError, TypeError) as error:
         raise Err(types.Failure_Corrupt(f"what the host kept are no records: {error}"))
 

@@ -6,7 +6,8 @@ import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
-# The most changes that are remembered for whoever watches, and the most bytes of theirs.
+# The most changes that are remembered for whoever watches, and the most bytes of theirs. They are read and written with
+# every change of the records, so they are few.
 CHANGES_MAX = 2_000
 CHANGED_BYTES_MAX = 4 << 20
 
@@ -130,12 +131,14 @@ class Records:
     def to_bytes(self) -> bytes:
         items = [_written(item.key, item) for item in self.items.values()]
         changes = [[change.revision, *_written(change.key, change.item)] for change in self.changes]
-        return json.dumps([self.revision, self.forgotten, items, changes]).encode()
+        index = json.dumps([self.forgotten, items, changes])
+        return f"{self.revision}\n{index}".encode()
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> "Records":
         records = cls()
-        records.revision, records.forgotten, items, changes = json.loads(kept)
+        records.revision = revision_of(kept)
+        records.forgotten, items, changes = json.loads(kept[kept.index(b"\n") :].decode())
         records.items = {key: _read(key, *rest) for key, *rest in items}
         records.changes = [Change(revision, key, _read(key, *rest)) for revision, key, *rest in changes]
         return records
@@ -172,6 +175,11 @@ class Records:
                 size -= self.changes[gone].bytes()
                 gone += 1
         del self.changes[:gone]
+
+
+def revision_of(kept: bytes) -> int:
+    """The last write's, without a look at the records."""
+    return int(kept[: kept.index(b"\n")])
 
 
 def _written(key: str, item: Item | None) -> list:

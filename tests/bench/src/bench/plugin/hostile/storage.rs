@@ -3,7 +3,7 @@
 use domain::plugin::PluginName;
 use domain::plugin::configuration::Written;
 use port::backend::Backend as _;
-use port::store::Key;
+use port::store::{Key, StoreError};
 use terminal::Failure;
 
 use super::{CPU, Deadline, Latest, Memory, WALL};
@@ -11,14 +11,21 @@ use crate::bench::plugin::bed::{Bed, Guests};
 use crate::measure::{Scale, millis};
 use crate::table::Report;
 
-/// What it does when it is asked for a key, how long it may at most, and what it may hold, in MiB: the one
-/// that answers with 40 MiB holds them twice, and the host as much as one answer may be.
-const DEEDS: [(&str, Deadline, f64); 4] = [
-    ("get loop", Deadline::Cpu, 1.0),
-    ("get hang", Deadline::Wall, 1.0),
-    ("get trap", Deadline::None, 1.0),
-    ("get swell", Deadline::None, 128.0 + 64.0),
+/// What it does when it is asked for a key, what is said of it then, how long it may at most, and what it may
+/// hold, in MiB: for the one that answers with 40 MiB all memory it has, and as much in the host as one answer
+/// may be.
+const DEEDS: [(&str, &str, Deadline, f64); 4] = [
+    ("get loop", "processor time", Deadline::Cpu, 1.0),
+    ("get hang", "did not answer within", Deadline::Wall, 1.0),
+    ("get trap", "on purpose", Deadline::None, 1.0),
+    ("get swell", "", Deadline::None, 128.0 + 64.0),
 ];
+
+/// An error with its causes.
+fn chain(error: &StoreError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
 
 pub(super) async fn run(
     guests: &Guests,
@@ -26,7 +33,7 @@ pub(super) async fn run(
     latest: &mut Latest,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    for (deed, deadline, budget) in DEEDS {
+    for (deed, says, deadline, budget) in DEEDS {
         let mut bed = Bed::with_backend(guests)?;
         let plugin = bed.plugin("backend")?;
         plugin.config.insert("deed".to_owned(), Written::One(deed.to_owned()));
@@ -39,8 +46,11 @@ pub(super) async fn run(
         let (mut late, mut memory) = (Vec::new(), None);
         for _ in 0..=scale.rounds(20) {
             let began = tokio::time::Instant::now();
-            if backend.get(&key).await.is_ok() {
-                return Err(Failure::new(format!("the backend's {deed} was not stopped")));
+            let answer = backend.get(&key).await;
+            if !answer.as_ref().is_err_and(|error| chain(error).contains(says)) {
+                return Err(Failure::new(format!(
+                    "the backend's {deed} did not end as it should: {answer:?}"
+                )));
             }
             // The first one loads it.
             match (memory.is_some(), deadline) {

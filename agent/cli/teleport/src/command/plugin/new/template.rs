@@ -204,7 +204,8 @@ impl Words {
                 "`teleport plugin test` holds the component against the suite every store must pass, in the daemon's own host, with\n\
                  the settings of `tests/suite.toml`; `--only=watch` runs the cases whose names hold that. `teleport plugin run`\n\
                  opens the backend as the daemon does when it starts. The project passes the whole suite as it is: its records\n\
-                 are one value of the host's `kv`, written whole with every change, at most 16 MiB, for one host. To keep them\n\
+                 are one value of the host's `kv`, written whole with every change and for one host; with the changes that watchers\n\
+                 may still ask for they take at most the 16 MiB that `plugin.toml` wants. To keep them\n\
                  in a server, ask for `http` in `plugin.toml`, and put the server in the place of the file `kept` in `src`."
             }
         }
