@@ -57,7 +57,7 @@ function asked(work) {
     const { tag, val } = error.payload ?? error;
     switch (tag) {
       case 'full':
-        throw { tag: 'too-large', val: `the host keeps at most ${val} bytes` };
+        throw { tag: 'unavailable', val: `there is no room left: limits.kv_bytes of this plugin is ${val}` };
       case 'denied':
         throw { tag: 'denied', val };
       default:

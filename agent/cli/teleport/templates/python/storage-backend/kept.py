@@ -61,7 +61,8 @@ def asked(work: Callable[[], T]) -> T:
     except Err as error:
         match error.value:
             case kv.Failure_Full(most):
-                raise Err(types.Failure_TooLarge(f"the host keeps at most {most} bytes"))
+                text = f"there is no room left: limits.kv_bytes of this plugin is {most}"
+                raise Err(types.Failure_Unavailable(text))
             case kv.Failure_Denied(text):
                 raise Err(types.Failure_Denied(text))
             case failure:

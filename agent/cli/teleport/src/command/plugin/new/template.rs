@@ -229,7 +229,7 @@ impl Words {
                  ```"
             }
             Language::Python => {
-                "\nThe component holds CPython with its standard library, about 18 MB. Imports must be at the top of a module: what is\n\
+                "\nThe component holds CPython with its standard library, about 18 MB, which a host compiles once in half a minute. Imports must be at the top of a module: what is\n\
                  not imported while the component is built is not there when it runs. `print` goes to the daemon\'s log; no file is\n\
                  open and sockets are refused. Requests are sent by `src/fetch.py`: import `wasi:http/outgoing-handler@0.2.0` in\n\
                  `wit/plugin.wit`, and ask for `http` in `plugin.toml`."
@@ -243,6 +243,17 @@ impl Words {
             World::StorageBackend => "        grants:\n          kv: yes\n        limits: {kv_bytes: 16MiB}",
         };
         of_world.to_owned()
+    }
+
+    /// Who uses the plugin.
+    fn used(&self) -> String {
+        let name = &self.name;
+        match self.world {
+            World::LabelProvider => {
+                format!("ssh_service:\n  commands:\n  - name: release\n    plugin: {name}\n    period: 1h")
+            }
+            World::StorageBackend => format!("  storage:\n    type: {name}"),
+        }
     }
 
     /// What a world is imported with beside its own.
@@ -278,6 +289,7 @@ impl Words {
             ("{{about}}", self.about()),
             ("{{more}}", self.more()),
             ("{{grants}}", &self.grants()),
+            ("{{used}}", &self.used()),
             ("{{imports}}", self.imports()),
             ("{{http-types}}", http_types),
             ("{{dependencies}}", self.dependencies()),
