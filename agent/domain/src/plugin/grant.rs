@@ -131,18 +131,28 @@ pub enum GrantError {
     },
 }
 
+/// That a manifest asks for nothing but what a host has, whatever an operator grants.
+///
+/// # Errors
+/// [`GrantError::UnknownNeed`] for the first that none has.
+pub fn known_needs(manifest: &Manifest) -> Result<(), GrantError> {
+    let unknown = |need: &&Need| Capability::parse(&need.capability).is_none();
+    match manifest.needs.iter().find(unknown) {
+        Some(need) => Err(GrantError::UnknownNeed {
+            plugin: manifest.name.clone(),
+            capability: need.capability.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// What follows from a manifest and the operator's grants.
 ///
 /// # Errors
 /// [`GrantError`] names the first difference between the two.
 pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, GrantError> {
     let plugin = || manifest.name.clone();
-    for need in &manifest.needs {
-        let capability = need.capability.clone();
-        if Capability::parse(&capability).is_none() {
-            return Err(GrantError::UnknownNeed { plugin: plugin(), capability });
-        }
-    }
+    known_needs(manifest)?;
     let mut effective = Effective::default();
     for grant in grants {
         let Some(capability) = Capability::parse(&grant.capability) else {

@@ -31,8 +31,8 @@ pub(crate) async fn beside<T: Send + 'static>(
     .await
 }
 
-/// The turn of one plugin. Clones share it.
-#[derive(Clone, Default)]
+/// Whose waits are one after the other: one plugin's, for one purpose.
+#[derive(Default)]
 pub(crate) struct Disk(Arc<Mutex<()>>);
 
 impl Disk {

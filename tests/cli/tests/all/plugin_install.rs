@@ -89,6 +89,17 @@ fn what_install_says_to_add_is_what_the_plugin_asks_for() {
 }
 
 #[test]
+fn what_no_host_could_load_is_not_installed() {
+    let shop = Shop::open();
+    shop.package("typo", "1.0.0", &KV.replace("kv", "vk"));
+    let said = shop.refused("typo/plugin.wasm");
+    assert!(said.contains("asks for \"vk\", which this host does not know; it knows "), "{said}");
+    shop.package("greedy", "1.0.0", "[limits]\nmemroy = \"1MiB\"\n");
+    let said = shop.refused("greedy/plugin.wasm");
+    assert!(said.contains("the host would refuse this plugin") && said.contains("memroy"), "{said}");
+}
+
+#[test]
 fn the_lines_of_install_are_enough_also_for_limits_and_configuration() {
     let shop = Shop::open();
     let more = "[limits]\nkv_bytes = \"16MiB\"\n[config.city]\ntype = \"text\"\nrequired = true\n\

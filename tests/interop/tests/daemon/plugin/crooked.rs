@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::Value;
-use teleport_tests_interop::{Daemon, Home, World, can_mount, program, run};
+use teleport_tests_interop::{Daemon, Home, World, can_mount, eventually, program, run};
 use tokio::process::Command;
 
 use super::{Place, digest, until_failing};
@@ -90,7 +90,7 @@ async fn what_is_no_plugin_is_refused_and_sessions_are_served() {
     mode(&place.directory, 0o000);
     let calls = || async { node.metric("plugin_calls_total{plugin=\"hostile\",outcome=\"ok\"}").await };
     let before = calls().await.unwrap();
-    teleport_tests_interop::eventually("it is called on", || async {
+    eventually("it is called on", || async {
         serves(&home, "closed").await;
         (calls().await? > before + 2.0).then_some(())
     })

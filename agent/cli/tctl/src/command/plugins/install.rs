@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::Settings;
-use domain::plugin::grant::need_text;
+use domain::plugin::grant::{known_needs, need_text};
 use domain::plugin::{Digest, Manifest, PluginName, Publisher};
 use domain::printable::escape;
 use plugin_host::publish::{Delivery, installed, settle};
 use plugin_host::{Compiler, PluginSettings};
-use terminal::Failure;
+use terminal::{Explain as _, Failure};
 
 use super::arrival::{Arrival, SourceArgs};
 use super::lacking::{self, Beyond, limits_beyond};
@@ -121,6 +121,7 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     let directory = arguments.directory.find(&settings)?;
     let Arrival { delivery, from } = arguments.source.fetch(&arguments.from, context).await?;
     let manifest = delivery.manifest();
+    known_needs(manifest).while_doing("the host would refuse this plugin")?;
     let limits = limits_beyond(manifest)?;
     let publisher = delivery.vouched(&written(&settings, &manifest.name), &known_publishers(&settings))?;
     let trust = Trust::of(publisher.as_ref(), &settings, manifest, delivery.digest());

@@ -7,11 +7,10 @@ use std::fmt;
 
 use config::{PluginSettings, Settings};
 use domain::plugin::configuration::ConfigError;
-use domain::plugin::grant::GrantError;
 use domain::plugin::grant::{Item, account};
 use domain::plugin::limit::{self, LimitError};
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{ContractKind, Grant, Manifest, effective};
+use domain::plugin::{ContractKind, Grant, Manifest};
 use domain::printable::escape;
 use plugin_host::publish::Delivery;
 use terminal::{Explain as _, Failure};
@@ -47,13 +46,9 @@ impl fmt::Display for Beyond {
 /// The limits that a plugin needs the operator's word for.
 ///
 /// # Errors
-/// For a limit or a capability that nobody can grant, for the daemon would refuse the plugin whatever is written.
+/// For a limit that nobody can grant, for the daemon would refuse the plugin whatever is written.
 pub(super) fn limits_beyond(manifest: &Manifest) -> Result<Vec<Beyond>, Failure> {
-    let refused = "the host would refuse this plugin";
-    if let Err(error @ GrantError::UnknownNeed { .. }) = effective(manifest, &[]) {
-        Err(error).while_doing(refused)?;
-    }
-    beyond(manifest, &Wishes::new()).while_doing(refused)
+    beyond(manifest, &Wishes::new()).while_doing("the host would refuse this plugin")
 }
 
 /// The limits nobody has granted yet. Each wish is looked at alone: the rule stops at the first that is not met.
@@ -167,14 +162,6 @@ mod tests {
         assert_eq!(said, expected);
         let all = "{grants: {kv: yes}, limits: {kv_bytes: 16MiB, wall: 1m}, config: {endpoint: x}}";
         assert_eq!(changes(&manifest, all), [""; 0]);
-    }
-
-    #[test]
-    fn a_capability_that_no_host_has_is_refused() {
-        let mut manifest = manifest(&serde_json::json!({}));
-        manifest.needs.iter_mut().for_each(|need| need.capability = "proces".to_owned());
-        let error = limits_beyond(&manifest).unwrap_err().render();
-        assert!(error.contains("the host would refuse this plugin") && error.contains("it knows"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use domain::plugin::PluginName;
 use domain::plugin::configuration::Written;
 use port::backend::Backend as _;
-use port::store::{Key, StoreError};
+use port::store::Key;
+use ssh::refuse::chain;
 use terminal::Failure;
 
 use super::{CPU, Deadline, Latest, Memory, WALL};
@@ -12,20 +13,14 @@ use crate::measure::{Scale, millis};
 use crate::table::Report;
 
 /// What it does when it is asked for a key, what is said of it then, how long it may at most, and what it may
-/// hold, in MiB: for the one that answers with 40 MiB all memory it has, and as much in the host as one answer
-/// may be.
+/// hold, in MiB: for the one that answers with 40 MiB all memory it has, and as much in the host as goes there in
+/// one call.
 const DEEDS: [(&str, &str, Deadline, f64); 4] = [
     ("get loop", "processor time", Deadline::Cpu, 1.0),
     ("get hang", "did not answer within", Deadline::Wall, 1.0),
     ("get trap", "on purpose", Deadline::None, 1.0),
-    ("get swell", "", Deadline::None, 128.0 + 64.0),
+    ("get swell", "more bytes in one host call than", Deadline::None, 128.0 + 16.0),
 ];
-
-/// An error with its causes.
-fn chain(error: &StoreError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 pub(super) async fn run(
     guests: &Guests,
@@ -37,6 +32,7 @@ pub(super) async fn run(
         let mut bed = Bed::with_backend(guests)?;
         let plugin = bed.plugin("backend")?;
         plugin.config.insert("deed".to_owned(), Written::One(deed.to_owned()));
+        plugin.limits.insert("host_call".to_owned(), "16MiB".to_owned());
         for (key, limit) in [("cpu", CPU), ("wall", WALL)] {
             let limit = if matches!(deadline, Deadline::None) { WALL * 20 } else { limit };
             plugin.limits.insert(key.to_owned(), format!("{}ms", limit.as_millis()));

@@ -205,8 +205,8 @@ impl Words {
                  the settings of `tests/suite.toml`; `--only=watch` runs the cases whose names hold that. `teleport plugin run`\n\
                  opens the backend as the daemon does when it starts. The project passes the whole suite as it is: its records\n\
                  are one value of the host's `kv`, written whole with every change and for one host; with the changes that watchers\n\
-                 may still ask for they take at most the 16 MiB that `plugin.toml` wants. To keep them\n\
-                 in a server, ask for `http` in `plugin.toml`, and put the server in the place of the file `kept` in `src`."
+                 may still ask for they take at most the 16 MiB that `plugin.toml` wants. To keep them in a server, ask for `http`\n\
+                 there, and put the server in the place of the file `kept` in `src`."
             }
         }
     }
@@ -229,10 +229,10 @@ impl Words {
                  ```"
             }
             Language::Python => {
-                "\nThe component holds CPython with its standard library, about 18 MB, which a host compiles once in half a minute. Imports must be at the top of a module: what is\n\
-                 not imported while the component is built is not there when it runs. `print` goes to the daemon\'s log; no file is\n\
-                 open and sockets are refused. Requests are sent by `src/fetch.py`: import `wasi:http/outgoing-handler@0.2.0` in\n\
-                 `wit/plugin.wit`, and ask for `http` in `plugin.toml`."
+                "\nThe component holds CPython with its standard library, about 18 MB, which a host compiles once in half a minute.\n\
+                 Imports must be at the top of a module: what is not imported while the component is built is not there when it\n\
+                 runs. `print` goes to the daemon\'s log; no file is open and sockets are refused. Requests are sent by\n\
+                 `src/fetch.py`: import `wasi:http/outgoing-handler@0.2.0` in `wit/plugin.wit`, and ask for `http` in `plugin.toml`."
             }
         }
     }
