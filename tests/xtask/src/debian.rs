@@ -36,7 +36,7 @@ impl Need {
 }
 
 /// What is needed, a row per package.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need::of("openssh-client", &["ssh", "scp", "sftp", "ssh-keygen", "ssh-agent", "ssh-add"]),
     Need { package: "openssh-server", programs: &["sshd"], works: |_| sftp_server() },
     Need::of("curl", &["curl"]),
@@ -50,6 +50,8 @@ const NEEDS: [Need; 12] = [
     Need::of("mount", &["mount"]),
     // A disk that does not answer is one that is frozen.
     Need::of("e2fsprogs", &["mkfs.ext4"]),
+    // One in the network is one that a program serves.
+    Need::of("sshfs", &["sshfs"]),
     // Debian parts Python from what makes virtual environments.
     Need { package: "python3-venv", programs: &["python3"], works: python },
     // What runs DynamoDB's stand-in, and builds plugins in JavaScript.

@@ -1,15 +1,18 @@
 //! Where a plugin's call waits for a disk: beside the thread calls run on, so that a disk that hangs
 //! holds up a call until its deadline and no other plugin.
 //!
-//! What is found hung is waited for by few threads: one for each [`Disk`], and so many in all. Whether a file
-//! is another than before is asked in place all the same (one stat, which a kernel answers from memory for a
-//! disk of this machine): a folder on a server that is gone is not served well here. Used by the capabilities
-//! that read and write files.
+//! What is found hung is waited for by few threads: one for each [`Disk`], and so many in all. Whether a file is
+//! another than before is asked in place only where the file is on a disk of this machine ([`Nearness`]). Used by the
+//! capabilities that read and write files.
 
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
+
+mod near;
+
+pub(crate) use near::Nearness;
 
 /// Waits of all plugins at one time, those of plugins that have been replaced meanwhile among them: each has a
 /// thread of the plugins', and names are looked up on those too.

@@ -25,7 +25,7 @@ use domain::plugin::grant::Use;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 use tokio::task::JoinError;
 
-use super::disk;
+use super::disk::{self, Nearness};
 use super::v1::teleport::host::kv::{Failure, Host};
 use crate::call::CallState;
 use crate::place::{self, Kept as Folder, Owner};
@@ -90,6 +90,8 @@ pub(crate) struct Kept {
     name: CString,
     /// As far as the file is known.
     entries: Arc<Mutex<Slot>>,
+    /// Whether it can be looked at in place.
+    near: Nearness,
     /// The plugin was removed or switched off: for calls of it that are still under way.
     has_ended: AtomicBool,
     /// Nothing is written to the disk.
@@ -154,6 +156,7 @@ impl Kept {
             name: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
             path,
             entries: Arc::default(),
+            near: Nearness::default(),
             has_ended: AtomicBool::new(false),
             forgotten: false,
         }
@@ -175,24 +178,28 @@ impl Kept {
         if self.has_ended() {
             return Err(Failure::Unavailable("the plugin was removed or switched off meanwhile".to_owned()));
         }
-        if slot.as_ref().is_none_or(|known| !self.is_current(known)) {
+        let is_in_place = self.forgotten || self.near.is_near();
+        if !(is_in_place && self.is_current(&slot)) {
             let kept = Arc::clone(self);
-            slot =
-                disk::beside(move || kept.read_into(slot)).await.map_err(|error| interrupted(&error))??;
+            slot = disk::beside(move || kept.renew(slot)).await.map_err(|error| interrupted(&error))??;
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
         OwnedMutexGuard::try_map(slot, Option::as_mut).map_err(gone)
     }
 
-    fn read_into(&self, mut slot: OwnedMutexGuard<Slot>) -> Result<OwnedMutexGuard<Slot>, Failure> {
-        // A file that cannot be read is not what was known of the one before it.
-        *slot = None;
-        *slot = Some(self.read().map_err(Failure::Unavailable)?);
+    fn renew(&self, mut slot: OwnedMutexGuard<Slot>) -> Result<OwnedMutexGuard<Slot>, Failure> {
+        if !self.is_current(&slot) {
+            // A file that cannot be read is not what was known of the one before it.
+            *slot = None;
+            *slot = Some(self.read().map_err(Failure::Unavailable)?);
+            // Now that there is a folder.
+            self.near.find(std::iter::once(self.folder.as_path()));
+        }
         Ok(slot)
     }
 
-    fn is_current(&self, known: &Known) -> bool {
-        self.forgotten || known.stamp == self.stamp_now()
+    fn is_current(&self, slot: &Slot) -> bool {
+        slot.as_ref().is_some_and(|known| self.forgotten || known.stamp == self.stamp_now())
     }
 
     /// Asked for in each call, on the instance's own stack: the system's call itself, for the standard library's copies

@@ -15,6 +15,7 @@ use reqwest::{Client, ClientBuilder};
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 
 use super::body::Room;
@@ -52,6 +53,9 @@ const ALIVE_ANSWER: Duration = Duration::from_secs(5);
 /// What an HTTP/2 server may send ahead of the guest's reading: for one answer and for all of a connection.
 const AHEAD_STREAM: u32 = 256 * 1024;
 const AHEAD_CONNECTION: u32 = 1024 * 1024;
+
+/// How long a disk that is not this machine's is asked whether files have changed, before they are taken not to have.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// What all instances of a plugin send with.
 pub(crate) struct Sender {
@@ -134,13 +138,15 @@ impl Sender {
             return Err(Failure::denied(Error::DestinationIpProhibited, text));
         }
         let connect = step(connect);
-        let stamp = self.trust.place(target).map(PlaceSettings::stamp).unwrap_or_default();
-        if let Some(client) = self.kept(target, connect, &stamp) {
+        let stamp = self.look(target).await;
+        if let Some(client) = self.kept(target, connect, stamp.as_ref()) {
             return Ok(client);
         }
+        // Of files that do not say how they look, the next look makes others.
+        let stamp = stamp.unwrap_or_default();
         let made = self.make(target, connect).await;
         // Those that asked at once have one client, and its connections, between them: the first that was made.
-        if let Some(client) = self.kept(target, connect, &stamp) {
+        if let Some(client) = self.kept(target, connect, Some(&stamp)) {
             return Ok(client);
         }
         let kept = match (made, self.take(target, connect)) {
@@ -158,10 +164,23 @@ impl Sender {
         Ok(self.keep(kept))
     }
 
-    /// The client that was made for it when its files looked like this.
-    fn kept(&self, target: &Target, connect: Duration, stamp: &Stamp) -> Option<Client> {
+    /// How the files for a target look now; nothing when their disk does not say so soon.
+    async fn look(&self, target: &Target) -> Option<Stamp> {
+        let place = self.trust.place(target);
+        if self.trust.is_near() {
+            return Some(place.map(PlaceSettings::stamp).unwrap_or_default());
+        }
+        let (trust, target) = (Arc::clone(&self.trust), target.clone());
+        let looking = move || trust.place(&target).map(PlaceSettings::stamp).unwrap_or_default();
+        timeout(LOOK_MAX, self.disk.wait_for(looking)).await.ok()?.ok()
+    }
+
+    /// The client that was made for it when its files looked like this, or however they did where nobody knows.
+    fn kept(&self, target: &Target, connect: Duration, stamp: Option<&Stamp>) -> Option<Client> {
         let mut clients = self.clients.lock();
-        let at = clients.iter().position(|kept| kept.is_for(target, connect) && kept.stamp == *stamp)?;
+        let is_it =
+            |kept: &Kept| kept.is_for(target, connect) && stamp.is_none_or(|stamp| kept.stamp == *stamp);
+        let at = clients.iter().position(is_it)?;
         let kept = clients.remove(at)?;
         let client = kept.client.clone();
         clients.push_back(kept);

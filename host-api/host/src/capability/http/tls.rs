@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use self::anyone::Anyone;
 use super::sign::SignSettings;
+use crate::capability::disk::Nearness;
 use crate::place::{self, Owner, PlaceError};
 
 mod anyone;
@@ -114,6 +115,8 @@ pub(super) struct Trust {
     places: Vec<PlaceSettings>,
     /// What this machine trusts, read when it is first needed.
     machine: OnceLock<Arc<RootCertStore>>,
+    /// Whether the files of all places can be looked at in place.
+    near: Nearness,
 }
 
 impl Trust {
@@ -123,11 +126,17 @@ impl Trust {
     /// # Errors
     /// [`TlsError`] for the first file that cannot be used.
     pub(super) fn new(places: Vec<PlaceSettings>) -> Result<Self, TlsError> {
-        let trust = Self { places, machine: OnceLock::new() };
+        let trust = Self { places, machine: OnceLock::new(), near: Nearness::default() };
         for place in trust.places.iter().filter(|place| place.is_special()) {
             trust.config(Some(place))?;
         }
+        trust.near.find(trust.places.iter().flat_map(PlaceSettings::files));
         Ok(trust)
+    }
+
+    /// Whether [`PlaceSettings::stamp`] waits for no disk.
+    pub(super) fn is_near(&self) -> bool {
+        self.near.is_near()
     }
 
     /// What the operator says of a target.
@@ -207,10 +216,15 @@ impl PlaceSettings {
         self.authority != ServerAuthority::Machine || self.certificate.is_some()
     }
 
-    /// How its files look now.
-    pub(super) fn stamp(&self) -> Stamp {
+    /// Its files.
+    fn files(&self) -> impl Iterator<Item = &Path> {
         let pair = self.certificate.iter().flat_map(|pair| [pair.cert_file.as_path(), &pair.key_file]);
-        self.authority.file().into_iter().chain(pair).map(look).collect()
+        self.authority.file().into_iter().chain(pair)
+    }
+
+    /// How they look now.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.files().map(look).collect()
     }
 }
 
