@@ -38,7 +38,7 @@ mod record;
 mod size;
 mod watch;
 
-pub use backend::{is_case, verdict};
+pub use backend::{WAITS, is_case, verdict, waits};
 
 /// How long a case may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -10,7 +10,7 @@ use port::random::SystemRandom;
 use port::store::{Item, Key, Page, Prefix, Revision, Store, StoreError, Transaction, WATCH_QUEUE, Watch};
 use tokio::time::Instant;
 
-use super::{CASES, Subject};
+use super::{CASES, Subject, bytes};
 use crate::{OpenError, RemoteSettings, RemoteStore};
 
 /// Changes the store itself remembers: few, so that the backend is asked for the rest.
@@ -21,6 +21,45 @@ const MANY: usize = 64;
 
 /// How long the tail may make no way before nobody waits for it any more.
 const NO_WAY: Duration = Duration::from_secs(2);
+
+/// The one case that is a backend's alone: where it fails a store begins to follow anew, and hides it.
+pub const WAITS: &str = "a_tail_waits_as_long_as_the_daemon_asks_it_to";
+
+/// Changes that a backend has behind it when it waits: one that looks through them again and again is to be found out.
+const BEHIND: usize = 2000;
+
+/// Changes that are asked for at a time, as the store does.
+const LIMIT: u32 = 1024;
+
+/// Has a fresh backend wait for changes as long as a daemon has it, with many behind it; none come.
+///
+/// # Errors
+/// What is wrong with it, in words: an error, most likely that it has used up its processor time, or changes that
+/// nobody has made.
+pub async fn waits(backend: &dyn Backend) -> Result<(), String> {
+    let failed = |error: StoreError| error.to_string();
+    backend.open().await.map_err(failed)?;
+    let mut last = backend.current().await.map_err(failed)?;
+    for part in 0..BEHIND.div_ceil(MANY) {
+        let put = |all: Transaction, at| all.put(Key::of(&["t", &format!("{part}-{at}")]), bytes("x"), None);
+        last = backend.write(&(0..MANY).fold(Transaction::default(), put)).await.map_err(failed)?;
+    }
+    let mut tail = backend.tail(last).await.map_err(failed)?;
+    tail.next(LIMIT, Duration::ZERO).await.map_err(failed)?;
+    let until = Instant::now() + RemoteSettings::default().wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let batch = tail.next(LIMIT, left).await.map_err(failed)?;
+        if !batch.events.is_empty() {
+            return Err(format!("it tells {} changes that nobody has made", batch.events.len()));
+        }
+        // It may answer sooner; it is asked again then, as the store does.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 impl Subject {
     /// A store over a backend that is fresh and empty.
@@ -63,7 +102,7 @@ pub async fn verdict(case: &'static str, subject: Subject) -> Result<(), String>
 
 /// Whether there is a case of this name.
 pub fn is_case(name: &str) -> bool {
-    CASES.iter().any(|(case, _)| *case == name)
+    name == WAITS || CASES.iter().any(|(case, _)| *case == name)
 }
 
 /// A store whose writers do not outrun its tail.

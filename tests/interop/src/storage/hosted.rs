@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::plugin::PluginName;
-use plugin_host::{Compiler, PluginHost, PluginSettings, Settings};
+use plugin_host::{Compiler, PluginHost, PluginSettings, Settings, StoragePlugin};
 use port::random::SystemRandom;
 use port::store::{Change, Key, Watch};
 use storage::{OpenError, RemoteStore};
@@ -32,20 +32,24 @@ impl Hosted {
     /// # Errors
     /// What the store says when it cannot be opened.
     pub async fn open(name: &str, plugin: PluginSettings) -> Result<Self, OpenError> {
-        let folder = tempfile::tempdir().unwrap();
-        let data: PathBuf = folder.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        let mut settings = Settings::new(data);
-        settings.compiler = Compiler::InProcess;
-        let name = PluginName::new(name).unwrap();
-        settings.storage = Some(name.clone());
-        settings.plugins.insert(name.clone(), plugin);
-        let host = Arc::new(PluginHost::new(settings).unwrap());
-        let backend = Arc::new(host.storage(name));
-        let store =
-            RemoteStore::open(backend, Arc::new(SystemRandom), remote(Duration::from_secs(2))).await?;
+        let (backend, folder) = backend(name, plugin);
+        let (random, settings) = (Arc::new(SystemRandom), remote(Duration::from_secs(2)));
+        let store = RemoteStore::open(Arc::new(backend), random, settings).await?;
         Ok(Self { store, folder })
     }
+}
+
+/// The same plugin without a store over it, and what the host keeps on disk.
+pub fn backend(name: &str, plugin: PluginSettings) -> (StoragePlugin, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let data: PathBuf = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut settings = Settings::new(data);
+    settings.compiler = Compiler::InProcess;
+    let name = PluginName::new(name).unwrap();
+    settings.storage = Some(name.clone());
+    settings.plugins.insert(name.clone(), plugin);
+    (PluginHost::new(settings).unwrap().storage(name), folder)
 }
 
 /// Lets time pass where the suite moves it: a component's clock is the machine's.

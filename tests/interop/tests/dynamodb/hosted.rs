@@ -13,8 +13,8 @@ use plugin_host::{AwsKeys, PlaceSettings, PluginSettings, ServerAuthority, SignS
 use port::clock::{Clock as _, SystemClock};
 use port::store::{Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX};
 use storage::OpenError;
-use storage::conformance::Subject;
-use teleport_tests_interop::storage::{Hosted, MovedClock, heard, key, wait};
+use storage::conformance::{self, Subject};
+use teleport_tests_interop::storage::{Hosted, MovedClock, backend, heard, key, wait};
 use tokio::task::spawn_blocking;
 
 use crate::server::Dynamo;
@@ -40,13 +40,12 @@ fn settings(url: &str, keys: AwsKeys) -> PluginSettings {
     }
 }
 
+fn keys() -> AwsKeys {
+    AwsKeys::Given { access_key: "AKIDEXAMPLE".to_owned(), secret_key: Secret::from("s3cret"), session: None }
+}
+
 async fn open(server: &Dynamo) -> Hosted {
-    let keys = AwsKeys::Given {
-        access_key: "AKIDEXAMPLE".to_owned(),
-        secret_key: Secret::from("s3cret"),
-        session: None,
-    };
-    Hosted::open("storage-dynamodb", settings(&server.url(), keys)).await.unwrap()
+    Hosted::open("storage-dynamodb", settings(&server.url(), keys())).await.unwrap()
 }
 
 async fn subject() -> Subject {
@@ -63,6 +62,13 @@ async fn subject() -> Subject {
 
 mod suite {
     storage::conformance!(super::subject);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_component_waits_as_long_as_the_daemon_asks_it_to() {
+    let server = spawn_blocking(Dynamo::start).await.unwrap();
+    let (backend, _folder) = backend("storage-dynamodb", settings(&server.url(), keys()));
+    conformance::waits(&backend).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,9 +12,9 @@ use domain::plugin::{Destination, Grant};
 use plugin_host::PluginSettings;
 use port::clock::{Clock, SystemClock};
 use port::store::{Operation, Prefix, Revision, Store, StoreError, Transaction, VALUE_MAX};
-use storage::conformance::Subject;
+use storage::conformance::{self, Subject};
 use teleport_tests_interop::PATIENCE;
-use teleport_tests_interop::storage::{Hosted, MovedClock, heard, key, wait};
+use teleport_tests_interop::storage::{Hosted, MovedClock, backend, heard, key, wait};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::forgetful::{FORGETS_AFTER, Forgetful};
@@ -56,6 +56,13 @@ async fn subject() -> Subject {
 
 mod suite {
     storage::conformance!(super::subject);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_component_waits_as_long_as_the_daemon_asks_it_to() {
+    let etcd = spawn_blocking(|| Etcd::start(1)).await.unwrap();
+    let (backend, _folder) = backend("storage-etcd", settings(&etcd));
+    conformance::waits(&backend).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

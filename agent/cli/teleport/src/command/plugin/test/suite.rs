@@ -115,7 +115,8 @@ impl Bench {
         self.clone().opens(suite).await?;
         let only = |case: &&str| arguments.only.as_ref().is_none_or(|part| case.contains(part.as_str()));
         let mut running = Vec::new();
-        for case in conformance::names().into_iter().filter(only) {
+        let cases = conformance::names().into_iter().chain([conformance::WAITS]);
+        for case in cases.filter(only) {
             let (bench, suite) = (Arc::clone(self), Arc::clone(suite));
             let left_out = suite.leave_out.get(case).cloned();
             let task =
@@ -155,9 +156,13 @@ impl Bench {
         let ear = Arc::new(Ear::default());
         let stage = self.stage(suite, &ear)?;
         let began = Instant::now();
-        let wrong = match stage.subject().await {
-            Ok(subject) => conformance::verdict(case, subject).await.err(),
-            Err(failure) => Some(failure.render()),
+        let wrong = if case == conformance::WAITS {
+            conformance::waits(&stage.backend()).await.err()
+        } else {
+            match stage.subject().await {
+                Ok(subject) => conformance::verdict(case, subject).await.err(),
+                Err(failure) => Some(failure.render()),
+            }
         };
         let wall = began.elapsed();
         stage.host.stop().await;
@@ -196,8 +201,12 @@ struct Stage {
 }
 
 impl Stage {
+    fn backend(&self) -> plugin_host::StoragePlugin {
+        self.host.storage(self.name.clone())
+    }
+
     async fn subject(&self) -> Result<Subject, Failure> {
-        let backend = Arc::new(self.host.storage(self.name.clone()));
+        let backend = Arc::new(self.backend());
         let clock: Arc<dyn Clock> = match &self.moved {
             Some(clock) => Arc::new(clock.clone()),
             None => Arc::new(SystemClock),
