@@ -4,7 +4,8 @@
 //! ([`many`]). Every question runs on the plugins' own thread, in an instance that is kept ([`crate::warm`]); each
 //! tail has one of its own. A plugin that was replaced meanwhile answers the next question in its new
 //! version, and its tails end so that they are made anew. Quarantine is not for storage: a cluster without
-//! its records is worse off than one whose records fail now and then.
+//! its records is worse off than one whose records fail now and then. One that crashes at every question rests a little
+//! before it is begun anew.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -142,7 +143,9 @@ impl Core {
             let asking = pin!(self.ask_plugin(&plugin, began, ask));
             asking.instrument(span).await
         };
-        self.tell_storage(&plugin, function, began.elapsed(), answer.as_ref().err());
+        let error = answer.as_ref().err();
+        plugin.warm.note(error);
+        self.tell_storage(&plugin, function, began.elapsed(), error);
         answer.map_err(NoAnswer::Call)
     }
 
@@ -163,7 +166,7 @@ impl Core {
         let warm = match pool.take(began) {
             Some(warm) => warm,
             // Boxed, or every call would carry the room that instantiating takes.
-            None => Box::pin(Warm::start(callable, engine)).await?,
+            None => Box::pin(async { (pool.rested().await, Warm::start(callable, engine).await).1 }).await?,
         };
         let (warm, answer) = warm.ask(engine, Duration::ZERO, ask).await?;
         pool.put(warm);

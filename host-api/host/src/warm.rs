@@ -6,6 +6,8 @@
 //!
 //! When another version takes a plugin's place, what it kept goes at once, those that follow changes with
 //! it: there is room for one version's instances and not for two.
+//!
+//! One that crashes at every call is begun anew ever more slowly, up to a second apart ([`setbacks`]).
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -26,8 +28,10 @@ use crate::limit::{Meter, within};
 use crate::line::{Line, NoTurn};
 use crate::storage::Taken;
 
+mod setbacks;
 mod shelf;
 
+use setbacks::Setbacks;
 use shelf::{Keep, Shelf};
 
 /// Instances that answer at one time; more calls wait.
@@ -121,6 +125,7 @@ pub(crate) struct Pool {
     idle: Mutex<Option<Shelf<Box<Warm>>>>,
     tails: Mutex<Vec<Weak<Tailing>>>,
     line: Line,
+    setbacks: Setbacks,
     /// Set once, when nothing is kept any more.
     retired: watch::Sender<bool>,
 }
@@ -133,7 +138,8 @@ impl Pool {
             None => Line::new(INSTANCES, waiting),
         };
         let idle = Mutex::new(Some(Shelf::new()));
-        Self { idle, tails: Mutex::default(), line, retired: watch::Sender::new(false) }
+        let (tails, setbacks) = (Mutex::default(), Setbacks::default());
+        Self { idle, tails, line, setbacks, retired: watch::Sender::new(false) }
     }
 
     /// Ends what is kept, and those that follow the changes. Calls that are under way end as they would.
@@ -186,6 +192,25 @@ impl Pool {
     /// [`NoTurn`].
     pub(crate) async fn turn(&self, wait: Duration) -> Result<SemaphorePermit<'_>, NoTurn> {
         self.line.turn(wait).await
+    }
+
+    /// Returns when one may be begun anew.
+    pub(crate) async fn rested(&self) {
+        if let Some(until) = self.setbacks.rest() {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// What a call came to.
+    pub(crate) fn note(&self, error: Option<&CallError>) {
+        match error {
+            None => self.setbacks.end(),
+            // Who did not answer in time has rested long enough.
+            Some(CallError::Trap { .. } | CallError::Memory { .. } | CallError::Cpu { .. }) => {
+                self.setbacks.add(Instant::now());
+            }
+            Some(_) => {}
+        }
     }
 
     /// The instance that was used last, if any is fit for another call.

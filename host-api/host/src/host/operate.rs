@@ -84,8 +84,8 @@ impl PluginHost {
         Ok(true)
     }
 
-    /// Lets a plugin run again, and loads it; one that is quarantined is called again at once. Says whether it is a change; whether it loads is in its
-    /// account.
+    /// Lets a plugin run again, and loads it; one that is quarantined is called again at once, and one that was refused
+    /// is tried again at once. Says whether it is a change; whether it loads is in its account.
     ///
     /// # Errors
     /// [`LoadError::Disabled`] where the configuration has it switched off; [`LoadError::Switch`] when it
@@ -96,12 +96,18 @@ impl PluginHost {
             return Err(LoadError::Disabled(name.clone()));
         }
         if !self.core.switch(name, true)? {
-            return Ok(self.core.release(name, by));
+            return Ok(self.core.release(name, by) || self.retry(name).await);
         }
         info!(plugin = %name, by, "plugin switched on");
         self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
         let _ = self.load(name.as_str()).await;
         Ok(true)
+    }
+
+    /// Tries what was refused, however long it is to be left alone. Whether it is served now.
+    async fn retry(&self, name: &PluginName) -> bool {
+        let name = name.clone();
+        self.on_thread(move |core| async move { core.retry(&name).await }).await.unwrap_or_default()
     }
 }
 

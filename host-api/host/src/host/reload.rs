@@ -23,7 +23,7 @@ use crate::carried;
 use crate::change::{ChangeKind, Facts};
 use crate::error::{LoadError, chain};
 use crate::load::{Plugin, Source};
-use crate::registry::{Entry, Refused, State};
+use crate::registry::{Entry, LEAVE_ALONE, Refused, State};
 use crate::seen::Seen;
 use crate::watch::Watch;
 
@@ -116,10 +116,16 @@ impl Core {
 
     /// Looks at a plugin's files, and takes them up if they are not what they were.
     async fn look(&self, name: &PluginName) {
+        // Whoever calls for it first tries again, and is told the reason itself.
+        self.look_if(name, is_due, Duration::ZERO).await;
+    }
+
+    /// The same; also if they are what they were, where that is `wanted`. What does not load is left alone for `rest`.
+    async fn look_if(&self, name: &PluginName, wanted: fn(&State) -> bool, rest: Duration) {
         let changed = || {
             let (entry, seen) = (self.registry.entry(name), self.see(name));
             let is_changed = match &entry {
-                Some(entry) => entry.seen != seen || due(&entry.state),
+                Some(entry) => entry.seen != seen || wanted(&entry.state),
                 None => seen.has_component() && !self.is_off(name),
             };
             is_changed.then_some((entry, seen))
@@ -130,16 +136,14 @@ impl Core {
         let _one_at_a_time = self.loading(name).await;
         // Somebody who called for it may have been quicker.
         let Some((entry, seen)) = changed() else { return };
-        // Whoever calls for it first tries again, and is told the reason itself.
-        let at_once = Duration::ZERO;
-        let Some(entry) = entry else { return drop(self.take_up(name, seen, None, at_once).await) };
+        let Some(entry) = entry else { return drop(self.take_up(name, seen, None, rest).await) };
         match entry.state {
             // It never was, and is gone: nobody expects it.
             State::Refused { .. } if seen.folder_removed() && !self.is_expected(name) => {
                 self.registry.remove(name);
             }
             State::Refused { again: None, .. } if seen.folder_removed() => {}
-            State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason), at_once).await),
+            State::Refused { reason, .. } => drop(self.take_up(name, seen, Some(&reason), rest).await),
             State::Ready { plugin, refused } => {
                 let state = self.renewed(name, &seen, &plugin, refused).await;
                 if !matches!(state, State::Ready { .. }) {
@@ -163,6 +167,17 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Tries files that were refused, however long they are to be left alone. Whether they are served now.
+    pub(super) async fn retry(&self, name: &PluginName) -> bool {
+        let served = || match self.registry.entry(name)?.state {
+            State::Ready { plugin, .. } => Some(plugin),
+            State::Refused { .. } => None,
+        };
+        let before = served();
+        self.look_if(name, is_refused, LEAVE_ALONE).await;
+        served().is_some_and(|now| before.is_none_or(|before| !Arc::ptr_eq(&before, &now)))
     }
 
     /// Loads a plugin that is not loaded. `before` is why it was not until now; if it does not load, it is left
@@ -192,6 +207,9 @@ impl Core {
         match entry.state {
             State::Ready { plugin, .. } => {
                 info!(plugin = %name, version = %plugin.manifest.version, digest = %plugin.digest, from = %plugin.source, publisher = plugin.facts.publisher, "plugin loaded");
+                if carried::is_carried(name) && matches!(plugin.source, Source::File(_)) {
+                    warn!(plugin = %name, from = %plugin.source, "it takes the place of the plugin of that name that this program carries");
+                }
                 self.changed(name, facts, ChangeKind::Loaded);
             }
             State::Refused { reason, .. } if before != Some(&reason) => {
@@ -308,6 +326,11 @@ impl Core {
 
 /// Whether refused files are to be tried again though they are still the same. A plugin that is not
 /// loaded at all is tried by whoever calls for it, or has it explained.
-fn due(state: &State) -> bool {
+fn is_due(state: &State) -> bool {
     matches!(state, State::Ready { refused: Some(refused), .. } if refused.again <= Instant::now())
+}
+
+/// Whether files were refused that may be tried again as they are.
+fn is_refused(state: &State) -> bool {
+    matches!(state, State::Ready { refused: Some(_), .. } | State::Refused { again: Some(_), .. })
 }

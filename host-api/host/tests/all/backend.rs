@@ -108,6 +108,19 @@ async fn a_crash_in_each_function_is_an_error_of_that_question_alone() {
 }
 
 #[tokio::test]
+async fn one_that_crashes_again_and_again_rests_before_it_is_begun_anew() {
+    let host = bed("get trap").host();
+    assert!(host.check([NAME]).await.is_empty());
+    let (backend, began) = (backend(&host), Instant::now());
+    for crash in 0..9 {
+        assert!(ask(&backend, "get").await.is_err(), "{crash}");
+    }
+    // 10, 20, 40, 80 and 160 ms.
+    assert!(began.elapsed() >= Duration::from_millis(310), "{:?}", began.elapsed());
+    ask(&backend, "current").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_function_that_hangs_is_given_up() {
     // Time enough for those that answer.
     each(&FUNCTIONS, "hang", &[("wall", "5s")], "did not answer within 5s").await;
@@ -128,6 +141,16 @@ async fn an_answer_of_very_many_bytes_is_not_taken() {
 async fn an_answer_of_more_bytes_than_it_may_have_is_not_taken() {
     let limits = [("output", "1MiB"), ("cpu", "20s"), ("wall", "1m")];
     each(&["range", "next"], "many", &limits, "more bytes in one answer than 1MiB").await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_rest_while_it_waits_is_found_out() {
+    let honest = bed("").host();
+    conformance::waits(&backend(&honest)).await.unwrap();
+    let mut restless = bed("next loop");
+    restless.limit(NAME, "cpu", "200ms");
+    let said = conformance::waits(&backend(&restless.host())).await.unwrap_err();
+    assert!(said.contains("used up 200ms of processor time"), "{said}");
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use plugin_host::{Compiler, PluginState};
 use port::backend::Backend as _;
 
 use crate::backend;
-use crate::bed::{Bed, LONG, call, gone, guest, manifest, refusal, released};
+use crate::bed::{Bed, LONG, call, gone, guest, manifest, no_call, refusal, released};
+use crate::reload::until;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_teleport-plugin-compiler");
 
@@ -64,6 +65,39 @@ async fn a_compiler_that_floods_is_cut_off() {
 async fn a_compiler_that_answers_nonsense_is_not_believed() {
     let text = refusal(&bed_with("cat > /dev/null; echo nonsense").host(), "label-command").await;
     assert!(text.contains("the compiler's account of the component cannot be read"), "{text}");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_tried_again_at_once_when_somebody_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    let script = format!("test -e {} || exit 9; exec {CHILD} \"$@\"", go.display());
+    let mut bed = bed_with(&script);
+    if let Compiler::Child { arguments, .. } = &mut bed.settings.compiler {
+        arguments.push("compiler".into());
+    }
+    let versions = ["0.0.1", "0.0.2"].map(|version| manifest("hostile").replace("0.0.1", version));
+    let install = |bed: &Bed, text: &str| bed.install("hostile", &released(&guest("hostile"), text), text);
+    for text in versions.iter().rev() {
+        install(&bed, text);
+        bed.pin("hostile");
+    }
+    let host = bed.host();
+    let name = PluginName::new("hostile").unwrap();
+    let text = refusal(&host, "hostile").await;
+    assert!(text.contains("exit status: 9"), "{text}");
+    assert!(!host.enable(&name, "a test").await.unwrap(), "it is refused again");
+    std::fs::write(&go, "").unwrap();
+    assert!(no_call(&host, "hostile").await.to_string().contains("not tried again for"));
+    assert!(host.enable(&name, "a test").await.unwrap());
+    assert_eq!(call(&host, "echo served").await.version, "0.0.1");
+    std::fs::remove_file(&go).unwrap();
+    install(&bed, &versions[1]);
+    until(&host, |state| matches!(state, PluginState::Behind(_))).await;
+    assert!(!host.enable(&name, "a test").await.unwrap(), "the one before it goes on");
+    std::fs::write(&go, "").unwrap();
+    assert!(host.enable(&name, "a test").await.unwrap());
+    assert_eq!(call(&host, "echo served").await.version, "0.0.2");
 }
 
 /// A host whose compiler does not end where the component says so, unless it is let go, with such a one and another
