@@ -17,7 +17,7 @@ use domain::plugin::{
 use parking_lot::Mutex;
 use port::random::Random;
 use tokio::task::block_in_place;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::cache::{Artifact, Key};
 use crate::call::{Callable, Identity, Provisions};
@@ -79,6 +79,9 @@ impl Plugin {
     }
 }
 
+/// A component so large takes so long that somebody who waits for it wonders, in bytes: those that carry an interpreter.
+const LARGE: usize = 4 << 20;
+
 /// What loading needs beside the name.
 pub(crate) struct Loader<'a> {
     pub(crate) settings: &'a Settings,
@@ -102,9 +105,7 @@ fn share(concurrency: u32) -> u32 {
 struct Checked {
     kind: ContractKind,
     manifest: Manifest,
-    effective: Effective,
-    limits: Limits,
-    config: BTreeMap<String, String>,
+    terms: Terms,
 }
 
 impl Loader<'_> {
@@ -165,7 +166,7 @@ impl Loader<'_> {
                 engine.map(&artifact).map_err(code)?
             }
         };
-        let Checked { kind, manifest, effective, limits, config } = checked;
+        let Checked { kind, manifest, terms: Terms { effective, limits, config } } = checked;
         let warm = Pool::after(before.map(|before| &before.warm), limits.queue);
         let line = match before {
             Some(before) => before.line.successor(limits.queue),
@@ -232,6 +233,9 @@ impl Loader<'_> {
         let (compiler, time) = (&self.settings.compiler, self.settings.compile_time);
         let inspection = compiler.inspect(found.wasm.clone(), time).await.map_err(failed)?;
         let checked = self.check(name, found, vouched, &inspection)?;
+        if found.wasm.len() > LARGE {
+            info!(plugin = %name, bytes = found.wasm.len(), "a large plugin is compiled, once; that may take a minute");
+        }
         let draft = self.machine.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;
         let counting = self.machine.code().1;
@@ -265,22 +269,47 @@ impl Loader<'_> {
             facts.publisher = vouched.signed.as_ref().map(|signed| signed.publisher.to_string());
         }
         let written = self.written(name);
-        let mut grants = found.grants.clone();
-        grants.extend(written.grants);
-        // Giving a secret to a plugin is the grant to use it.
-        grants.extend(written.secrets.keys().cloned().map(Grant::secret));
+        let grants = granted(found.grants.clone(), &written);
         self.diary.asks(&manifest, &grants);
-        let effective = effective(&manifest, &grants)?;
-        let limits = limit::resolve(kind, name, &manifest.limits, &written.limits)
-            .map_err(|source| LoadError::Limit { name: name.clone(), source })?;
-        let config = manifest.config.resolve(name, &written.config)?;
-        Ok(Checked { kind, manifest, effective, limits, config })
+        let terms = terms(kind, &manifest, &grants, &written)?;
+        Ok(Checked { kind, manifest, terms })
     }
 
     /// What the operator says of a plugin.
     fn written(&self, name: &PluginName) -> PluginSettings {
         self.settings.plugins.get(name).cloned().unwrap_or_default()
     }
+}
+
+/// What follows from a manifest and from what the operator wrote of the plugin.
+pub(crate) struct Terms {
+    effective: Effective,
+    limits: Limits,
+    config: BTreeMap<String, String>,
+}
+
+/// Those of a plugin, whose grants are these.
+///
+/// # Errors
+/// [`LoadError`] for the first thing in which the two do not meet.
+pub(crate) fn terms(
+    kind: ContractKind,
+    manifest: &Manifest,
+    grants: &[Grant],
+    written: &PluginSettings,
+) -> Result<Terms, LoadError> {
+    let name = &manifest.name;
+    let effective = effective(manifest, grants)?;
+    let limits = limit::resolve(kind, name, &manifest.limits, &written.limits)
+        .map_err(|source| LoadError::Limit { name: name.clone(), source })?;
+    let config = manifest.config.resolve(name, &written.config)?;
+    Ok(Terms { effective, limits, config })
+}
+
+/// What is granted to a plugin beside what it has anyway: giving it a secret is the grant to use that.
+pub(crate) fn granted(anyway: Vec<Grant>, written: &PluginSettings) -> Vec<Grant> {
+    let secrets = written.secrets.keys().cloned().map(Grant::secret);
+    anyway.into_iter().chain(written.grants.iter().cloned()).chain(secrets).collect()
 }
 
 /// What a component says of itself, with a manifest `beside` it if it carries none, held against what it

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use domain::plugin::publisher::{PublicKey, SIGNATURE_MAX, Statement};
-use domain::plugin::{Digest, Manifest, Publisher, PublisherName, manifest};
+use domain::plugin::{ContractKind, Digest, Manifest, Publisher, PublisherName, manifest};
 
 use super::{PublishError, SecretKey, file, signature_path};
 use crate::compile::{Inspection, Task, WASM_MAX, manifest_of};
 use crate::error::LoadError;
 use crate::load::source::{self, Found, Source};
-use crate::load::{claims, manifest as written};
+use crate::load::{claims, granted, manifest as written, terms};
 use crate::section;
 use crate::settings::{PluginSettings, Settings};
 use crate::signature::{self, Trust};
@@ -141,6 +141,17 @@ impl Package {
         let vouched = source::verify(&settings, name, &found).map_err(unfit)?;
         source::check_signed(name, &found, &vouched, &self.manifest, self.embedded).map_err(unfit)?;
         Ok(vouched.signed.map(|signed| signed.publisher))
+    }
+
+    /// Whether what it asks for and what the operator says of it meet: grants, limits, configuration.
+    ///
+    /// # Errors
+    /// [`PublishError::Unfit`] with what the daemon would say of the first in which they do not.
+    pub fn agrees(&self, written: &PluginSettings) -> Result<(), PublishError> {
+        let Manifest { name, contract, .. } = &self.manifest;
+        let unserved = |source| unfit(LoadError::Contract { name: name.clone(), source });
+        let kind = ContractKind::serving(contract).map_err(unserved)?;
+        terms(kind, &self.manifest, &granted(Vec::new(), written), written).map(drop).map_err(unfit)
     }
 }
 

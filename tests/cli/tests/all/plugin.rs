@@ -175,6 +175,33 @@ fn a_digest_and_a_signature_must_both_hold() {
 }
 
 #[test]
+fn what_a_configuration_does_not_give_it_is_named() {
+    let desk = Desk::new();
+    let text = desk.read("plugin.toml")
+        + "[[needs]]\ncapability = \"kv\"\nreason = \"counts\"\n[config.city]\ntype = \"text\"\ndescription = \"where\"\n[limits]\nwall = \"1m\"\n";
+    std::fs::write(desk.path("plugin.toml"), text).unwrap();
+    let acme = desk.keygen("acme");
+    desk.plugin("sign --key acme.key plugin.wasm").good();
+    let verify = |more: &str| {
+        desk.configure(&format!(
+            "publishers: {{acme: {acme}}}, load: {{hostile: {{publishers: [acme]{more}}}}}"
+        ));
+        desk.plugin("verify -c teleport.yaml plugin.wasm")
+    };
+    let text = verify("").bad();
+    assert!(text.contains("asks for kv (counts) and is not granted it"), "{text}");
+    let text = verify(", grants: {kv: yes, process: [[id]]}").bad();
+    assert!(text.contains("is granted process") && text.contains("does not ask for it"), "{text}");
+    let text = verify(", grants: {kv: yes}").bad();
+    assert!(text.contains("wants the limit wall at 1m0s, above the default of 10s"), "{text}");
+    let text = verify(", grants: {kv: yes}, limits: {wall: 1m}, config: {town: Oslo}").bad();
+    assert!(text.contains("town"), "{text}");
+    verify(", grants: {kv: yes}, limits: {wall: 1m}, config: {city: Oslo}").good();
+    // Whose it is can be asked without any.
+    desk.plugin("verify --publisher acme.pub plugin.wasm").good();
+}
+
+#[test]
 fn a_password_comes_from_a_file_or_a_terminal() {
     let desk = Desk::new();
     let secret = |name: &str, text: &str| {

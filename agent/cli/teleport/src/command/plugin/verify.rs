@@ -1,8 +1,10 @@
-//! `teleport plugin verify`: whether the daemon would take a file for the plugin it says it is.
+//! `teleport plugin verify`: whether the daemon would take a file for the plugin it says it is; and, with a
+//! configuration, whether that gives it what it asks for.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use domain::plugin::Grant;
 use plugin_host::PluginSettings;
 use plugin_host::publish::{Package, PublicKey, Publisher, PublisherName};
 use terminal::{Explain, Failure, FormatArgs, Printer, Screen};
@@ -43,6 +45,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         (PluginSettings { publishers, ..PluginSettings::default() }, Vec::new())
     };
     let publisher = package.verify(&written, &known)?;
+    if arguments.publisher.is_empty() {
+        package.agrees(&written)?;
+    }
     let verified = Verified {
         name: package.manifest().name.to_string(),
         version: package.manifest().version.clone(),
@@ -77,6 +82,11 @@ fn configured(path: &Path, package: &Package) -> Result<(PluginSettings, Vec<Pub
     if let Some(plugin) = plugins.load.get(&package.manifest().name) {
         written.digests.clone_from(&plugin.digests);
         written.publishers.clone_from(&plugin.publishers);
+        written.limits.clone_from(&plugin.limits);
+        written.config.clone_from(&plugin.config);
+        // Giving a secret is the grant to use it; what it holds is nobody's business here.
+        let secrets = plugin.secrets.keys().cloned().map(Grant::secret);
+        written.grants = plugin.grants.iter().cloned().chain(secrets).collect();
     }
     Ok((written, known.collect()))
 }
