@@ -69,11 +69,17 @@ impl Starting<'_> {
         settings.on_change = Some(Arc::new(move |change| {
             numbers.change(change);
             let sent = sender.try_send(change.clone());
-            // A secret that nobody can be told of is not revealed, so nothing is lost.
-            if let Err(error) = &sent
-                && !matches!(change.kind, plugin_host::ChangeKind::Revealed(_))
-            {
-                tracing::error!(plugin = %change.plugin, %error, "an audit event of a plugin is lost");
+            match &sent {
+                // A secret that nobody can be told of is not revealed, so nothing is lost.
+                Err(_) if matches!(change.kind, plugin_host::ChangeKind::Revealed(_)) => {}
+                // A start that failed: there is no log to write to, and why is told at the end.
+                Err(mpsc::error::TrySendError::Closed(_)) => {
+                    tracing::debug!(plugin = %change.plugin, kind = change.kind.key(), "nobody audits plugins any more");
+                }
+                Err(error) => {
+                    tracing::error!(plugin = %change.plugin, %error, "an audit event of a plugin is lost");
+                }
+                Ok(()) => {}
             }
             sent.is_ok()
         }));

@@ -110,9 +110,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A backend that somebody else keeps does not open.
-    #[error(
-        "cannot {step} the storage backend; check its servers, and under `storage` in teleport.yaml their addresses and credentials"
-    )]
+    #[error("cannot {step} the storage backend; {}", advice(source))]
     Backend {
         /// Which step.
         step: &'static str,
@@ -120,4 +118,26 @@ pub enum OpenError {
         #[source]
         source: StoreError,
     },
+}
+
+/// Where to look when a backend does not open for this reason.
+fn advice(source: &StoreError) -> &'static str {
+    match source {
+        StoreError::Refused(_) => "mend what it says: until then it stays so",
+        _ => "check its servers, and under `storage` in teleport.yaml their addresses and credentials",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_servers_that_were_not_asked() {
+        let text = |source| OpenError::Backend { step: "open", source }.to_string();
+        let away = text(StoreError::Unavailable("nobody is there".to_owned()));
+        assert!(away.contains("check its servers"), "{away}");
+        let refused = text(StoreError::Refused("it is not granted kv".to_owned()));
+        assert_eq!(refused, "cannot open the storage backend; mend what it says: until then it stays so");
+    }
 }

@@ -17,7 +17,7 @@ pub struct Item {
     pub reason: Option<String>,
     /// Whether manifest and configuration meet.
     pub meeting: Meeting,
-    /// What holds of it, one line each.
+    /// What the configuration grants of it, one line each.
     pub granted: Vec<String>,
     /// What to change in `teleport.yaml` so that they meet.
     pub change: Option<String>,
@@ -137,7 +137,7 @@ fn of_grant(plugin: &PluginName, grant: &Grant) -> Item {
         None => (grant.capability.clone(), Meeting::Unknown),
     };
     let change = Some(removal(plugin, grant));
-    Item { what, reason: None, meeting, granted: Vec::new(), change, uses: Vec::new() }
+    Item { granted: vec![what.clone()], what, reason: None, meeting, change, uses: Vec::new() }
 }
 
 /// Where to remove what.
@@ -209,6 +209,7 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert_eq!(items[1].uses, [0]);
+        assert_eq!(items[4].granted, [r#"process ["id"]"#], "though it is of no use");
         assert!(items.iter().enumerate().all(|(index, item)| index == 1 || item.uses.is_empty()));
     }
 
