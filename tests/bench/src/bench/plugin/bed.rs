@@ -17,6 +17,8 @@ pub(crate) struct Guests {
     pub(crate) hostile: Vec<u8>,
     /// A storage backend.
     pub(crate) backend: Vec<u8>,
+    /// A label plugin that sends the requests it is told to.
+    pub(crate) fetch: Vec<u8>,
 }
 
 impl Guests {
@@ -33,7 +35,8 @@ impl Guests {
         }
         let built = folder.join("target/wasm32-wasip2/release");
         let read = |name: &str| std::fs::read(built.join(name)).while_doing("cannot read a guest");
-        Ok(Self { hostile: read("guest_hostile.wasm")?, backend: read("guest_backend.wasm")? })
+        let (hostile, backend) = (read("guest_hostile.wasm")?, read("guest_backend.wasm")?);
+        Ok(Self { hostile, backend, fetch: read("guest_fetch.wasm")? })
     }
 }
 

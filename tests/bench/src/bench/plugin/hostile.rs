@@ -9,6 +9,7 @@ use super::bed::{Bed, Guests, label, manifest};
 use crate::measure::{Scale, millis, quantile, reset_most_resident, resident_kib, resident_most_kib};
 use crate::table::{Report, below};
 
+mod http;
 // What no compiler makes is made as the host's own tests make it.
 #[path = "../../../../../host-api/host/tests/all/made.rs"]
 #[allow(dead_code, reason = "the tests make more of it")]
@@ -88,6 +89,7 @@ pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
     }
     memory.tell(&format!("hostile guest, {} crashes in a row", scale.rounds(CRASHES)), 1.0, report);
     drop((host, bed));
+    http::run(guests, scale, report).await?;
     storage::run(guests, scale, &mut latest, report).await?;
     let Latest(worst, whose) = latest;
     report.add(below("hostile guests: stopped after their deadline, at worst", worst, 50.0, "ms", whose));

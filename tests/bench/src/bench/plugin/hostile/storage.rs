@@ -55,6 +55,8 @@ pub(super) async fn run(
                 (true, Deadline::Wall) => late.push(millis(began.elapsed().saturating_sub(WALL))),
                 (true, Deadline::None) => {}
             }
+            // Otherwise it would rest before it is begun anew.
+            backend.current().await?;
         }
         if let Some(memory) = memory {
             memory.tell(&format!("hostile backend, {deed}"), budget, report);
