@@ -11,6 +11,10 @@ use ssh_key::{Certificate, PrivateKey};
 use teleport_tests_cluster::channel::Opened;
 use teleport_tests_cluster::raw::Raw;
 use teleport_tests_cluster::{AnyServer, Client, Cluster, until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 /// Asks for a link under this name with this certificate.
 async fn link(
@@ -73,7 +77,7 @@ async fn a_link_is_for_nodes_under_their_own_name() {
 async fn a_link_gives_its_host_nothing() {
     let cluster = Cluster::start().await;
     let node = cluster.host(SystemRole::Node, "web-1").await;
-    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = u32::from(trap.local_addr().unwrap().port());
     let (link, answer) = of_host(&cluster, &id(&node), &node).await;
     assert!(answer.success());
@@ -130,4 +134,42 @@ async fn a_locked_host_gets_no_link_and_nobody_gets_to_it() {
             "{opened:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_a_proxy_that_never_shows_a_key_is_cut_in_time() {
+    let cluster = Cluster::start().await;
+    let silent = cluster.host(SystemRole::Proxy, "silent").await;
+    let tls = TlsAcceptor::from(net::tls::server(&silent, &[net::alpn::TUNNEL]).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let web = cluster.web();
+    let hearing = async {
+        let mut link = loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            let length = stream.peek(&mut hello).await.unwrap();
+            if hello[..length].windows(net::alpn::TUNNEL.len()).any(|part| part == net::alpn::TUNNEL) {
+                break tls.accept(stream).await.unwrap();
+            }
+            // Everything else is as it is with a proxy that is well. Either end may break off.
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(web).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut to).await;
+            });
+        };
+        let (began, mut said) = (Instant::now(), Vec::new());
+        // Says who it is, and never a key.
+        link.write_all(b"SSH-2.0-silent\r\n").await.unwrap();
+        // Cut, or ended in an orderly way.
+        let _ended = link.read_to_end(&mut said).await;
+        assert!(said.starts_with(b"SSH-2.0-"), "the agent speaks first");
+        began.elapsed().as_secs()
+    };
+    let proxies = [address];
+    let took = tokio::select! {
+        took = hearing => took,
+        _ready = cluster.add_node_behind(&proxies, "web-1", "") => panic!("its proxy has shown no key"),
+    };
+    assert!((15..40).contains(&took), "{took} s");
 }
