@@ -32,7 +32,7 @@ mod web_certificate;
 pub use address::Addresses;
 pub use error::ProcessError;
 pub use host::Host;
-pub use plugin::PluginNumbers;
+pub use plugin::{PluginNumbers, plugin_settings};
 pub use run::{Running, start};
 
 /// Where `tctl` finds the identity it speaks to the auth server with, below the data folder.

@@ -1,14 +1,16 @@
 //! The plugin host of this process: what it is told, and who hears what it tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::Timestamp;
 use domain::audit::Context;
 use domain::label::DynamicLabel;
 use domain::plugin::publisher::PublicKey;
-use domain::plugin::{Publisher, PublisherName};
-use plugin_host::{Change, Compiler, LoadError, PluginHost, Settings};
+use domain::plugin::{PluginName, Publisher, PublisherName};
+use plugin_host::{Change, Compiler, LoadError, PluginHost, PluginSettings, Settings};
 use port::audit::Recorder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,8 @@ pub(crate) struct Starting<'a> {
 pub(crate) struct Plugins {
     pub(crate) host: Arc<PluginHost>,
     changes: mpsc::Receiver<Change>,
+    /// Whether somebody writes down what it tells.
+    is_audited: Arc<AtomicBool>,
 }
 
 /// Whether this process has plugins: a node for its labels; and an auth server, so that its administrators can list
@@ -64,6 +68,8 @@ impl Starting<'_> {
         }
         settings.clock = Arc::clone(&self.host.clock);
         let (counting, asked) = (numbers.clone(), numbers.clone());
+        let is_audited = Arc::new(AtomicBool::new(false));
+        let audited = Arc::clone(&is_audited);
         settings.on_call = Some(Arc::new(move |report| counting.call(report)));
         settings.on_storage = Some(Arc::new(move |question| asked.question(question)));
         settings.on_change = Some(Arc::new(move |change| {
@@ -72,10 +78,8 @@ impl Starting<'_> {
             match &sent {
                 // A secret that nobody can be told of is not revealed, so nothing is lost.
                 Err(_) if matches!(change.kind, plugin_host::ChangeKind::Revealed(_)) => {}
-                // A start that failed: there is no log to write to, and why is told at the end.
-                Err(mpsc::error::TrySendError::Closed(_)) => {
-                    tracing::debug!(plugin = %change.plugin, kind = change.kind.key(), "nobody audits plugins any more");
-                }
+                // A start that failed: there is no log yet, and why it failed is told at its end.
+                Err(mpsc::error::TrySendError::Closed(_)) if !audited.load(Ordering::Relaxed) => {}
                 Err(error) => {
                     tracing::error!(plugin = %change.plugin, %error, "an audit event of a plugin is lost");
                 }
@@ -83,7 +87,7 @@ impl Starting<'_> {
             }
             sent.is_ok()
         }));
-        Ok(Plugins { host: self.host(settings)?, changes })
+        Ok(Plugins { host: self.host(settings)?, changes, is_audited })
     }
 
     /// Where nothing but a list needs plugins, an auth server is not kept from starting by a plugin directory that is
@@ -140,9 +144,20 @@ impl Plugins {
         stop: &Tokens,
         group: &mut Group,
     ) {
+        self.is_audited.store(true, Ordering::Relaxed);
         let chronicle = Chronicle { changes: self.changes, recorder, context };
         group.spawn("plugins", chronicle.run(stop.plugins.clone()));
     }
+}
+
+/// What the plugin host of a daemon with this configuration is told of one plugin; for whoever asks without a daemon.
+pub fn plugin_settings(settings: &config::Settings, name: &PluginName) -> PluginSettings {
+    let written = settings.plugins.load.get(name).map(written::plugin);
+    // It has no place: nothing is loaded by these.
+    let mut told = Settings::new(PathBuf::new());
+    told.plugins.insert(name.clone(), written.unwrap_or_default());
+    storage::provide(&settings.storage, &mut told);
+    told.plugins.remove(name).unwrap_or_default()
 }
 
 fn settings(host: &Host, data: &DataDir, plugins: &config::Plugins) -> Settings {

@@ -123,7 +123,7 @@ pub enum OpenError {
 /// Where to look when a backend does not open for this reason.
 fn advice(source: &StoreError) -> &'static str {
     match source {
-        StoreError::Refused(_) => "mend what it says: until then it stays so",
+        StoreError::Refused(_) => "correct what the cause names; trying again does not help before that",
         _ => "check its servers, and under `storage` in teleport.yaml their addresses and credentials",
     }
 }
@@ -133,11 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_sent_to_servers_that_were_not_asked() {
+    fn whoever_was_refused_is_not_sent_to_look_whether_servers_run() {
         let text = |source| OpenError::Backend { step: "open", source }.to_string();
         let away = text(StoreError::Unavailable("nobody is there".to_owned()));
         assert!(away.contains("check its servers"), "{away}");
         let refused = text(StoreError::Refused("it is not granted kv".to_owned()));
-        assert_eq!(refused, "cannot open the storage backend; mend what it says: until then it stays so");
+        assert_eq!(
+            refused,
+            "cannot open the storage backend; correct what the cause names; trying again does not help before that"
+        );
     }
 }

@@ -266,8 +266,10 @@ pub enum LoadError {
     #[error("the thread plugins run on could not be started; raise the limit on threads")]
     Runtime(#[source] std::io::Error),
     /// It failed a short while ago and is not tried again yet.
-    #[error("{reason} (not tried again for {wait} s)", wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0))]
+    #[error("{reason} (not tried again for {wait} s, or by: tctl plugins enable {name})", wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0))]
     Again {
+        /// The plugin.
+        name: PluginName,
         /// What was wrong.
         reason: String,
         /// How long until the next try.

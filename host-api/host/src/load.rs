@@ -234,7 +234,7 @@ impl Loader<'_> {
         let inspection = compiler.inspect(found.wasm.clone(), time).await.map_err(failed)?;
         let checked = self.check(name, found, vouched, &inspection)?;
         if found.wasm.len() > LARGE {
-            info!(plugin = %name, bytes = found.wasm.len(), "a large plugin is compiled, once; that may take a minute");
+            info!(plugin = %name, bytes = found.wasm.len(), "a large plugin is compiled, and kept so; that may take a minute");
         }
         let draft = self.machine.cache.draft(key, self.random).map_err(place)?;
         let file = draft.file().map_err(place)?;

@@ -74,8 +74,13 @@ impl Refused {
             LoadError::Unready { .. } => (LEAVE_ALONE, TRY_AGAIN),
             _ => (TRY_AGAIN, TRY_AGAIN_MOST),
         };
-        let wait = before.map_or(first, |before| (before.wait * 2).min(most));
-        Self { reason, again: Instant::now() + wait, wait }
+        let now = Instant::now();
+        let wait = before.map_or(first, |before| match before.again <= now {
+            true => (before.wait * 2).min(most),
+            // Somebody has tried them sooner: who does so again and again does not have them tried ever later.
+            false => before.wait,
+        });
+        Self { reason, again: now + wait, wait }
     }
 }
 
@@ -110,7 +115,7 @@ impl Registry {
                 if wait.is_zero() {
                     return Ok(None);
                 }
-                Err(LoadError::Again { reason: reason.to_string(), wait })
+                Err(LoadError::Again { name: name.clone(), reason: reason.to_string(), wait })
             }
             Some(State::Refused { reason, again: None }) => Err(LoadError::StillRemoved(reason.to_string())),
             None => Ok(None),
@@ -207,7 +212,10 @@ mod tests {
         assert!(registry.find(&name).unwrap().is_none());
         registry.put(&name, &refused(Some(Instant::now() + LEAVE_ALONE)), || false);
         let Err(error) = registry.find(&name) else { panic!("it is left alone") };
-        assert_eq!(error.to_string(), "broken (not tried again for 30 s)");
+        assert_eq!(
+            error.to_string(),
+            "broken (not tried again for 30 s, or by: tctl plugins enable label-x)"
+        );
         tokio::time::advance(LEAVE_ALONE).await;
         assert!(registry.find(&name).unwrap().is_none(), "it may be tried again");
     }
@@ -225,6 +233,9 @@ mod tests {
             let refused = Refused::after(before.as_ref(), "r".into(), &unready);
             assert_eq!(refused.again, Instant::now() + refused.wait);
             waits.push(refused.wait.as_secs());
+            let sooner = Refused::after(Some(&refused), "r".into(), &unready);
+            assert_eq!(sooner.wait, refused.wait);
+            tokio::time::advance(refused.wait).await;
             before = Some(refused);
         }
         assert_eq!(waits, [30, 60, 120, 240, 300, 300]);
@@ -233,6 +244,7 @@ mod tests {
         for _ in 0..6 {
             let refused = Refused::after(before.as_ref(), "r".into(), &wrong);
             waits.push(refused.wait.as_secs());
+            tokio::time::advance(refused.wait).await;
             before = Some(refused);
         }
         assert_eq!(waits, [300, 600, 1200, 2400, 3600, 3600]);

@@ -15,16 +15,18 @@ use async_trait::async_trait;
 use domain::plugin::PluginName;
 use port::backend::{About, Backend, BackendPage, Batch, Tail};
 use port::store::{Item, Key, Prefix, Revision, StoreError, Transaction};
-use tokio::time::Instant;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug_span};
 
 use crate::call::CallError;
+use crate::engine::Engine;
 use crate::error::{LoadError, chain};
 use crate::host::{Core, PluginHost};
 use crate::line::NoTurn;
 use crate::load::Plugin;
 use crate::registry::Found;
-use crate::warm::{Ask, Tailing, Warm};
+use crate::warm::{Ask, Rest, Tailing, Warm};
 
 mod ask;
 mod gathering;
@@ -157,16 +159,12 @@ impl Core {
     ) -> Result<Result<A::Answer, StoreError>, CallError> {
         let (callable, pool) = (&plugin.callable, &plugin.warm);
         let name = &plugin.manifest.name;
-        let wall = callable.provisions.limits.wall();
-        let _turn = pool
-            .turn(wall)
-            .await
-            .map_err(|no_turn| no_turn.named(name, began.elapsed(), crate::warm::INSTANCES))?;
+        let turn = turn_of(plugin, callable.provisions.limits.wall(), began).await?;
         let engine = self.lasting(name)?;
-        let warm = match pool.take(began) {
-            Some(warm) => warm,
+        let (warm, _turn) = match pool.take(began) {
+            Some(warm) => (warm, turn),
             // Boxed, or every call would carry the room that instantiating takes.
-            None => Box::pin(async { (pool.rested().await, Warm::start(callable, engine).await).1 }).await?,
+            None => Box::pin(begun(plugin, engine, began, turn)).await?,
         };
         let (warm, answer) = warm.ask(engine, Duration::ZERO, ask).await?;
         pool.put(warm);
@@ -191,6 +189,36 @@ impl Core {
         let serving = self.registry.find(&plugin.manifest.name).ok().flatten();
         serving.is_some_and(|serving| Arc::ptr_eq(&serving, plugin))
     }
+}
+
+/// A turn among the calls of a plugin, within this time. The call has waited since it began.
+async fn turn_of(plugin: &Plugin, wait: Duration, began: Instant) -> Result<SemaphorePermit<'_>, CallError> {
+    let named =
+        |no_turn: NoTurn| no_turn.named(&plugin.manifest.name, began.elapsed(), crate::warm::INSTANCES);
+    plugin.warm.turn(wait).await.map_err(named)
+}
+
+/// A new instance, and the turn it answers in. While the plugin rests from its crashes the turn is others', and whoever
+/// would wait for longer than a call may take is told of the last crash instead.
+async fn begun<'a>(
+    plugin: &'a Plugin,
+    engine: &Engine,
+    began: Instant,
+    mut turn: SemaphorePermit<'a>,
+) -> Result<(Box<Warm>, SemaphorePermit<'a>), CallError> {
+    let end = began + plugin.callable.provisions.limits.wall();
+    while let Some(Rest { until, crashes, last }) = plugin.warm.rest() {
+        if until >= end {
+            return Err(CallError::Crashes { plugin: plugin.manifest.name.clone(), crashes, last });
+        }
+        drop(turn);
+        sleep_until(until).await;
+        turn = turn_of(plugin, end.saturating_duration_since(Instant::now()), began).await?;
+        if let Some(warm) = plugin.warm.take(Instant::now()) {
+            return Ok((warm, turn));
+        }
+    }
+    Ok((Warm::start(&plugin.callable, engine).await?, turn))
 }
 
 #[async_trait]

@@ -31,6 +31,7 @@ use crate::storage::Taken;
 mod setbacks;
 mod shelf;
 
+pub(crate) use setbacks::Rest;
 use setbacks::Setbacks;
 use shelf::{Keep, Shelf};
 
@@ -194,11 +195,9 @@ impl Pool {
         self.line.turn(wait).await
     }
 
-    /// Returns when one may be begun anew.
-    pub(crate) async fn rested(&self) {
-        if let Some(until) = self.setbacks.rest() {
-            tokio::time::sleep_until(until).await;
-        }
+    /// The rest after which one may be begun anew, where there is one.
+    pub(crate) fn rest(&self) -> Option<Rest> {
+        self.setbacks.rest(Instant::now())
     }
 
     /// What a call came to.
@@ -206,8 +205,8 @@ impl Pool {
         match error {
             None => self.setbacks.end(),
             // Who did not answer in time has rested long enough.
-            Some(CallError::Trap { .. } | CallError::Memory { .. } | CallError::Cpu { .. }) => {
-                self.setbacks.add(Instant::now());
+            Some(error @ (CallError::Trap { .. } | CallError::Memory { .. } | CallError::Cpu { .. })) => {
+                self.setbacks.add(Instant::now(), &error.to_string());
             }
             Some(_) => {}
         }

@@ -8,9 +8,9 @@ use port::backend::Backend;
 use port::clock::Clock;
 use port::random::SystemRandom;
 use port::store::{Item, Key, Page, Prefix, Revision, Store, StoreError, Transaction, WATCH_QUEUE, Watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{CASES, Subject, bytes};
+use super::{CASES, PATIENCE, Subject, bytes};
 use crate::{OpenError, RemoteSettings, RemoteStore};
 
 /// Changes the store itself remembers: few, so that the backend is asked for the rest.
@@ -37,6 +37,10 @@ const LIMIT: u32 = 1024;
 /// What is wrong with it, in words: an error, most likely that it has used up its processor time, or changes that
 /// nobody has made.
 pub async fn waits(backend: &dyn Backend) -> Result<(), String> {
+    timeout(PATIENCE, waits_in_time(backend)).await.map_err(|_| "it does not come to an end".to_owned())?
+}
+
+async fn waits_in_time(backend: &dyn Backend) -> Result<(), String> {
     let failed = |error: StoreError| error.to_string();
     backend.open().await.map_err(failed)?;
     let mut last = backend.current().await.map_err(failed)?;
@@ -45,19 +49,19 @@ pub async fn waits(backend: &dyn Backend) -> Result<(), String> {
         last = backend.write(&(0..MANY).fold(Transaction::default(), put)).await.map_err(failed)?;
     }
     let mut tail = backend.tail(last).await.map_err(failed)?;
-    tail.next(LIMIT, Duration::ZERO).await.map_err(failed)?;
-    let until = Instant::now() + RemoteSettings::default().wait;
+    let (mut wait, mut until) = (Duration::ZERO, None);
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        let batch = tail.next(LIMIT, left).await.map_err(failed)?;
+        let batch = tail.next(LIMIT, wait).await.map_err(failed)?;
         if !batch.events.is_empty() {
             return Err(format!("it tells {} changes that nobody has made", batch.events.len()));
         }
         // It may answer sooner; it is asked again then, as the store does.
         tokio::time::sleep(Duration::from_millis(20)).await;
+        let until = *until.get_or_insert_with(|| Instant::now() + RemoteSettings::default().wait);
+        wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
     }
 }
 

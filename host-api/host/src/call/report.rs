@@ -165,6 +165,18 @@ pub enum CallError {
         /// The last failure.
         last: Arc<str>,
     },
+    /// It crashes at call after call, and rests for longer than this one may take.
+    #[error(
+        "plugin {plugin} has crashed {crashes} times in a row and is begun anew only now and then; the last time: {last}"
+    )]
+    Crashes {
+        /// The plugin.
+        plugin: PluginName,
+        /// How often.
+        crashes: u32,
+        /// The last crash.
+        last: Arc<str>,
+    },
     /// It is a plugin of another kind than is wanted.
     #[error("plugin {plugin} is no {wanted}; name one that is")]
     OtherKind {
@@ -189,7 +201,7 @@ impl CallError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Denied(_) => Outcome::Denied,
-            Self::Trap { .. } => Outcome::Trap,
+            Self::Trap { .. } | Self::Crashes { .. } => Outcome::Trap,
             Self::Wall { .. } | Self::Cpu { .. } => Outcome::Timeout,
             Self::Memory { .. } => Outcome::Memory,
             Self::Output { .. } | Self::Guest(_) => Outcome::Guest,

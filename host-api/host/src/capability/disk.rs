@@ -16,17 +16,24 @@ pub(crate) use near::Nearness;
 
 /// Waits of all plugins at one time, those of plugins that have been replaced meanwhile among them: each has a
 /// thread of the plugins', and names are looked up on those too.
-static ALL: Semaphore = Semaphore::const_new(8);
+const WAITS: usize = 8;
+/// For disks of this machine.
+static NEAR: Semaphore = Semaphore::const_new(WAITS);
+/// For those that may be anywhere: a server that is gone is not to keep plugins from this machine's own.
+static FAR: Semaphore = Semaphore::const_new(WAITS);
 
-/// What `work` comes to, on a thread of its own. A caller that gives up leaves it to end by itself.
+/// What `work` with files that are near or may be anywhere comes to, on a thread of its own. A caller that gives up
+/// leaves it to end by itself.
 ///
 /// # Errors
 /// [`JoinError`] when the work panicked, or the plugins' threads have ended.
 pub(crate) async fn beside<T: Send + 'static>(
+    is_near: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
+    let turns = if is_near { &NEAR } else { &FAR };
     // Never closed.
-    let turn = ALL.acquire().await.ok();
+    let turn = turns.acquire().await.ok();
     spawn_blocking(move || {
         let _turn = turn;
         work()
@@ -34,11 +41,16 @@ pub(crate) async fn beside<T: Send + 'static>(
     .await
 }
 
-/// Whose waits are one after the other: one plugin's, for one purpose.
+/// Whose waits are one after the other: one plugin's, for one purpose, with files that may be anywhere.
 #[derive(Default)]
 pub(crate) struct Disk(Arc<Mutex<()>>);
 
 impl Disk {
+    /// Whether somebody waits for it now.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
     /// The same, one after the other.
     ///
     /// # Errors
@@ -48,7 +60,7 @@ impl Disk {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let turn = Arc::clone(&self.0).lock_owned().await;
-        beside(move || {
+        beside(false, move || {
             let _turn = turn;
             work()
         })
@@ -89,7 +101,9 @@ mod tests {
             let hung = disk.wait_for(move || (runs.send(()), hangs.recv()));
             assert!(timeout(SHORT, hung).await.is_err(), "it hangs or has no turn");
         }
-        assert_eq!(ran.try_iter().count(), 8);
+        assert_eq!(ran.try_iter().count(), WAITS);
+        let near = timeout(SHORT * 20, beside(true, || 1));
+        assert_eq!(near.await.unwrap().unwrap(), 1, "those of this machine have their own");
         drop(ends);
         let answers = disks[8].wait_for(|| ()).await;
         assert!(answers.is_ok());

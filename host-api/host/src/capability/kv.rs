@@ -181,7 +181,9 @@ impl Kept {
         let is_in_place = self.forgotten || self.near.is_near();
         if !(is_in_place && self.is_current(&slot)) {
             let kept = Arc::clone(self);
-            slot = disk::beside(move || kept.renew(slot)).await.map_err(|error| interrupted(&error))??;
+            slot = disk::beside(self.near.is_near(), move || kept.renew(slot))
+                .await
+                .map_err(|error| interrupted(&error))??;
         }
         let gone = |_| Failure::Unavailable("nothing is known of what is kept".to_owned());
         OwnedMutexGuard::try_map(slot, Option::as_mut).map_err(gone)
@@ -268,9 +270,11 @@ impl Kept {
             return Ok(answer);
         }
         let kept = Arc::clone(self);
-        let written =
-            disk::beside(move || kept.write(&entries).map(|stamp| *known = Known { entries, stamp }));
-        written.await.map_err(|error| interrupted(&error))?.map_err(Failure::Unavailable)?;
+        let written = move || kept.write(&entries).map(|stamp| *known = Known { entries, stamp });
+        disk::beside(self.near.is_near(), written)
+            .await
+            .map_err(|error| interrupted(&error))?
+            .map_err(Failure::Unavailable)?;
         Ok(answer)
     }
 }

@@ -96,7 +96,8 @@ impl PluginHost {
             return Err(LoadError::Disabled(name.clone()));
         }
         if !self.core.switch(name, true)? {
-            return Ok(self.core.release(name, by) || self.retry(name).await);
+            let released = self.core.release(name, by);
+            return Ok(self.retry(name, by).await || released);
         }
         info!(plugin = %name, by, "plugin switched on");
         self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
@@ -105,9 +106,9 @@ impl PluginHost {
     }
 
     /// Tries what was refused, however long it is to be left alone. Whether it is served now.
-    async fn retry(&self, name: &PluginName) -> bool {
-        let name = name.clone();
-        self.on_thread(move |core| async move { core.retry(&name).await }).await.unwrap_or_default()
+    async fn retry(&self, name: &PluginName, by: &str) -> bool {
+        let (name, by) = (name.clone(), by.to_owned());
+        self.on_thread(move |core| async move { core.retry(&name, &by).await }).await.unwrap_or_default()
     }
 }
 

@@ -169,13 +169,18 @@ impl Core {
         }
     }
 
-    /// Tries files that were refused, however long they are to be left alone. Whether they are served now.
-    pub(super) async fn retry(&self, name: &PluginName) -> bool {
+    /// Tries files that were refused, however long they are to be left alone; `by` is who wanted it. Whether they are
+    /// served now.
+    pub(super) async fn retry(&self, name: &PluginName, by: &str) -> bool {
         let served = || match self.registry.entry(name)?.state {
             State::Ready { plugin, .. } => Some(plugin),
             State::Refused { .. } => None,
         };
         let before = served();
+        if !self.registry.entry(name).is_some_and(|entry| is_refused(&entry.state)) {
+            return false;
+        }
+        info!(plugin = %name, by, "what was refused is tried again");
         self.look_if(name, is_refused, LEAVE_ALONE).await;
         served().is_some_and(|now| before.is_none_or(|before| !Arc::ptr_eq(&before, &now)))
     }

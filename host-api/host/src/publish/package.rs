@@ -143,12 +143,15 @@ impl Package {
         Ok(vouched.signed.map(|signed| signed.publisher))
     }
 
-    /// Whether what it asks for and what the operator says of it meet: grants, limits, configuration.
+    /// Whether it is to run, and what it asks for and what the operator says of it meet: grants, limits, configuration.
     ///
     /// # Errors
     /// [`PublishError::Unfit`] with what the daemon would say of the first in which they do not.
     pub fn agrees(&self, written: &PluginSettings) -> Result<(), PublishError> {
         let Manifest { name, contract, .. } = &self.manifest;
+        if !written.enabled {
+            return Err(unfit(LoadError::Disabled(name.clone())));
+        }
         let unserved = |source| unfit(LoadError::Contract { name: name.clone(), source });
         let kind = ContractKind::serving(contract).map_err(unserved)?;
         terms(kind, &self.manifest, &granted(Vec::new(), written), written).map(drop).map_err(unfit)

@@ -64,6 +64,12 @@ impl Desk {
         )
     }
 
+    /// Whether the plugin that serves now has crashed again and again: each question would be another crash, one after
+    /// the other.
+    fn rests(&self) -> bool {
+        self.serving().is_some_and(|plugin| plugin.warm.rest().is_some())
+    }
+
     /// How many questions may wait for the plugin that serves now.
     fn waiting_max(&self) -> usize {
         let serving = self.serving();
@@ -109,7 +115,10 @@ impl Kind for Gets {
             Ok(Err(error @ StoreError::Unavailable(_))) => Err(Apart::Failed(error)),
             Ok(Err(_)) => Err(Apart::AskEach),
             Err(NoAnswer::Call(error))
-                if !matches!(error, CallError::Busy { .. } | CallError::Queue { .. }) =>
+                if !matches!(
+                    error,
+                    CallError::Busy { .. } | CallError::Queue { .. } | CallError::Crashes { .. }
+                ) && !self.desk.rests() =>
             {
                 Err(Apart::AskEach)
             }

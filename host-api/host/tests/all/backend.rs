@@ -147,7 +147,7 @@ async fn an_answer_of_more_bytes_than_it_may_have_is_not_taken() {
 async fn one_that_does_not_rest_while_it_waits_is_found_out() {
     let honest = bed("").host();
     conformance::waits(&backend(&honest)).await.unwrap();
-    let mut restless = bed("next loop");
+    let mut restless = bed("next restless");
     restless.limit(NAME, "cpu", "200ms");
     let said = conformance::waits(&backend(&restless.host())).await.unwrap_err();
     assert!(said.contains("used up 200ms of processor time"), "{said}");

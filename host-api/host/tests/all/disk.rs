@@ -4,13 +4,14 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use domain::plugin::Grant;
 use plugin_host::{Outcome, PlaceSettings, PluginHost, ServerAuthority};
 use port::label::LabelProvider as _;
 
 use crate::alone::{alone_with_mounts, run};
-use crate::bed::{Bed, call, guest, label, manifest};
+use crate::bed::{Bed, LONG, call, guest, label, manifest};
 use crate::sending::{Fetch, fetch};
 use crate::serving::{Authority, Server};
 
@@ -62,7 +63,8 @@ struct Served {
 
 impl Served {
     /// Serves one folder at another; nothing where this machine has no such disks.
-    fn mount(served: &Path, at: &Path) -> Option<Self> {
+    async fn mount(served: &Path, at: &Path) -> Option<Self> {
+        std::fs::File::open("/dev/fuse").ok()?;
         let child = |words: &[&str]| {
             let mut command = Command::new("setpriv");
             command.args(["--pdeathsig", "KILL"]).args(words);
@@ -79,11 +81,13 @@ impl Served {
         let mut served = Self { server, client: client.spawn().unwrap() };
         let is_mounted =
             || std::fs::read_to_string("/proc/self/mounts").unwrap().contains(at.to_str().unwrap());
+        let began = tokio::time::Instant::now();
         while !is_mounted() {
-            if served.client.try_wait().unwrap().is_some() {
-                return None;
-            }
-            std::thread::yield_now();
+            assert!(
+                served.client.try_wait().unwrap().is_none() && began.elapsed() < LONG,
+                "it is not mounted"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Some(served)
     }
@@ -167,7 +171,7 @@ fn a_disk_in_the_network_whose_server_is_gone_is_waited_for_beside_the_calls() {
         for folder in [kept.parent().unwrap(), &kept, &away] {
             DirBuilder::new().mode(0o700).create(folder).unwrap();
         }
-        let Some(served) = Served::mount(&away, &kept) else {
+        let Some(served) = Served::mount(&away, &kept).await else {
             eprintln!("nothing was tested: this machine has no file systems that programs serve");
             return;
         };
@@ -198,7 +202,10 @@ fn requests_go_on_with_what_is_known_while_the_disk_of_their_certificates_is_gon
         let (away, here) = (folder.path().join("away"), folder.path().join("here"));
         std::fs::create_dir(&away).unwrap();
         std::fs::write(away.join("ca.pem"), authority.pem()).unwrap();
-        let Some(served) = Served::mount(&away, &here) else { return };
+        let Some(served) = Served::mount(&away, &here).await else {
+            eprintln!("nothing was tested: this machine has no file systems that programs serve");
+            return;
+        };
         let authority = ServerAuthority::File(here.join("ca.pem"));
         bed.plugin().http.push(PlaceSettings { destination, authority, certificate: None, sign: None });
         let host = bed.host();
@@ -206,6 +213,12 @@ fn requests_go_on_with_what_is_known_while_the_disk_of_their_certificates_is_gon
         assert_eq!(fetch(&host, &request).await, "200 hello");
         served.answers(false);
         assert_eq!(fetch(&host, &request).await, "200 hello");
+        // Whatever time it has for connecting; and who has waited once waits no more.
+        let began = tokio::time::Instant::now();
+        for _ in 0..20 {
+            assert_eq!(fetch(&host, &format!("{request} connect:4000")).await, "200 hello");
+        }
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         served.answers(true);
         assert_eq!(fetch(&host, &request).await, "200 hello");
     });

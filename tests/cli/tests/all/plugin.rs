@@ -197,6 +197,8 @@ fn what_a_configuration_does_not_give_it_is_named() {
     let text = verify(", grants: {kv: yes}, limits: {wall: 1m}, config: {town: Oslo}").bad();
     assert!(text.contains("town"), "{text}");
     verify(", grants: {kv: yes}, limits: {wall: 1m}, config: {city: Oslo}").good();
+    let text = verify(", enabled: no").bad();
+    assert!(text.contains("plugin hostile is switched off"), "{text}");
     // Whose it is can be asked without any.
     desk.plugin("verify --publisher acme.pub plugin.wasm").good();
 }

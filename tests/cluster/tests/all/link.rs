@@ -13,7 +13,7 @@ use teleport_tests_cluster::raw::Raw;
 use teleport_tests_cluster::{AnyServer, Client, Cluster, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// Asks for a link under this name with this certificate.
@@ -86,7 +86,7 @@ async fn a_link_gives_its_host_nothing() {
     assert!(link.channel_open_direct_streamlocal("/run/x").await.is_err(), "a socket");
     assert!(link.tcpip_forward("127.0.0.1", 0).await.is_err(), "a listener");
     assert!(link.streamlocal_forward("/tmp/teleport-no-such-socket").await.is_err(), "a listening socket");
-    let dialled = tokio::time::timeout(Duration::from_millis(50), trap.accept()).await;
+    let dialled = timeout(Duration::from_millis(50), trap.accept()).await;
     assert!(dialled.is_err(), "nothing was dialled");
     assert!(!link.is_closed(), "what is refused ends nothing");
     assert_eq!(cluster.running().linked_hosts(), 1);
@@ -162,7 +162,7 @@ async fn a_connection_to_a_proxy_that_never_shows_a_key_is_cut_in_time() {
         // Says who it is, and never a key.
         link.write_all(b"SSH-2.0-silent\r\n").await.unwrap();
         // Cut, or ended in an orderly way.
-        let _ended = link.read_to_end(&mut said).await;
+        let _ended = timeout(Duration::from_secs(50), link.read_to_end(&mut said)).await.expect("it is cut");
         assert!(said.starts_with(b"SSH-2.0-"), "the agent speaks first");
         began.elapsed().as_secs()
     };

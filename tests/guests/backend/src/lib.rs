@@ -3,7 +3,7 @@
 //!
 //! `hang`, `loop` and `trap` are done by any function, `swell` (an answer of very many bytes) by those
 //! that answer with bytes, `many` (values that are allowed each) by `range` and `next`, `open away` reaches nobody, `get at-once` finds nothing without looking; `write forget` acknowledges and keeps nothing, `write stand-still` gives the
-//! same revision again, `next backwards` claims to have told less than was asked from.
+//! same revision again, `next backwards` claims to have told less than was asked from, `next restless` waits busily.
 
 mod kept;
 
@@ -133,6 +133,9 @@ impl StorageBackend for Backend {
                 let event = |item: Item| Event { revision: item.revision, change: Change::Put(item) };
                 return Ok(Batch { events: many().into_iter().map(event).collect(), up_to: 4 });
             }
+            "restless" if wait > 0 => loop {
+                black_box(0);
+            },
             "backwards" => return Ok(Batch { events: Vec::new(), up_to: after.saturating_sub(1) }),
             _ => {}
         }

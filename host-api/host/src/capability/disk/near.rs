@@ -1,5 +1,9 @@
-//! Whether files are on disks of this machine, which are asked about a file at no cost: the kernel answers from memory,
-//! whatever the disk does. One in the network, or kept by another program, may let whoever asks wait for ever.
+//! Whether files are on disks of this machine, which are asked about a file at no cost: of one that was looked at a
+//! moment ago the kernel answers from memory. A file system in the network, or kept by another program, may let whoever
+//! asks wait for ever.
+//!
+//! What is below a disk of this machine is not known here: one that is reached over a network, or layers over another
+//! one, counts as near, and hangs with what is below it once the kernel has forgotten the file.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -58,10 +62,11 @@ mod tests {
             near.find(paths.iter().copied());
             near.is_near()
         };
-        // On whatever disk tests are run: /proc is a file system of another kind on all of them.
+        // On whatever disk tests are run.
         let here = is_near(&[folder.path()]);
         assert_eq!(is_near(&[&there, &folder.path().join("not-yet")]), here);
-        assert!(!is_near(&[&there, Path::new("/proc/self/status")]));
+        assert!(is_near(&[Path::new("/dev/shm")]), "a tmpfs, on every machine that has one");
+        assert!(!is_near(&[Path::new("/dev/shm"), Path::new("/proc/self/status")]));
         assert!(!is_near(&[Path::new("/nowhere/at/all")]));
     }
 }

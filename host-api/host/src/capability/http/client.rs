@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::plugin::destination::{Host, Scheme, Target};
@@ -66,6 +67,8 @@ pub(crate) struct Sender {
     trust: Arc<Trust>,
     /// How the files of places are read.
     disk: Disk,
+    /// Whether they did not answer when they were last asked.
+    disk_hangs: AtomicBool,
     signers: Vec<Signer>,
     /// Requests under way.
     pub(super) turns: Arc<Semaphore>,
@@ -118,6 +121,7 @@ impl Sender {
             signers: Signer::of(&places),
             trust: Arc::new(Trust::new(places)?),
             disk: Disk::default(),
+            disk_hangs: AtomicBool::new(false),
             turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
             room: Room::new(limits.http_bytes),
             clients: Mutex::default(),
@@ -138,15 +142,19 @@ impl Sender {
             return Err(Failure::denied(Error::DestinationIpProhibited, text));
         }
         let connect = step(connect);
-        let stamp = self.look(target).await;
-        if let Some(client) = self.kept(target, connect, stamp.as_ref()) {
+        let look = self.look(target).await;
+        let kept = match &look {
+            Some(stamp) => self.kept(target, connect, stamp),
+            None => self.known(target, connect),
+        };
+        if let Some(client) = kept {
             return Ok(client);
         }
-        // Of files that do not say how they look, the next look makes others.
-        let stamp = stamp.unwrap_or_default();
+        // Where the files do not say how they look, the next look makes another.
+        let stamp = look.unwrap_or_default();
         let made = self.make(target, connect).await;
         // Those that asked at once have one client, and its connections, between them: the first that was made.
-        if let Some(client) = self.kept(target, connect, Some(&stamp)) {
+        if let Some(client) = self.kept(target, connect, &stamp) {
             return Ok(client);
         }
         let kept = match (made, self.take(target, connect)) {
@@ -164,22 +172,46 @@ impl Sender {
         Ok(self.keep(kept))
     }
 
-    /// How the files for a target look now; nothing when their disk does not say so soon.
+    /// How the files for a target look now; nothing while their disk does not say so.
     async fn look(&self, target: &Target) -> Option<Stamp> {
-        let place = self.trust.place(target);
+        let place = self.trust.place(target).filter(|place| place.has_files());
+        let Some(place) = place else { return Some(Stamp::default()) };
         if self.trust.is_near() {
-            return Some(place.map(PlaceSettings::stamp).unwrap_or_default());
+            return Some(place.stamp());
         }
-        let (trust, target) = (Arc::clone(&self.trust), target.clone());
-        let looking = move || trust.place(&target).map(PlaceSettings::stamp).unwrap_or_default();
-        timeout(LOOK_MAX, self.disk.wait_for(looking)).await.ok()?.ok()
+        // Whoever has waited once has waited for all.
+        if self.disk_hangs.load(Ordering::Relaxed) && self.disk.is_waiting() {
+            return None;
+        }
+        let (trust, wanted) = (Arc::clone(&self.trust), target.clone());
+        let looking = move || trust.place(&wanted).map(PlaceSettings::stamp).unwrap_or_default();
+        let found = timeout(LOOK_MAX, self.disk.wait_for(looking)).await.ok().and_then(Result::ok);
+        let hung = self.disk_hangs.swap(found.is_none(), Ordering::Relaxed);
+        match (hung, found.is_none()) {
+            (false, true) => {
+                tracing::warn!(plugin = %self.plugin, %target, "the disk with the certificates for requests does not answer; those that are known are used until it does");
+            }
+            (true, false) => {
+                tracing::info!(plugin = %self.plugin, %target, "the disk with the certificates for requests answers again");
+            }
+            _ => {}
+        }
+        found
     }
 
-    /// The client that was made for it when its files looked like this, or however they did where nobody knows.
-    fn kept(&self, target: &Target, connect: Duration, stamp: Option<&Stamp>) -> Option<Client> {
+    /// The client that was made for it when its files looked like this.
+    fn kept(&self, target: &Target, connect: Duration, stamp: &Stamp) -> Option<Client> {
+        self.used(|kept| kept.is_for(target, connect) && kept.stamp == *stamp)
+    }
+
+    /// One that was made for it however its files looked, rather with this time for connecting.
+    fn known(&self, target: &Target, connect: Duration) -> Option<Client> {
+        self.used(|kept| kept.is_for(target, connect)).or_else(|| self.used(|kept| kept.target == *target))
+    }
+
+    /// The first like that, from now on the one used last.
+    fn used(&self, is_it: impl Fn(&Kept) -> bool) -> Option<Client> {
         let mut clients = self.clients.lock();
-        let is_it =
-            |kept: &Kept| kept.is_for(target, connect) && stamp.is_none_or(|stamp| kept.stamp == *stamp);
         let at = clients.iter().position(is_it)?;
         let kept = clients.remove(at)?;
         let client = kept.client.clone();

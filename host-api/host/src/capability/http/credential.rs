@@ -168,7 +168,7 @@ impl Keyring {
                 let token = match token_file {
                     Some(path) => {
                         let file = path.clone();
-                        let read = disk::beside(move || std::fs::read_to_string(file)).await;
+                        let read = disk::beside(false, move || std::fs::read_to_string(file)).await;
                         let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                         let failed = |source| AwsKeysError::File { path: path.clone(), source };
                         Some(read.map_err(failed)?.trim().to_owned())

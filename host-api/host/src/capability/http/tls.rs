@@ -222,6 +222,11 @@ impl PlaceSettings {
         self.authority.file().into_iter().chain(pair)
     }
 
+    /// Whether there are any.
+    pub(super) fn has_files(&self) -> bool {
+        self.files().next().is_some()
+    }
+
     /// How they look now.
     pub(super) fn stamp(&self) -> Stamp {
         self.files().map(look).collect()

@@ -23,9 +23,7 @@ pub(super) async fn run(arguments: &Arguments, on: bool, context: &mut Context<'
     let name = &plugin.name;
     match (on, changed) {
         (true, true) => context.printer.line(format!("plugin {name} has been enabled: {}", plugin.state))?,
-        (true, false) => {
-            context.printer.line(format!("plugin {name} was not switched off: {}", plugin.state))?
-        }
+        (true, false) => context.printer.line(format!("plugin {name} is as it was: {}", plugin.state))?,
         (false, true) => context.printer.line(format!("plugin {name} has been disabled"))?,
         (false, false) => context.printer.line(format!("plugin {name} was disabled already"))?,
     }

@@ -4,7 +4,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use domain::plugin::Grant;
 use plugin_host::PluginSettings;
 use plugin_host::publish::{Package, PublicKey, Publisher, PublisherName};
 use terminal::{Explain, Failure, FormatArgs, Printer, Screen};
@@ -75,20 +74,10 @@ fn configured(path: &Path, package: &Package) -> Result<(PluginSettings, Vec<Pub
     let text = config::read_file(path)
         .while_doing(format!("cannot read {file}"))
         .hint("name another configuration with -c, or a key with --publisher")?;
-    let plugins = config::check(&text, &file)?.plugins;
-    let known =
-        plugins.publishers.iter().map(|(name, key)| Publisher { name: name.clone(), key: key.clone() });
-    let mut written = PluginSettings::default();
-    if let Some(plugin) = plugins.load.get(&package.manifest().name) {
-        written.digests.clone_from(&plugin.digests);
-        written.publishers.clone_from(&plugin.publishers);
-        written.limits.clone_from(&plugin.limits);
-        written.config.clone_from(&plugin.config);
-        // Giving a secret is the grant to use it; what it holds is nobody's business here.
-        let secrets = plugin.secrets.keys().cloned().map(Grant::secret);
-        written.grants = plugin.grants.iter().cloned().chain(secrets).collect();
-    }
-    Ok((written, known.collect()))
+    let settings = config::check(&text, &file)?;
+    let publishers = settings.plugins.publishers.iter();
+    let known = publishers.map(|(name, key)| Publisher { name: name.clone(), key: key.clone() }).collect();
+    Ok((process::plugin_settings(&settings, &package.manifest().name), known))
 }
 
 /// A key on the command line, or the file it is in, which then gives the publisher its name.

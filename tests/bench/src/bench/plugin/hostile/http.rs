@@ -5,7 +5,7 @@ use ssh::refuse::chain;
 use terminal::Failure;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::Memory;
 use crate::bench::plugin::bed::{Bed, Guests, label, manifest};
@@ -19,6 +19,9 @@ const DEEDS: [(&str, &str, f64); 4] = [
     ("small parallel:1000", "more handles than 256", 1.0),
     ("endless size", "more than 1MiB over HTTP in one call", 2.0),
 ];
+
+/// Of an answer that never ends.
+static PIECE: [u8; 16 << 10] = [0; 16 << 10];
 
 pub(super) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let server = Server::start().await?;
@@ -44,7 +47,8 @@ pub(super) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> R
     Ok(())
 }
 
-/// A server that answers with little, or never ends; it stops with this.
+/// A server that answers with little, or never ends; it stops with this. It is in the process that is measured, and
+/// holds little.
 struct Server {
     url: String,
     task: AbortHandle,
@@ -55,9 +59,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let serving = async move {
+            // Ended with this.
+            let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                // One that is broken off has served its purpose.
-                tokio::spawn(async move { drop(serve(connection).await) });
+                connections.spawn(serve(connection));
+                while connections.try_join_next().is_some() {}
             }
         };
         Ok(Self { url, task: tokio::spawn(serving).abort_handle() })
@@ -70,14 +76,13 @@ impl Drop for Server {
     }
 }
 
+/// Whoever breaks off has served its purpose.
 async fn serve(mut connection: TcpStream) -> std::io::Result<()> {
-    let (mut asked, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    let mut asked = Vec::new();
     loop {
-        let read = connection.read(&mut piece).await?;
-        if read == 0 {
+        if connection.read_buf(&mut asked).await? == 0 {
             return Ok(());
         }
-        asked.extend(piece.iter().take(read));
         if !asked.ends_with(b"\r\n\r\n") {
             continue;
         }
@@ -88,7 +93,7 @@ async fn serve(mut connection: TcpStream) -> std::io::Result<()> {
         }
         connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await?;
         loop {
-            connection.write_all(&piece).await?;
+            connection.write_all(&PIECE).await?;
         }
     }
 }
