@@ -7,11 +7,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::plugin::Limits;
 use domain::printable;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -79,6 +80,9 @@ pub(crate) struct Sink {
     rate: Arc<Rate>,
     line_max: usize,
     state: Mutex<Lines>,
+    /// Whether the plugin has written anything in this call. Most calls of a kept instance do not, and to look
+    /// at this costs them less than the lock.
+    is_written: AtomicBool,
     heard_by: Option<Arc<dyn Outside>>,
     kept_in: Option<Arc<Diary>>,
 }
@@ -113,7 +117,8 @@ impl Sink {
             stderr: Vec::new(),
             last_errors: VecDeque::new(),
         };
-        Self { plugin, rate, line_max, state: Mutex::new(state), heard_by: None, kept_in: None }
+        let (state, is_written) = (Mutex::new(state), AtomicBool::new(false));
+        Self { plugin, rate, line_max, state, is_written, heard_by: None, kept_in: None }
     }
 
     /// Has the last lines remembered.
@@ -128,20 +133,24 @@ impl Sink {
 
     /// Begins the next call of an instance that is kept.
     pub(crate) fn renew(&self, limits: &Limits) {
+        if !self.is_written.load(Ordering::Acquire) {
+            return;
+        }
         let mut lines = self.state.lock();
         (lines.left, lines.written, lines.dropped) = (limits.log_lines, 0, 0);
         lines.last_errors.clear();
+        self.is_written.store(false, Ordering::Release);
     }
 
     /// Writes one line, if it may be written.
     pub(crate) fn line(&self, level: Level, text: &str) {
-        let mut lines = self.state.lock();
+        let mut lines = self.write();
         self.admit(&mut lines, level, text);
     }
 
     /// Takes what the guest wrote to a standard stream; whole lines go out, the rest waits for its end.
     pub(crate) fn stream(&self, stream: Stream, bytes: &[u8]) {
-        let mut lines = self.state.lock();
+        let mut lines = self.write();
         let mut pieces = bytes.split(|byte| *byte == b'\n');
         let last = pieces.next_back().unwrap_or_default();
         for piece in pieces {
@@ -153,6 +162,9 @@ impl Sink {
 
     /// Writes out unfinished lines. Called once, when the call is over.
     pub(crate) fn finish(&self) {
+        if !self.is_written.load(Ordering::Acquire) {
+            return;
+        }
         let mut lines = self.state.lock();
         for stream in [Stream::Out, Stream::Err] {
             self.end_line(&mut lines, stream);
@@ -171,6 +183,12 @@ impl Sink {
         let lines = self.state.lock();
         let said: Vec<&str> = lines.last_errors.iter().map(String::as_str).collect();
         (!said.is_empty()).then(|| said.join(" "))
+    }
+
+    fn write(&self) -> MutexGuard<'_, Lines> {
+        let lines = self.state.lock();
+        self.is_written.store(true, Ordering::Release);
+        lines
     }
 
     /// Adds to an unfinished line; never holds more of it than can be written.
@@ -275,6 +293,25 @@ mod tests {
             sink.line(Level::Info, "x");
         }
         assert_eq!(sink.counts(), (2, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_call_of_a_kept_instance_begins_with_nothing_written() {
+        let sink = sink(2, 100);
+        let limits = Limits { log_lines: 2, ..Limits::of(ContractKind::LabelProvider) };
+        for call in 0..3 {
+            sink.renew(&limits);
+            assert_eq!((sink.counts(), sink.last_errors()), ((0, 0), None), "call {call}");
+            // Every second one writes nothing.
+            if call % 2 == 0 {
+                sink.stream(Stream::Err, b"one\ntwo\nthree");
+                sink.finish();
+                assert_eq!(sink.counts(), (2, 1), "call {call}");
+                continue;
+            }
+            sink.finish();
+            assert_eq!(sink.counts(), (0, 0), "call {call}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
