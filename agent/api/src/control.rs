@@ -107,6 +107,9 @@ pub struct Explained {
     pub plugin: Plugin,
     /// The version whose manifest asks; none where no manifest was read.
     pub asking_version: Option<String>,
+    /// Whether that is another manifest than the one that is served.
+    #[serde(default)]
+    pub asking_other: bool,
     /// Needs and grants side by side.
     pub items: Vec<Item>,
     /// Since when uses are counted.

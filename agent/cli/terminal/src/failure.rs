@@ -72,9 +72,9 @@ impl Failure {
         text
     }
 
-    /// Every step in one sentence. A step whose text already ends in that of its cause, as some
+    /// Every step in one sentence, for what is said beside something that went well. A step whose text already ends in that of its cause, as some
     /// libraries write it, is not said twice.
-    fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let source: &(dyn Error + 'static) = self.source.as_ref();
         let causes = std::iter::successors(Some(source), |&cause| cause.source());
         let steps = self.doing.iter().cloned().chain(causes.map(ToString::to_string));

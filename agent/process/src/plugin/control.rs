@@ -171,6 +171,7 @@ impl Answering {
             items: account.items.iter().map(item).collect(),
             plugin: plugin(account.listing),
             asking_version: account.version,
+            asking_other: account.is_other,
             since: self.started,
             further_uses: account.further,
         })))

@@ -22,6 +22,8 @@ pub struct PluginAccount {
     /// The version whose manifest asks: the one in the folder, where that is not the one that is served.
     /// None while nobody vouches for the file, whose manifest is not read then.
     pub version: Option<String>,
+    /// Whether that manifest is another than the one that is served.
+    pub is_other: bool,
     /// Needs and grants side by side.
     pub items: Vec<Item>,
     /// What was used since the daemon started, and how often. Items refer to these.
@@ -167,8 +169,12 @@ impl Core {
         let uses: Vec<Use> = used.times.iter().map(|(what, _)| what.clone()).collect();
         let asked = diary.and_then(|diary| diary.asked()).or_else(|| self.carried_asks(name).map(Arc::new));
         let items = asked.as_ref().map(|asked| grant::account(&asked.manifest, &asked.grants, &uses));
+        let is_other = match (&asked, self.registry.find(name)) {
+            (Some(asked), Ok(Some(served))) => asked.manifest != served.manifest,
+            _ => false,
+        };
         let version = asked.map(|asked| asked.manifest.version.clone());
         let items = items.unwrap_or_default();
-        PluginAccount { listing, version, items, uses: used.times, further: used.further }
+        PluginAccount { listing, version, is_other, items, uses: used.times, further: used.further }
     }
 }

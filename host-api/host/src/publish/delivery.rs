@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::plugin::publisher::{Rule, SIGNATURE_MAX};
-use domain::plugin::{Digest, Manifest, Publisher};
+use domain::plugin::{Digest, Manifest, Publisher, manifest};
 
 use super::install::{self, InstallError};
 use super::{PublishError, file, signature_path};
@@ -43,7 +43,17 @@ impl Delivery {
         signature: Option<Vec<u8>>,
         compiler: &Compiler,
     ) -> Result<Self, PublishError> {
-        let from = PathBuf::from(from);
+        Self::of(PathBuf::from(from), wasm, signature, None, compiler).await
+    }
+
+    /// `beside` is the manifest that counts where the component carries none.
+    async fn of(
+        from: PathBuf,
+        wasm: Bytes,
+        signature: Option<Vec<u8>>,
+        beside: Option<String>,
+        compiler: &Compiler,
+    ) -> Result<Self, PublishError> {
         if wasm.len() as u64 > WASM_MAX {
             return Err(PublishError::TooLarge { path: from, max: WASM_MAX });
         }
@@ -53,12 +63,13 @@ impl Delivery {
         };
         let inspection =
             compiler.inspect(wasm.clone(), INSPECTION_TIME).await.map_err(|error| failed(&error))?;
-        let Some(text) = inspection.manifest.as_deref() else {
+        let Some(text) = inspection.manifest.as_deref().or(beside.as_deref()) else {
             return Err(PublishError::NotEmbedded { path: from });
         };
         let manifest =
             written::parse(text).map_err(|reason| PublishError::Manifest { path: from.clone(), reason })?;
-        claims(&manifest.name, &inspection, None).map_err(|error| PublishError::Unfit(Box::new(error)))?;
+        claims(&manifest.name, &inspection, beside.as_deref())
+            .map_err(|error| PublishError::Unfit(Box::new(error)))?;
         Ok(Self { from, wasm, signature, manifest, inspection })
     }
 
@@ -67,12 +78,31 @@ impl Delivery {
     /// # Errors
     /// As for [`Delivery::examine`], and when a file cannot be read.
     pub async fn read(path: &Path, compiler: &Compiler) -> Result<Self, PublishError> {
+        Self::from_file(path, None, compiler).await
+    }
+
+    /// The same for a file that is only looked at: as long as its author has not signed it, its manifest may be
+    /// the `plugin.toml` beside it, as in the plugin directory.
+    ///
+    /// # Errors
+    /// As for [`Delivery::read`].
+    pub async fn look(path: &Path, compiler: &Compiler) -> Result<Self, PublishError> {
+        let beside = path.with_file_name(manifest::FILE);
+        let text = file::read_if_there(&beside, manifest::BYTES_MAX)?.map(String::from_utf8).transpose();
+        let text =
+            text.map_err(|_| PublishError::Manifest { path: beside, reason: "it is not text".to_owned() })?;
+        Self::from_file(path, text, compiler).await
+    }
+
+    async fn from_file(
+        path: &Path,
+        beside: Option<String>,
+        compiler: &Compiler,
+    ) -> Result<Self, PublishError> {
         let max = usize::try_from(WASM_MAX).unwrap_or(usize::MAX);
         let wasm = std::mem::take(&mut *file::read(path, max)?);
         let signature = file::read_if_there(&signature_path(path), SIGNATURE_MAX)?;
-        let mut delivery = Self::examine(&path.to_string_lossy(), wasm.into(), signature, compiler).await?;
-        path.clone_into(&mut delivery.from);
-        Ok(delivery)
+        Self::of(path.to_owned(), wasm.into(), signature, beside, compiler).await
     }
 
     /// What it says of itself.
@@ -139,7 +169,8 @@ impl Delivery {
             grants: Vec::new(),
         };
         let vouched = source::verify(&settings, name, &found).map_err(unfit)?;
-        source::check_signed(name, &found, &vouched, &self.manifest, true).map_err(unfit)?;
+        source::check_signed(name, &found, &vouched, &self.manifest, self.inspection.manifest.is_some())
+            .map_err(unfit)?;
         Ok(vouched.signed.map(|signed| signed.publisher))
     }
 

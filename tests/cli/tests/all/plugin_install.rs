@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::plugin::Desk;
-use crate::program::Ended;
+use crate::program::{Ended, program};
 
 /// A desk with a publisher and a plugin directory.
 struct Shop {
@@ -36,12 +36,17 @@ impl Shop {
 
     /// A signed plugin of this version that asks for this, as `NAME/plugin.wasm`.
     fn package(&self, folder: &str, version: &str, needs: &str) {
+        self.unsigned(folder, version, needs);
+        self.desk.plugin(&format!("sign --key acme.key {folder}/plugin.wasm")).good();
+    }
+
+    /// One as its author builds it, its manifest beside it.
+    fn unsigned(&self, folder: &str, version: &str, needs: &str) {
         self.lay(folder, &self.component);
         let manifest = format!(
             "name = \"hostile\"\nversion = \"{version}\"\ncontract = \"teleport:label-provider@1.0.0\"\ndescription = \"for tests\"\n{needs}"
         );
         std::fs::write(self.desk.path(folder).join("plugin.toml"), manifest).unwrap();
-        self.desk.plugin(&format!("sign --key acme.key {folder}/plugin.wasm")).good();
     }
 
     fn lay(&self, folder: &str, wasm: &[u8]) {
@@ -135,6 +140,27 @@ fn the_lines_of_install_are_enough_also_for_limits_and_configuration() {
         assert!(said.contains(&format!("add under teleport.plugins.load.hostile.{line}")), "{said}");
     }
     assert!(!said.contains("grants what it asks for"), "{said}");
+}
+
+#[test]
+fn a_configuration_that_is_tested_is_held_against_what_is_installed() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", KV);
+    let test = |load: &str| {
+        shop.configure(load);
+        let said = shop.desk.run(&program("teleport"), "configure --test teleport.yaml").good();
+        said.strip_suffix("teleport.yaml: OK\n").unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    assert_eq!(test("hostile: {publishers: acme}"), "", "it is not installed");
+    shop.tctl("install v1/plugin.wasm").good();
+    let said = test("hostile: {publishers: acme}");
+    assert!(said.starts_with("warning: plugin hostile of this host would be refused: "), "{said}");
+    assert!(said.contains("asks for kv (remembers) and is not granted it"), "{said}");
+    assert_eq!(test("hostile: {publishers: acme, grants: {kv: yes}}"), "");
+    assert_eq!(test("hostile: {publishers: acme, enabled: no}"), "", "that is what is wanted");
+    std::fs::write(shop.desk.path("plugins/hostile/plugin.wasm"), "nonsense").unwrap();
+    let said = test("hostile: {publishers: acme, grants: {kv: yes}}");
+    assert!(said.contains("it is not a WebAssembly component"), "{said}");
 }
 
 #[test]
@@ -283,6 +309,26 @@ fn a_file_is_inspected_without_being_installed() {
     assert!(json["trust"].as_str().unwrap().starts_with("signed by acme"), "{json}");
     assert!(json["imports"].as_array().unwrap().iter().any(|name| name == "teleport:host/process@1.0.0"));
     assert!(std::fs::read_dir(shop.desk.path("plugins")).unwrap().next().is_none());
+}
+
+#[test]
+fn what_nobody_has_signed_yet_is_inspected_with_the_manifest_beside_it() {
+    let shop = Shop::open();
+    shop.unsigned("v1", "1.0.0", ECHO);
+    let said = shop.tctl("inspect v1/plugin.wasm").good();
+    assert!(
+        said.contains("process [\"echo\"] (says it)") && said.contains("nobody vouches for it"),
+        "{said}"
+    );
+    let error = shop.refused("v1/plugin.wasm");
+    assert!(error.contains("carries no manifest"), "{error}");
+    // Put into the plugin directory by hand, it is what another one is held against.
+    std::fs::rename(shop.desk.path("v1"), shop.desk.path("plugins/hostile")).unwrap();
+    shop.package("v2", "2.0.0", KV);
+    let said = shop.tctl("install v2/plugin.wasm");
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    assert!(said.out.contains("in place of version 1.0.0"), "{}", said.out);
+    assert!(said.out.contains("+ asks for kv in addition"), "{}", said.out);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod logs;
 mod ls;
 mod rm;
 mod switch;
+mod unread;
 mod uptake;
 mod yaml;
 

@@ -14,7 +14,7 @@ mod run;
 mod sign;
 mod test;
 mod trial;
-mod verify;
+pub(crate) mod verify;
 mod world;
 
 #[derive(Debug, clap::Args)]

@@ -29,20 +29,27 @@ pub(super) struct Arrival {
 }
 
 impl SourceArgs {
-    /// Fetches a plugin and looks into it.
+    /// Fetches a plugin that is to be installed, and looks into it.
     ///
     /// # Errors
     /// A failure that says which step it was.
     pub(super) async fn fetch(&self, source: &str, context: &mut Context<'_>) -> Result<Arrival, Failure> {
-        let compiler = Compiler::this_program();
-        if !source.starts_with(SCHEME) {
-            if Path::new(source).is_dir() {
-                return Err(Failure::new(format!("{source} is a folder"))
-                    .hint(format!("a plugin is one file: {}/plugin.wasm", source.trim_end_matches('/'))));
-            }
-            let delivery = Delivery::read(Path::new(source), &compiler).await?;
-            return Ok(Arrival { delivery, from: source.to_owned() });
-        }
+        let Some(path) = file(source)? else { return self.pull(source, context).await };
+        let delivery = Delivery::read(path, &Compiler::this_program()).await?;
+        Ok(Arrival { delivery, from: source.to_owned() })
+    }
+
+    /// Fetches a plugin that is looked at and no more: the manifest of a file may still be beside it.
+    ///
+    /// # Errors
+    /// As for [`SourceArgs::fetch`].
+    pub(super) async fn look(&self, source: &str, context: &mut Context<'_>) -> Result<Arrival, Failure> {
+        let Some(path) = file(source)? else { return self.pull(source, context).await };
+        let delivery = Delivery::look(path, &Compiler::this_program()).await?;
+        Ok(Arrival { delivery, from: source.to_owned() })
+    }
+
+    async fn pull(&self, source: &str, context: &mut Context<'_>) -> Result<Arrival, Failure> {
         let place = Place::parse(source, self.plain_http)?;
         let place = if self.tls { place.with_tls() } else { place };
         let credentials = Credentials::of_this_user(place.registry())?;
@@ -54,9 +61,23 @@ impl SourceArgs {
         if place.digest().is_none() {
             context.note(format_args!("{place} is {from}"));
         }
+        let compiler = Compiler::this_program();
         let delivery = Delivery::examine(&from, artifact.wasm, artifact.signature, &compiler).await?;
         Ok(Arrival { delivery, from })
     }
+}
+
+/// The file that is meant; none where it is a registry's place.
+fn file(source: &str) -> Result<Option<&Path>, Failure> {
+    if source.starts_with(SCHEME) {
+        return Ok(None);
+    }
+    let path = Path::new(source);
+    if path.is_dir() {
+        return Err(Failure::new(format!("{source} is a folder"))
+            .hint(format!("a plugin is one file: {}/plugin.wasm", source.trim_end_matches('/'))));
+    }
+    Ok(Some(path))
 }
 
 /// Whether this names a file or a registry's place and not a plugin.

@@ -5,7 +5,7 @@ use clap::Args;
 use domain::printable::escape;
 use terminal::{Column, Failure, Format, FormatArgs, Table};
 
-use super::{ask, astray};
+use super::{ask, astray, unread};
 use crate::context::Context;
 
 /// Arguments of `tctl plugins explain`.
@@ -22,6 +22,7 @@ pub(crate) struct Arguments {
 pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let question = Question::Explain { name: arguments.name.clone() };
     let Answer::Explained(explained) = ask(context, &question).await? else { return Err(astray()) };
+    unread::note(context)?;
     let format = arguments.format.format;
     if format != Format::Text {
         return Ok(context.printer.record(format, &explained, |_| String::new())?);
@@ -50,8 +51,10 @@ fn heading(explained: &Explained) -> String {
     }
     let served = plugin.known.as_ref().map(|known| &known.version);
     match &explained.asking_version {
-        Some(version) if served.is_some_and(|served| served != version) => {
-            text.push_str(&format!("\n  below: what version {version} asks for, which is not served yet"));
+        Some(version) if explained.asking_other => {
+            let is_same = served.is_some_and(|served| served == version);
+            let which = if is_same { "the other file of version" } else { "version" };
+            text.push_str(&format!("\n  below: what {which} {version} asks for, which is not served yet"));
         }
         Some(_) => {}
         None => text.push_str(
@@ -133,6 +136,7 @@ mod tests {
                 known: None,
             },
             asking_version: Some("1.0.0".into()),
+            asking_other: false,
             items: vec![
                 item("process [\"df\"]", "not granted", Some("add it"), vec![]),
                 item("kv", "granted", None, vec![Used { what: "kv".into(), times: 3 }]),
@@ -152,5 +156,46 @@ mod tests {
             "The daemon reads it when it starts.",
         ];
         assert_eq!(below(&explained), expected);
+    }
+
+    #[test]
+    fn which_file_asks_is_said_where_it_is_not_the_one_that_is_served() {
+        let known = |version: &str| api::control::Known {
+            version: version.into(),
+            description: String::new(),
+            contract: "teleport:label-provider@1.0.0".into(),
+            source: "/plugins/label-x/plugin.wasm".into(),
+            digest: String::new(),
+            publisher: None,
+            grants: Vec::new(),
+        };
+        let heading = |served, asking_other| {
+            let plugin = Plugin {
+                name: "label-x".into(),
+                state: "Behind".into(),
+                reason: None,
+                known: Some(known(served)),
+            };
+            let item = Item {
+                what: "kv".into(),
+                reason: None,
+                meeting: "granted".into(),
+                granted: Vec::new(),
+                change: None,
+                used: Vec::new(),
+            };
+            heading(&Explained {
+                plugin,
+                asking_version: Some("2.0.0".into()),
+                asking_other,
+                items: vec![item],
+                since: Timestamp::UNIX_EPOCH,
+                further_uses: 0,
+            })
+        };
+        assert!(heading("1.0.0", true).ends_with("what version 2.0.0 asks for, which is not served yet"));
+        let same = heading("2.0.0", true);
+        assert!(same.ends_with("what the other file of version 2.0.0 asks for, which is not served yet"));
+        assert!(!heading("2.0.0", false).contains("below"));
     }
 }

@@ -78,7 +78,7 @@ struct Key {
 pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let format = arguments.format.format;
     if is_source(&arguments.what) {
-        let arrival = arguments.source.fetch(&arguments.what, context).await?;
+        let arrival = arguments.source.look(&arguments.what, context).await?;
         let inspected = inspected(&arrival, context)?;
         return Ok(context.printer.record(format, &inspected, text)?);
     }
@@ -98,7 +98,7 @@ fn inspected(arrival: &Arrival, context: &Context<'_>) -> Result<Inspected, Fail
     let settings = context.place.settings()?;
     let trust = match delivery.vouched(&written(&settings, &manifest.name), &known_publishers(&settings)) {
         Ok(publisher) => Trust::of(publisher.as_ref(), &settings, manifest, delivery.digest()).to_string(),
-        Err(error) => format!("not trusted: {}", chain(&error)),
+        Err(error) => format!("not trusted: {}", Failure::from(error).chain()),
     };
     let need = |need: &domain::plugin::Need| Need { what: need_text(need), reason: need.reason.clone() };
     Ok(Inspected {
@@ -130,12 +130,6 @@ fn limits(manifest: &Manifest) -> Result<Vec<Limit>, Failure> {
 fn key((key, read): (&String, &configuration::Key)) -> Key {
     let (key, takes, required) = (key.clone(), read.kind.form(), read.required);
     Key { key, takes, required, default: read.default.clone(), description: read.description.clone() }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn text(inspected: &Inspected) -> String {

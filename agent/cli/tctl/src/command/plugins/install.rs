@@ -183,7 +183,7 @@ fn not_served(name: &PluginName, why: &str) -> Failure {
 
 /// The version that is installed, if it can be looked into.
 async fn before(path: &Path) -> Option<Delivery> {
-    Delivery::read(path, &Compiler::this_program()).await.ok()
+    Delivery::look(path, &Compiler::this_program()).await.ok()
 }
 
 fn summary(delivery: &Delivery, from: &str, trust: &Trust, limits: &[Beyond]) -> String {

@@ -4,7 +4,7 @@ use api::control::{Answer, Plugin, Question};
 use clap::Args;
 use terminal::{Column, Failure, Format, FormatArgs, Table};
 
-use super::{ask, astray};
+use super::{ask, astray, unread};
 use crate::context::Context;
 
 /// Hexadecimal digits of a digest that are shown.
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
 /// Lists the plugins.
 pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let Answer::Plugins(plugins) = ask(context, &Question::List).await? else { return Err(astray()) };
+    if plugins.iter().any(|plugin| plugin.reason.is_some()) {
+        unread::note(context)?;
+    }
     let format = arguments.format.format;
     context.printer.list(format, &plugins, table)?;
     if format == Format::Text {

@@ -5,7 +5,7 @@ use clap::Args;
 use domain::printable::escape;
 use terminal::Failure;
 
-use super::{ask, astray};
+use super::{ask, astray, unread};
 use crate::context::Context;
 
 /// Arguments of both.
@@ -29,6 +29,7 @@ pub(super) async fn run(arguments: &Arguments, on: bool, context: &mut Context<'
     }
     if let Some(reason) = plugin.reason.as_ref().filter(|_| on) {
         context.printer.line(format!("  {}", escape(reason)))?;
+        unread::note(context)?;
     }
     Ok(())
 }

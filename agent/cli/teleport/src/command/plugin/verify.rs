@@ -4,8 +4,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use config::Settings;
 use plugin_host::PluginSettings;
-use plugin_host::publish::{Package, PublicKey, Publisher, PublisherName};
+use plugin_host::publish::{Package, PublicKey, PublishError, Publisher, PublisherName};
 use terminal::{Explain, Failure, FormatArgs, Printer, Screen};
 
 #[derive(Debug, clap::Args)]
@@ -37,16 +38,13 @@ struct Verified {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let package = Package::read(&arguments.plugin)?;
-    let (written, known) = if arguments.publisher.is_empty() {
-        configured(arguments.config.as_deref().unwrap_or(Path::new(config::DEFAULT_FILE)), &package)?
+    let publisher = if arguments.publisher.is_empty() {
+        let file = arguments.config.as_deref().unwrap_or(Path::new(config::DEFAULT_FILE));
+        fits(&package, &configuration(file)?)?
     } else {
         let publishers = arguments.publisher.iter().map(|text| given(text)).collect::<Result<_, _>>()?;
-        (PluginSettings { publishers, ..PluginSettings::default() }, Vec::new())
+        package.verify(&PluginSettings { publishers, ..PluginSettings::default() }, &[])?
     };
-    let publisher = package.verify(&written, &known)?;
-    if arguments.publisher.is_empty() {
-        package.agrees(&written)?;
-    }
     let verified = Verified {
         name: package.manifest().name.to_string(),
         version: package.manifest().version.clone(),
@@ -68,16 +66,27 @@ fn text(verified: &Verified) -> String {
     }
 }
 
-/// What a configuration says of this plugin, and every publisher it names.
-fn configured(path: &Path, package: &Package) -> Result<(PluginSettings, Vec<Publisher>), Failure> {
+fn configuration(path: &Path) -> Result<Settings, Failure> {
     let file = path.display().to_string();
     let text = config::read_file(path)
         .while_doing(format!("cannot read {file}"))
         .hint("name another configuration with -c, or a key with --publisher")?;
-    let settings = config::check(&text, &file)?;
+    Ok(config::check(&text, &file)?)
+}
+
+/// Whether a daemon with this configuration would take a plugin, and gives it what it asks for. Gives back the
+/// publisher whose signature it has, if one is asked for.
+///
+/// # Errors
+/// [`PublishError`] with what the daemon would say.
+pub(crate) fn fits(package: &Package, settings: &Settings) -> Result<Option<Publisher>, PublishError> {
     let publishers = settings.plugins.publishers.iter();
-    let known = publishers.map(|(name, key)| Publisher { name: name.clone(), key: key.clone() }).collect();
-    Ok((process::plugin_settings(&settings, &package.manifest().name), known))
+    let known: Vec<_> =
+        publishers.map(|(name, key)| Publisher { name: name.clone(), key: key.clone() }).collect();
+    let written = process::plugin_settings(settings, &package.manifest().name);
+    let publisher = package.verify(&written, &known)?;
+    package.agrees(&written)?;
+    Ok(publisher)
 }
 
 /// A key on the command line, or the file it is in, which then gives the publisher its name.
