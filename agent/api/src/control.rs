@@ -81,7 +81,7 @@ pub struct Plugin {
     pub known: Option<Known>,
 }
 
-/// What is known of a plugin that was loaded, or is carried.
+/// What is known of a plugin that was loaded, or refused after its manifest was read, or is carried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Its own version.
@@ -96,7 +96,7 @@ pub struct Known {
     pub digest: String,
     /// Who signed it, where that counts.
     pub publisher: Option<String>,
-    /// What it may do, one line each.
+    /// What it may do, one line each; nothing where it was refused.
     pub grants: Vec<String>,
 }
 

@@ -58,11 +58,11 @@ pub struct PluginSettings {
 /// Reads `teleport.plugins`.
 pub(crate) fn read(plugins: &mut Section<'_>) -> Plugins {
     let directory = plugins.path("directory");
-    let publishers = plugins.within("publishers", publishers);
+    let known = plugins.within("publishers", publishers);
     let load = plugins.within("load", |section| {
         let mut load = BTreeMap::new();
         for (name, at, field) in section.pairs() {
-            let settings = field.within(|section| plugin(section, &publishers));
+            let settings = field.within(|section| plugin(section, &known));
             match PluginName::new(name) {
                 Ok(name) => drop(settings.map(|settings| load.insert(name, settings))),
                 Err(error) => section.report().problem(Some(at), field.key(), error),
@@ -70,6 +70,7 @@ pub(crate) fn read(plugins: &mut Section<'_>) -> Plugins {
         }
         load
     });
+    let publishers = known.into_iter().filter_map(|(name, key)| Some((name, key?))).collect();
     Plugins { directory, publishers, load }
 }
 
@@ -78,19 +79,22 @@ pub(crate) fn name(field: &Field<'_>) -> Option<PluginName> {
     field.checked(PluginName::new(field.text()?))
 }
 
-fn publishers(section: &mut Section<'_>) -> BTreeMap<PublisherName, PublicKey> {
+/// Who is named, without a key where what stands there is none, which has been said.
+type Known = BTreeMap<PublisherName, Option<PublicKey>>;
+
+fn publishers(section: &mut Section<'_>) -> Known {
     let mut publishers = BTreeMap::new();
     for (name, at, field) in section.pairs() {
         let key = field.text().and_then(|text| field.checked(PublicKey::parse(text)));
         match PublisherName::new(name) {
-            Ok(name) => drop(key.map(|key| publishers.insert(name, key))),
+            Ok(name) => drop(publishers.insert(name, key)),
             Err(error) => section.report().problem(Some(at), field.key(), error),
         }
     }
     publishers
 }
 
-fn plugin(section: &mut Section<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> PluginSettings {
+fn plugin(section: &mut Section<'_>, known: &Known) -> PluginSettings {
     let granted = section.within("grants", grant::read);
     PluginSettings {
         enabled: section.flag("enabled").unwrap_or(true),
@@ -114,7 +118,7 @@ fn digests(field: &Field<'_>) -> Vec<Digest> {
 }
 
 /// One publisher or a list of them, each named under `teleport.plugins.publishers`.
-fn signers(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Vec<Publisher> {
+fn signers(field: &Field<'_>, known: &Known) -> Vec<Publisher> {
     let items = field.list_or_one();
     if items.is_empty() {
         field.problem("is empty; write the name of a publisher or remove the key");
@@ -122,10 +126,10 @@ fn signers(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Vec
     items.iter().filter_map(|item| signer(item, known)).collect()
 }
 
-fn signer(field: &Field<'_>, known: &BTreeMap<PublisherName, PublicKey>) -> Option<Publisher> {
+fn signer(field: &Field<'_>, known: &Known) -> Option<Publisher> {
     let name = field.checked(PublisherName::new(field.text()?))?;
     if let Some(key) = known.get(&name) {
-        return Some(Publisher { name, key: key.clone() });
+        return Some(Publisher { name, key: key.clone()? });
     }
     let names: Vec<&str> = known.keys().map(PublisherName::as_str).collect();
     let there = match names.as_slice() {

@@ -121,6 +121,9 @@ pub struct UserFacts {
     pub extensions: BTreeMap<String, String>,
 }
 
+/// Logins of a certificate that are named where another was asked for.
+const NAMES_TOLD: usize = 8;
+
 /// Why a user certificate is refused. The text is for the log and the audit event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -140,8 +143,13 @@ pub enum Refusal {
     #[error("the certificate expired at {0}; sign in again")]
     Expired(String),
     /// The login is none of its principals.
-    #[error("the certificate does not allow the login {0:?}")]
-    WrongPrincipal(String),
+    #[error("the certificate does not allow the login {login:?}, only {allowed}")]
+    WrongPrincipal {
+        /// The one that was asked for.
+        login: String,
+        /// Those it allows, or the first of them.
+        allowed: String,
+    },
     /// It names nobody.
     #[error("the certificate has no principals")]
     NoPrincipals,
@@ -168,6 +176,13 @@ pub enum LoginRule<'a> {
     Any,
 }
 
+/// Names as they are told, whatever is in them; a certificate may hold very many.
+fn some_of(names: &[String]) -> String {
+    let told: Vec<_> = names.iter().take(NAMES_TOLD).map(|name| format!("{name:?}")).collect();
+    let more = if names.len() > NAMES_TOLD { " and others" } else { "" };
+    format!("{}{more}", told.join(", "))
+}
+
 /// Judges a user certificate and returns whom it stands for.
 ///
 /// # Errors
@@ -185,7 +200,7 @@ pub fn judge_user(
     if let LoginRule::MustAllow(login) = login
         && !facts.principals.iter().any(|principal| principal == login)
     {
-        return Err(Refusal::WrongPrincipal(login.to_owned()));
+        return Err(Refusal::WrongPrincipal { login: login.to_owned(), allowed: some_of(&facts.principals) });
     }
     check_critical_options(&facts.critical_options, peer)?;
     identity_of(facts)

@@ -17,6 +17,7 @@ pub struct FakeLabels {
     script: Mutex<HashMap<String, Script>>,
     calls: Mutex<Vec<DynamicLabel>>,
     hanging: watch::Sender<bool>,
+    edition: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ struct Script {
 impl Default for FakeLabels {
     fn default() -> Self {
         let (hanging, _) = watch::channel(false);
-        Self { script: Mutex::default(), calls: Mutex::default(), hanging }
+        Self { script: Mutex::default(), calls: Mutex::default(), hanging, edition: watch::Sender::default() }
     }
 }
 
@@ -51,6 +52,11 @@ impl FakeLabels {
     /// While on, calls are counted but not answered, as a command that hangs.
     pub fn hang(&self, on: bool) {
         self.hanging.send_replace(on);
+    }
+
+    /// What computes the labels is put in place anew.
+    pub fn renew(&self) {
+        self.edition.send_modify(|edition| *edition += 1);
     }
 
     /// Every label that was asked for, in order.
@@ -76,6 +82,14 @@ impl LabelProvider for FakeLabels {
         // The sender lives as long as this provider does, so waiting cannot fail.
         let _ = self.hanging.subscribe().wait_for(|hanging| !hanging).await;
         self.answer(&label.name)
+    }
+
+    fn edition(&self, _: &DynamicLabel) -> u64 {
+        *self.edition.borrow()
+    }
+
+    async fn renewed(&self, _: &DynamicLabel, edition: u64) {
+        let _ = self.edition.subscribe().wait_for(|now| *now != edition).await;
     }
 }
 

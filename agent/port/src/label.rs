@@ -19,4 +19,11 @@ pub trait LabelProvider: Send + Sync + 'static {
     /// # Errors
     /// [`LabelFailure`] says why there is none.
     async fn evaluate(&self, label: &DynamicLabel) -> Result<String, LabelFailure>;
+
+    /// How often what computes the label has been put in place by now: loaded, replaced, let go on. Another number
+    /// means that the label may have another value, or one where it had none.
+    fn edition(&self, label: &DynamicLabel) -> u64;
+
+    /// Waits for another edition than this one.
+    async fn renewed(&self, label: &DynamicLabel, edition: u64);
 }

@@ -82,6 +82,15 @@ pub enum ProcessError {
     /// The web port.
     #[error("the web port cannot start")]
     Web(#[from] web_service::WebError),
+    /// A port of a service that cannot be had.
+    #[error("the address in {key} cannot be served")]
+    Listen {
+        /// Where it is written.
+        key: &'static str,
+        /// What happened.
+        #[source]
+        source: net::NetError,
+    },
     /// Listening.
     #[error(transparent)]
     Net(#[from] net::NetError),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use domain::Timestamp;
 use domain::audit::Context;
@@ -12,6 +13,7 @@ use domain::plugin::publisher::PublicKey;
 use domain::plugin::{PluginName, Publisher, PublisherName};
 use plugin_host::{Change, Compiler, LoadError, PluginHost, PluginSettings, Settings};
 use port::audit::Recorder;
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,12 @@ mod written;
 use control::{Answering, Control};
 pub use numbers::PluginNumbers;
 use told::{Chronicle, WAITING};
+
+/// How long another daemon's socket may take to be connected to.
+const ANSWERED_MAX: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the other one has gone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the plugins of a process are started with.
 pub(crate) struct Starting<'a> {
@@ -104,27 +112,71 @@ impl Starting<'_> {
     }
 }
 
-impl Plugins {
-    /// Answers the administrator of this host from now on. Where that cannot be, plugins run all the
-    /// same.
-    pub(crate) fn listen(
-        &self,
-        data: &DataDir,
-        started: Timestamp,
+/// Where the administrator of this host is answered, and by whom.
+pub(crate) struct Desk {
+    pub(crate) host: Arc<PluginHost>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) started: Timestamp,
+}
+
+impl Desk {
+    /// Answers from now on, or once nobody else does. Where that cannot be, plugins run all the same.
+    ///
+    /// Another daemon with this data folder may be on its way out, or be the reason why this one cannot start: its
+    /// place is taken when this one `has_started`.
+    pub(crate) async fn open(
+        self,
+        has_started: CancellationToken,
         stop: &CancellationToken,
         group: &mut Group,
     ) {
-        match Control::open(data.path()) {
-            Ok(control) => {
-                let answering = Answering::new(Arc::clone(&self.host), started);
-                group.spawn("plugin control", control.serve(answering, stop.clone()));
+        if !self.is_answered().await {
+            return self.serve(stop, group);
+        }
+        let stopped = stop.clone();
+        group.spawn("plugin control", async move {
+            let waiting = async {
+                while !has_started.is_cancelled() && self.is_answered().await {
+                    let _ = tokio::time::timeout(LOOK_AGAIN, has_started.cancelled()).await;
+                }
+            };
+            if stopped.run_until_cancelled(waiting).await.is_none() {
+                return;
             }
-            Err(error) => {
-                tracing::warn!(%error, folder = %data.path().display(), "`tctl plugins` cannot ask this daemon: its socket cannot be opened");
+            let is_another = self.is_answered().await;
+            // A task of a service ends when it is told to.
+            let Some(control) = self.control() else { return stopped.cancelled().await };
+            if is_another {
+                tracing::warn!(folder = %self.data_dir.display(), "another teleport works in this data folder too; `tctl plugins` asks this one from now on");
             }
+            control.serve(self.answering(), stopped).await;
+        });
+    }
+
+    fn serve(self, stop: &CancellationToken, group: &mut Group) {
+        if let Some(control) = self.control() {
+            group.spawn("plugin control", control.serve(self.answering(), stop.clone()));
         }
     }
 
+    fn control(&self) -> Option<Control> {
+        let folder = self.data_dir.display();
+        let not = |error| tracing::warn!(%error, %folder, "`tctl plugins` cannot ask this daemon: its socket cannot be opened");
+        Control::open(&self.data_dir).map_err(not).ok()
+    }
+
+    fn answering(&self) -> Answering {
+        Answering::new(Arc::clone(&self.host), self.started)
+    }
+
+    /// Whether a daemon answers from this data folder. It is asked nothing.
+    async fn is_answered(&self) -> bool {
+        let connecting = UnixStream::connect(self.data_dir.join(api::control::SOCKET));
+        tokio::time::timeout(ANSWERED_MAX, connecting).await.is_ok_and(|connected| connected.is_ok())
+    }
+}
+
+impl Plugins {
     /// Loads what labels need from now on, beside the rest of the start: that can take longer than everything else
     /// does, and waits for no proxy.
     pub(crate) fn load(&self, labels: &[DynamicLabel], stop: &CancellationToken, group: &mut Group) {

@@ -34,15 +34,18 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) async fn bind(proxy: &ProxySettings, max_connections: usize) -> Result<Self, ProcessError> {
-        let bind = |address: SocketAddr| Listener::bind(address, ConnectionLimit::new(max_connections));
-        let optional = async |address: Option<SocketAddr>| match address {
-            Some(address) => bind(address).await.map(Some),
+        let bind = async |key: &'static str, address: SocketAddr| {
+            let listener = Listener::bind(address, ConnectionLimit::new(max_connections)).await;
+            listener.map_err(|source| ProcessError::Listen { key, source })
+        };
+        let optional = async |key: &'static str, address: Option<SocketAddr>| match address {
+            Some(address) => bind(key, address).await.map(Some),
             None => Ok(None),
         };
         Ok(Self {
-            ssh: optional(proxy.ssh_listen).await?,
-            tunnel: optional(proxy.tunnel_listen).await?,
-            web: bind(proxy.web_listen).await?,
+            ssh: optional("proxy_service.listen_addr", proxy.ssh_listen).await?,
+            tunnel: optional("proxy_service.tunnel_listen_addr", proxy.tunnel_listen).await?,
+            web: bind("proxy_service.web_listen_addr", proxy.web_listen).await?,
         })
     }
 }

@@ -19,6 +19,7 @@ use node_service::NodeService;
 use telemetry::diagnostics::Sources;
 use telemetry::health::HealthHandle;
 use telemetry::metrics::Metrics;
+use tokio_util::sync::CancellationToken;
 
 use crate::address::{Addresses, announced, dialable, host_names, proxies_told};
 use crate::agent::{Entering, deliver, open_spool};
@@ -57,6 +58,8 @@ pub struct Running {
     node: Option<Arc<NodeService>>,
     proxy: Option<proxy::Started>,
     plugins: Option<Arc<plugin_host::PluginHost>>,
+    /// Cancelled once everything has been started.
+    has_started: CancellationToken,
     /// Kept for as long as the process: its tasks report health.
     watchdog: Watchdog,
 }
@@ -91,6 +94,7 @@ pub async fn start(settings: Settings, host: Host) -> Result<Running, ProcessErr
         node: None,
         proxy: None,
         plugins: None,
+        has_started: CancellationToken::new(),
         watchdog,
     };
     running.start(settings).await
@@ -100,6 +104,7 @@ impl Running {
     async fn start(mut self, settings: Settings) -> Result<Self, ProcessError> {
         match self.start_all(&settings).await {
             Ok(()) => {
+                self.has_started.cancel();
                 self.health.worked(WHOLE);
                 Ok(self)
             }
@@ -126,7 +131,7 @@ impl Running {
             node_name: settings.nodename.clone(),
             names: host_names(settings),
         };
-        let mut plugins = self.start_plugins(settings, &data)?;
+        let mut plugins = self.start_plugins(settings, &data).await?;
         if let Some(auth) = &settings.auth {
             let proxy = settings.proxy.as_ref();
             let proxies = proxy.map(|proxy| proxies_told(settings, proxy, &self.addresses));
@@ -165,7 +170,7 @@ impl Running {
     }
 
     /// The plugin host, before whatever needs a plugin.
-    fn start_plugins(
+    async fn start_plugins(
         &mut self,
         settings: &Settings,
         data: &DataDir,
@@ -175,7 +180,9 @@ impl Running {
         }
         let starting = plugin::Starting { host: &self.host, data, settings, watchdog: &self.watchdog };
         let plugins = starting.start()?;
-        plugins.listen(data, self.started, &self.tokens.agents, &mut self.agents);
+        let host = Arc::clone(&plugins.host);
+        let desk = plugin::Desk { host, data_dir: data.path().to_owned(), started: self.started };
+        desk.open(self.has_started.clone(), &self.tokens.agents, &mut self.agents).await;
         if let Some(node) = &settings.node {
             plugins.load(&node.dynamic_labels, &self.tokens.agents, &mut self.agents);
         }
@@ -281,14 +288,19 @@ impl Running {
         if !proxies.is_empty() && !node.force_listen {
             return Ok(None);
         }
-        let listener = Listener::bind(node.listen, ConnectionLimit::new(max)).await?;
+        let listener = Listener::bind(node.listen, ConnectionLimit::new(max)).await;
+        let listener =
+            listener.map_err(|source| ProcessError::Listen { key: "ssh_service.listen_addr", source })?;
         self.addresses.node = Some(listener.address());
         Ok(Some(listener))
     }
 
     async fn start_diagnostics(&mut self, settings: &Settings) -> Result<(), ProcessError> {
         let Some(address) = settings.diag_addr else { return Ok(()) };
-        let failed = |source| net::NetError::Listen { address, source };
+        let failed = |source| ProcessError::Listen {
+            key: "teleport.diag_addr",
+            source: net::NetError::Listen { address, source },
+        };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
         self.addresses.diagnostics = listener.local_addr().ok();
         let serving = crate::diagnostics::serve(

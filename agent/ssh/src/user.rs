@@ -141,7 +141,7 @@ impl SigningIn {
         }
         self.told = true;
         let reason = self.reason.clone().unwrap_or_else(|| {
-            format!("no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); sign in to get one. It is {now:.0} on this host")
+            format!("no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); get a new one, which an administrator makes with `tctl auth sign`. It is {now:.0} on this host")
         });
         let line: String = reason.chars().filter(|c| !c.is_control()).collect();
         Auth::Partial {

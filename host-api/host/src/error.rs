@@ -105,6 +105,14 @@ pub enum LoadError {
         #[source]
         source: SignatureError,
     },
+    /// Its folder is there, and no component in it.
+    #[error("the folder of plugin {name} holds no plugin: there is no {path}; put it there with `tctl plugins install`, or remove the folder", path = path.display())]
+    NoComponent {
+        /// The plugin.
+        name: PluginName,
+        /// The file that is missing.
+        path: PathBuf,
+    },
     /// The file, its folder or the cache is not as it must be.
     #[error("the files of plugin {name} cannot be relied on")]
     Place {
@@ -276,14 +284,14 @@ pub enum LoadError {
         wait: std::time::Duration,
     },
     /// Its folder was removed while it was loaded.
-    #[error("plugin {name} was unloaded, because its folder {folder} was removed; to use it again, put the folder back{carried}", folder = folder.display())]
+    #[error("plugin {name} was unloaded, because its folder {folder} was removed; to use it again, put the folder back{otherwise}", folder = folder.display())]
     Removed {
         /// The plugin.
         name: PluginName,
         /// Where it was.
         folder: PathBuf,
-        /// What else there is of that name.
-        carried: &'static str,
+        /// What else can be done.
+        otherwise: &'static str,
     },
     /// Its folder was removed a while ago, and has not come back.
     #[error("{0}")]

@@ -35,6 +35,7 @@ use crate::settings::Settings;
 use crate::switch::Switches;
 
 mod conduct;
+mod editions;
 mod list;
 mod loading;
 mod operate;
@@ -43,7 +44,8 @@ mod reload;
 mod tests;
 
 use conduct::{refusal, unserved};
-pub use list::{LoadedListing, PluginListing, PluginState};
+use editions::Editions;
+pub use list::{KnownListing, PluginListing, PluginState};
 use loading::Loads;
 pub use operate::PluginAccount;
 
@@ -74,6 +76,8 @@ pub(crate) struct Core {
     keeping: Keeping,
     /// What an administrator of this host has switched off.
     switches: Switches,
+    /// How often each plugin has been taken up.
+    editions: Editions,
     /// Told when the plugin directory is to be looked at.
     stirred: Arc<Notify>,
 }
@@ -155,6 +159,7 @@ impl PluginHost {
             diaries,
             keeping: Keeping::default(),
             switches,
+            editions: Editions::default(),
             stirred: Arc::default(),
         };
         let host =
@@ -325,5 +330,17 @@ impl LabelProvider for PluginHost {
         let failure = |error: &dyn std::error::Error| LabelFailure { reason: chain(error) };
         let report = self.call(label).await.map_err(|error| failure(&error))?;
         report.result.map_err(|error| failure(&error))
+    }
+
+    fn edition(&self, label: &DynamicLabel) -> u64 {
+        PluginName::new(label.plugin.as_str()).map_or(0, |name| self.core.editions.now(&name))
+    }
+
+    async fn renewed(&self, label: &DynamicLabel, edition: u64) {
+        match PluginName::new(label.plugin.as_str()) {
+            Ok(name) => self.core.editions.after(&name, edition).await,
+            // It never will be.
+            Err(_) => std::future::pending().await,
+        }
     }
 }

@@ -55,7 +55,7 @@ pub use compile::{CompileError, Compiler};
 pub use diary::LoggedLine;
 pub use engine::EngineError;
 pub use error::LoadError;
-pub use host::{LoadedListing, PluginAccount, PluginHost, PluginListing, PluginState, Refusal};
+pub use host::{KnownListing, PluginAccount, PluginHost, PluginListing, PluginState, Refusal};
 pub use place::PlaceError;
 pub use quarantine::Rules as QuarantineRules;
 pub use settings::{Observer, PluginSettings, Question, Settings, StorageObserver};

@@ -57,6 +57,8 @@ pub(crate) struct Plugin {
     pub(crate) beside: Option<Digest>,
     /// Who signed them, where the configuration asks for a signature.
     pub(crate) publisher: Option<Publisher>,
+    /// The digest of that signature's file.
+    pub(crate) signature: Option<Digest>,
     /// What to call.
     pub(crate) callable: Callable,
     /// Where calls wait that are made in fresh instances.
@@ -70,11 +72,12 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Whether these are the bytes it was loaded from.
+    /// Whether these are the bytes it was loaded from, and what vouched for them is still there.
     fn is(&self, found: &Found) -> bool {
         let beside = || found.manifest.as_ref().map(|text| Digest::of(text.as_bytes()));
         self.source == found.source
             && self.digest == Digest::of(&found.wasm)
+            && self.signature == found.signature.as_deref().map(Digest::of)
             && (self.beside.is_none() || self.beside == beside())
     }
 }
@@ -204,6 +207,7 @@ impl Loader<'_> {
         let callable = Callable { provisions: Arc::new(provisions), linked };
         let beside = found.manifest.filter(|_| !embedded).map(|text| Digest::of(text.as_bytes()));
         let publisher = vouched.signed.map(|signed| signed.publisher);
+        let signature = found.signature.as_deref().map(Digest::of);
         let conduct = Conduct::new(self.settings.quarantine);
         let facts = self.facts.lock().clone();
         Ok(Plugin {
@@ -212,6 +216,7 @@ impl Loader<'_> {
             digest,
             beside,
             publisher,
+            signature,
             callable,
             line,
             warm,

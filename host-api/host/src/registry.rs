@@ -13,6 +13,7 @@ use domain::plugin::PluginName;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::change::Facts;
 use crate::error::LoadError;
 use crate::load::Plugin;
 use crate::seen::Seen;
@@ -52,6 +53,8 @@ pub(crate) enum State {
         reason: Arc<str>,
         /// When it may be tried again; nothing for not before its files are others.
         again: Option<Instant>,
+        /// What was found out of it by then.
+        facts: Arc<Facts>,
     },
 }
 
@@ -110,14 +113,16 @@ impl Registry {
     pub(crate) fn find(&self, name: &PluginName) -> Result<Option<Arc<Plugin>>, LoadError> {
         match self.entries.load().get(name).map(|entry| &entry.state) {
             Some(State::Ready { plugin, .. }) => Ok(Some(Arc::clone(plugin))),
-            Some(State::Refused { reason, again: Some(again) }) => {
+            Some(State::Refused { reason, again: Some(again), .. }) => {
                 let wait = again.saturating_duration_since(Instant::now());
                 if wait.is_zero() {
                     return Ok(None);
                 }
                 Err(LoadError::Again { name: name.clone(), reason: reason.to_string(), wait })
             }
-            Some(State::Refused { reason, again: None }) => Err(LoadError::StillRemoved(reason.to_string())),
+            Some(State::Refused { reason, again: None, .. }) => {
+                Err(LoadError::StillRemoved(reason.to_string()))
+            }
             None => Ok(None),
         }
     }
@@ -202,7 +207,10 @@ mod tests {
     use super::*;
 
     fn refused(again: Option<Instant>) -> Entry {
-        Entry { seen: Seen::default(), state: State::Refused { reason: "broken".into(), again } }
+        Entry {
+            seen: Seen::default(),
+            state: State::Refused { reason: "broken".into(), again, facts: Arc::default() },
+        }
     }
 
     #[tokio::test(start_paused = true)]

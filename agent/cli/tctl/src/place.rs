@@ -23,7 +23,7 @@ const AUTH_PORT: u16 = 3025;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Place {
-    /// The configuration file of the auth server [default: /etc/teleport.yaml if there is one]
+    /// The configuration file of the daemon of this host [default: /etc/teleport.yaml if there is one]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the auth server keeps its state [default: what the configuration says]
@@ -90,6 +90,11 @@ pub(crate) enum PlaceError {
 }
 
 impl Place {
+    /// Whether the folder in which the daemon keeps its state is the one its configuration names.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_none()
+    }
+
     /// The configuration of the auth server, or the defaults when there is none.
     ///
     /// # Errors

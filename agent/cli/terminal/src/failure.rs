@@ -72,8 +72,8 @@ impl Failure {
         text
     }
 
-    /// Every step in one sentence, for what is said beside something that went well. A step whose text already ends in that of its cause, as some
-    /// libraries write it, is not said twice.
+    /// Every step in one sentence, for what is said beside something that went well. A step whose text
+    /// already ends in that of its cause, as some libraries write it, is not said twice.
     pub fn chain(&self) -> String {
         let source: &(dyn Error + 'static) = self.source.as_ref();
         let causes = std::iter::successors(Some(source), |&cause| cause.source());

@@ -64,6 +64,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Granted {
 /// A list of commands, each a list of words.
 fn process(field: &Field<'_>) -> Vec<Grant> {
     let commands = field.list().unwrap_or_default();
+    if !commands.is_empty() && !commands.iter().any(Field::is_list) {
+        field.problem(
+            "must be a list of commands, each a list of its words; write [[df, -h]], or [[df, -h], [uptime]]",
+        );
+        return Vec::new();
+    }
     commands.iter().filter_map(argv).map(Grant::process).collect()
 }
 

@@ -52,8 +52,17 @@ fn validity_includes_the_first_second_and_excludes_the_last() {
 #[test]
 fn principals_are_compared_exactly_and_none_means_nobody() {
     for login in ["roo", "root ", "ROOT", "root,joe", ""] {
-        assert!(matches!(judge(&facts(), login, 150), Err(Refusal::WrongPrincipal(_))), "{login:?}");
+        let refused = judge(&facts(), login, 150).unwrap_err();
+        assert!(matches!(refused, Refusal::WrongPrincipal { .. }), "{login:?}");
     }
+    let refused = judge(&facts(), "ann", 150).unwrap_err().to_string();
+    assert_eq!(refused, r#"the certificate does not allow the login "ann", only "root", "joe""#);
+    let many = UserFacts { principals: (0..1000).map(|n| format!("u{n}\n")).collect(), ..facts() };
+    let refused = judge(&many, "ann", 150).unwrap_err().to_string();
+    assert!(
+        refused
+            .ends_with(r#"only "u0\n", "u1\n", "u2\n", "u3\n", "u4\n", "u5\n", "u6\n", "u7\n" and others"#)
+    );
     let nobody = UserFacts { principals: Vec::new(), ..facts() };
     assert_eq!(judge(&nobody, "root", 150), Err(Refusal::NoPrincipals));
     assert_eq!(judge_user(&nobody, LoginRule::Any, here(), at(150)), Err(Refusal::NoPrincipals));

@@ -81,7 +81,7 @@ impl Grant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
     /// Asked for and not granted.
-    #[error("plugin {plugin} asks for {what} ({reason}) and is not granted it; if it may, {line}")]
+    #[error("plugin {plugin} asks for {what} ({reason}) and is not granted it; if it may, {line}{also}")]
     NotGranted {
         /// The plugin.
         plugin: PluginName,
@@ -91,17 +91,19 @@ pub enum GrantError {
         reason: String,
         /// Where to add what.
         line: String,
+        /// The same for whatever else is missing, as further clauses.
+        also: String,
     },
     /// Granted and not asked for.
     #[error(
-        "plugin {plugin} is granted {what} and does not ask for it; {asked}; remove it from teleport.yaml under teleport.plugins.load.{plugin}"
+        "plugin {plugin} is granted {what} and does not ask for it; {asked} in teleport.yaml under teleport.plugins.load.{plugin}"
     )]
     NotAsked {
         /// The plugin.
         plugin: PluginName,
         /// What the operator granted.
         what: String,
-        /// What the plugin asks for instead.
+        /// What the plugin asks for instead, and what to do.
         asked: String,
     },
     /// The manifest asks for something no host has.
@@ -149,7 +151,7 @@ pub fn known_needs(manifest: &Manifest) -> Result<(), GrantError> {
 /// What follows from a manifest and the operator's grants.
 ///
 /// # Errors
-/// [`GrantError`] names the first difference between the two.
+/// [`GrantError`] names the first grant that is too much, or everything that is missing.
 pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, GrantError> {
     let plugin = || manifest.name.clone();
     known_needs(manifest)?;
@@ -171,8 +173,9 @@ pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, Gra
             return Err(GrantError::NotAsked { plugin: plugin(), what, asked });
         }
     }
-    match manifest.needs.iter().find(|need| !is_met(need, grants)) {
-        Some(need) => Err(wording::not_granted(manifest, need)),
+    let missing: Vec<_> = manifest.needs.iter().filter(|need| !is_met(need, grants)).collect();
+    match missing.split_first() {
+        Some((need, further)) => Err(wording::not_granted(manifest, need, further)),
         None => Ok(effective),
     }
 }

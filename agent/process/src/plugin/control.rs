@@ -193,7 +193,7 @@ impl Answering {
         let changed =
             if on { self.host.enable(&name, by).await? } else { self.host.disable(&name, by).await? };
         let listing = self.host.list().into_iter().find(|listing| listing.name == name);
-        let listing = listing.unwrap_or(PluginListing { name, state: PluginState::NotLoaded, loaded: None });
+        let listing = listing.unwrap_or(PluginListing { name, state: PluginState::NotLoaded, known: None });
         Ok(Answer::Switched { changed, plugin: Box::new(plugin(listing)) })
     }
 }
@@ -213,14 +213,14 @@ fn plugin(listing: PluginListing) -> Plugin {
         }
         PluginState::Refused(reason) => ("Refused", Some(reason)),
     };
-    let known = listing.loaded.map(|loaded| Known {
-        version: loaded.version,
-        description: loaded.description,
-        contract: loaded.contract.to_string(),
-        source: loaded.source,
-        digest: loaded.digest.to_string(),
-        publisher: loaded.publisher,
-        grants: loaded.grants,
+    let known = listing.known.map(|known| Known {
+        version: known.version,
+        description: known.description,
+        contract: known.contract.to_string(),
+        source: known.source,
+        digest: known.digest.to_string(),
+        publisher: known.publisher,
+        grants: known.grants,
     });
     Plugin { name, state: state.to_owned(), reason, known }
 }

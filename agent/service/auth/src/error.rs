@@ -66,7 +66,7 @@ pub enum AuthError {
         name: String,
     },
     /// There is one already.
-    #[error("{kind} {name:?} already exists; replace it with: tctl create -f")]
+    #[error("{kind} {name:?} already exists")]
     Exists {
         /// Its kind.
         kind: Kind,

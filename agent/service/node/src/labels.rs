@@ -1,8 +1,8 @@
 //! Labels computed now and then.
 //!
 //! Each label has a task of its own: it asks the provider, waits its period with a little jitter, and
-//! asks again. A failure keeps the last good value and is shown apart from it; a label without any
-//! good value yet is absent. Time, memory and output of a run are the provider's to bound.
+//! asks again; sooner when what computes it has been put in place anew. A failure keeps the last good
+//! value and is shown apart from it; a label without any good value yet is absent. Time, memory and output of a run are the provider's to bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,12 @@ pub(crate) async fn keep_fresh(
 ) {
     let (mut first, mut failing) = (true, Failing::default());
     loop {
+        let began = Instant::now();
+        let before = provider.edition(&label);
         let outcome = provider.evaluate(&label).await;
+        // What was loaded for this very answer is not asked again because of that. Whatever else came meanwhile is:
+        // a call that was under way ends on the version it began with.
+        let edition = if outcome.is_ok() && before == 0 { provider.edition(&label).min(1) } else { before };
         state.send_if_modified(|state| {
             let before = state.clone();
             state.tried += usize::from(first);
@@ -100,7 +105,14 @@ pub(crate) async fn keep_fresh(
             }
         }
         first = false;
-        tokio::time::sleep(jittered(label.period, random.uniform())).await;
+        let renewed = async {
+            provider.renewed(&label, edition).await;
+            tokio::time::sleep_until(began + MIN_PERIOD).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(jittered(label.period, random.uniform())) => {}
+            () = renewed => {}
+        }
     }
 }
 
@@ -170,6 +182,46 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         assert!((60..=67).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_computes_it_is_asked_at_once_when_it_is_put_in_place_anew() {
+        let provider = Arc::new(FakeLabels::new());
+        provider.then("up", Err("there is no such plugin"));
+        provider.always("up", Ok("1"));
+        let began = Instant::now();
+        let mut state = start(label("up", 3600), &provider);
+        state.changed().await.unwrap();
+        assert_eq!(state.borrow_and_update().values.value("up"), None);
+        provider.renew();
+        state.changed().await.unwrap();
+        assert_eq!(state.borrow().values.value("up"), Some("1"));
+        assert_eq!(began.elapsed(), MIN_PERIOD, "and no more often than that");
+        tokio::time::sleep(Duration::from_secs(3000)).await;
+        assert_eq!(provider.calls().len(), 2, "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_put_in_place_while_it_is_asked_is_asked_again_unless_that_was_for_this_answer() {
+        for (answer, was_there, calls) in
+            [(Ok("1"), false, 1), (Err("not yet"), false, 2), (Ok("1"), true, 2), (Err("not yet"), true, 2)]
+        {
+            let provider = Arc::new(FakeLabels::new());
+            if was_there {
+                provider.renew();
+            }
+            provider.then("up", answer);
+            provider.always("up", Ok("2"));
+            provider.hang(true);
+            let _state = start(label("up", 3600), &provider);
+            while provider.calls().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            provider.renew();
+            provider.hang(false);
+            tokio::time::sleep(Duration::from_secs(3000)).await;
+            assert_eq!(provider.calls().len(), calls, "after {answer:?}, loaded before: {was_there}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

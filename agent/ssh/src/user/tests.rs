@@ -62,7 +62,7 @@ fn a_node_wants_the_login_in_the_certificate_and_a_proxy_does_not() {
     assert_eq!(node.admit("root", &certificate, peer()).unwrap().identity.user, "joe");
     assert!(matches!(
         node.admit("ann", &certificate, peer()),
-        Err(NotAdmitted::Certificate(Refusal::WrongPrincipal(_)))
+        Err(NotAdmitted::Certificate(Refusal::WrongPrincipal { .. }))
     ));
     assert!(cluster.authenticator(None).admit("ann", &certificate, peer()).is_ok());
 }
@@ -138,7 +138,7 @@ fn whoever_showed_nothing_that_can_be_judged_is_told_what_time_it_is() {
         panic!("no text")
     };
     assert!(
-        instructions.ends_with("sign in to get one. It is 1970-01-01T00:16:40Z on this host"),
+        instructions.ends_with("get a new one, which an administrator makes with `tctl auth sign`. It is 1970-01-01T00:16:40Z on this host"),
         "{instructions}"
     );
 }

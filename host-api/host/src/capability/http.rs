@@ -33,6 +33,7 @@ mod failure;
 mod handler;
 mod outgoing;
 mod proxy;
+mod resend;
 mod resolve;
 mod sign;
 mod stage;

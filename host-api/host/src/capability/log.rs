@@ -139,7 +139,9 @@ impl Sink {
         let mut lines = self.state.lock();
         (lines.left, lines.written, lines.dropped) = (limits.log_lines, 0, 0);
         lines.last_errors.clear();
-        self.is_written.store(false, Ordering::Release);
+        // What it began to write while it was made is finished with this call.
+        let has_begun = !lines.stdout.is_empty() || !lines.stderr.is_empty();
+        self.is_written.store(has_begun, Ordering::Release);
     }
 
     /// Writes one line, if it may be written.
@@ -312,6 +314,10 @@ mod tests {
             sink.finish();
             assert_eq!(sink.counts(), (0, 0), "call {call}");
         }
+        sink.stream(Stream::Err, b"half");
+        sink.renew(&limits);
+        sink.finish();
+        assert_eq!((sink.counts(), sink.last_errors().as_deref()), ((1, 0), Some("half")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use domain::plugin::{Contract, Digest, Grant, PluginName, effective};
 
 use super::{Core, PluginHost, refusal};
 use crate::carried;
+use crate::change::Facts;
 use crate::compile::manifest_of;
 use crate::diary::Asked;
 use crate::load::{Plugin, Source, WASM_FILE, manifest};
@@ -18,8 +19,9 @@ pub struct PluginListing {
     pub name: PluginName,
     /// How it is.
     pub state: PluginState,
-    /// What is known of it once it has been loaded, or because this program carries it.
-    pub loaded: Option<LoadedListing>,
+    /// What is known of it once it has been loaded, or refused after its manifest was read, or because this program
+    /// carries it.
+    pub known: Option<KnownListing>,
 }
 
 /// How a plugin is.
@@ -43,9 +45,9 @@ pub enum PluginState {
     Refused(String),
 }
 
-/// What is known of a plugin that has been loaded.
+/// What is known of a plugin whose manifest was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadedListing {
+pub struct KnownListing {
     /// Its own version.
     pub version: String,
     /// What it is for.
@@ -58,7 +60,7 @@ pub struct LoadedListing {
     pub publisher: Option<String>,
     /// Where it came from: a path, or `this program`.
     pub source: String,
-    /// What it may do, one line each.
+    /// What it may do, one line each; nothing where it was refused.
     pub grants: Vec<String>,
 }
 
@@ -105,15 +107,16 @@ impl Core {
 
     pub(super) fn listing(&self, name: &PluginName) -> PluginListing {
         let disabled = self.settings.plugins.get(name).is_some_and(|written| !written.enabled);
-        let (state, loaded) = match self.registry.entry(name).map(|entry| entry.state) {
+        let (state, known) = match self.registry.entry(name).map(|entry| entry.state) {
             _ if disabled => (PluginState::Disabled, self.carried(name)),
             _ if self.is_switched_off(name) => (PluginState::SwitchedOff, self.carried(name)),
             None => (PluginState::NotLoaded, self.carried(name)),
-            Some(State::Refused { reason, .. }) => {
-                (PluginState::Refused(reason.to_string()), self.carried(name))
+            Some(State::Refused { reason, facts, .. }) => {
+                let found = self.refused(name, &facts).or_else(|| self.carried(name));
+                (PluginState::Refused(reason.to_string()), found)
             }
             Some(State::Ready { plugin, refused }) => {
-                let loaded = LoadedListing {
+                let loaded = KnownListing {
                     version: plugin.manifest.version.clone(),
                     description: plugin.manifest.description.clone(),
                     contract: plugin.manifest.contract.clone(),
@@ -125,7 +128,7 @@ impl Core {
                 (state(&plugin, refused), Some(loaded))
             }
         };
-        PluginListing { name: name.clone(), state, loaded }
+        PluginListing { name: name.clone(), state, known }
     }
 
     /// What a carried plugin asks for, without loading it, unless one from the directory goes before it.
@@ -145,11 +148,25 @@ impl Core {
         Some(Asked { manifest, grants })
     }
 
-    fn carried(&self, name: &PluginName) -> Option<LoadedListing> {
+    /// What was found out of a plugin before it was refused, if that was more than which bytes it is.
+    fn refused(&self, name: &PluginName, facts: &Facts) -> Option<KnownListing> {
+        let asked = self.diaries.find(name).and_then(|diary| diary.asked());
+        Some(KnownListing {
+            version: facts.version.clone()?,
+            description: asked.map(|asked| asked.manifest.description.clone()).unwrap_or_default(),
+            contract: facts.contract.clone()?,
+            digest: facts.digest?,
+            publisher: facts.publisher.clone(),
+            source: facts.source.clone()?,
+            grants: Vec::new(),
+        })
+    }
+
+    fn carried(&self, name: &PluginName) -> Option<KnownListing> {
         let Asked { manifest, grants } = self.carried_asks(name)?;
         let wasm = carried::find(name.as_str())?.wasm;
         let effective = effective(&manifest, &grants).unwrap_or_default();
-        Some(LoadedListing {
+        Some(KnownListing {
             version: manifest.version,
             description: manifest.description,
             contract: manifest.contract,

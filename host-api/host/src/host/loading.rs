@@ -138,6 +138,18 @@ impl Core {
 
     /// Tells whoever wants to know.
     pub(super) fn changed(&self, plugin: &PluginName, facts: Facts, kind: ChangeKind) {
+        let is_taken_up = match &kind {
+            ChangeKind::Loaded | ChangeKind::Reloaded(_) | ChangeKind::Enabled(_) | ChangeKind::Released => {
+                true
+            }
+            ChangeKind::Rejected(_)
+            | ChangeKind::Quarantined { .. }
+            | ChangeKind::Disabled(_)
+            | ChangeKind::Revealed(_) => false,
+        };
+        if is_taken_up {
+            self.editions.add(plugin);
+        }
         if let Some(observer) = &self.settings.on_change {
             // It happened, whether or not that was taken.
             let _ = observer(&Change { plugin: plugin.clone(), facts, kind });

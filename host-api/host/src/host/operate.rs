@@ -99,7 +99,10 @@ impl PluginHost {
         }
         if !self.core.switch(name, true)? {
             let released = self.core.release(name, by);
-            return Ok(self.retry(name, by).await || released);
+            let is_change = self.retry(name, by).await || released;
+            // Somebody has put right what it failed for.
+            self.core.editions.add(name);
+            return Ok(is_change);
         }
         info!(plugin = %name, by, "plugin switched on");
         self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
@@ -169,8 +172,10 @@ impl Core {
         let uses: Vec<Use> = used.times.iter().map(|(what, _)| what.clone()).collect();
         let asked = diary.and_then(|diary| diary.asked()).or_else(|| self.carried_asks(name).map(Arc::new));
         let items = asked.as_ref().map(|asked| grant::account(&asked.manifest, &asked.grants, &uses));
-        let is_other = match (&asked, self.registry.find(name)) {
-            (Some(asked), Ok(Some(served))) => asked.manifest != served.manifest,
+        let is_other = match (&asked, self.registry.entry(name).map(|entry| entry.state)) {
+            (Some(asked), Some(State::Ready { plugin, refused: Some(_) })) => {
+                asked.manifest != plugin.manifest
+            }
             _ => false,
         };
         let version = asked.map(|asked| asked.manifest.version.clone());

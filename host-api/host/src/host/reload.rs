@@ -202,7 +202,10 @@ impl Core {
         let loaded = loaded.and_then(|plugin| plugin.ok_or_else(|| LoadError::Stopped(name.clone())));
         let state = match &loaded {
             Ok(plugin) => State::Ready { plugin: Arc::clone(plugin), refused: None },
-            Err(error) => State::Refused { reason: chain(error).into(), again: Some(Instant::now() + rest) },
+            Err(error) => {
+                let (again, facts) = (Some(Instant::now() + rest), Arc::new(facts.clone()));
+                State::Refused { reason: chain(error).into(), again, facts }
+            }
         };
         let entry = Entry { seen, state };
         if !self.put(name, &entry) {
@@ -318,14 +321,17 @@ impl Core {
     /// with other grants, and does not slip into its place.
     fn unload(&self, name: &PluginName, plugin: &Plugin, path: &Path) -> State {
         let folder = path.parent().unwrap_or(path).to_owned();
-        let carried = match carried::find(name.as_str()) {
+        let otherwise = match carried::find(name.as_str()) {
             Some(_) => ", or restart to use the one of that name that this program carries",
+            None if self.settings.plugins.contains_key(name) => {
+                "; if it is to stay away, its entry in teleport.plugins.load can go too"
+            }
             None => "",
         };
-        let reason: Arc<str> = chain(&LoadError::Removed { name: name.clone(), folder, carried }).into();
+        let reason: Arc<str> = chain(&LoadError::Removed { name: name.clone(), folder, otherwise }).into();
         warn!(plugin = %name, %reason, "plugin unloaded");
         self.changed(name, plugin.facts.clone(), ChangeKind::Rejected(reason.to_string()));
-        State::Refused { reason, again: None }
+        State::Refused { reason, again: None, facts: Arc::default() }
     }
 }
 

@@ -186,7 +186,7 @@ fn in_directory(
         _ => place::folder(&folder, Owner::ThisOrRoot).map_err(place)?,
     }
     let path = folder.join(WASM_FILE);
-    let missing = || io_error(&path, "opened")(std::io::Error::from(std::io::ErrorKind::NotFound));
+    let missing = || LoadError::NoComponent { name: name.clone(), path: path.clone() };
     let bounded = |path: &Path, max: u64| {
         let bytes = read(path, max).map_err(place)?;
         match bytes {
@@ -196,7 +196,7 @@ fn in_directory(
             bytes => Ok(bytes),
         }
     };
-    let wasm = bounded(&path, WASM_MAX)?.ok_or_else(|| place(missing()))?;
+    let wasm = bounded(&path, WASM_MAX)?.ok_or_else(missing)?;
     let signature =
         if with_signature { bounded(&signature_path(&path), SIGNATURE_MAX as u64)? } else { None };
     let text = bounded(&folder.join(manifest::FILE), manifest::BYTES_MAX as u64)?;

@@ -46,12 +46,12 @@ impl Delivery {
         Self::of(PathBuf::from(from), wasm, signature, None, compiler).await
     }
 
-    /// `beside` is the manifest that counts where the component carries none.
+    /// `beside` is the file whose manifest counts where the component carries none.
     async fn of(
         from: PathBuf,
         wasm: Bytes,
         signature: Option<Vec<u8>>,
-        beside: Option<String>,
+        beside: Option<PathBuf>,
         compiler: &Compiler,
     ) -> Result<Self, PublishError> {
         if wasm.len() as u64 > WASM_MAX {
@@ -63,6 +63,8 @@ impl Delivery {
         };
         let inspection =
             compiler.inspect(wasm.clone(), INSPECTION_TIME).await.map_err(|error| failed(&error))?;
+        let beside = beside.filter(|_| inspection.manifest.is_none());
+        let beside = beside.map(|path| text(&path)).transpose()?.flatten();
         let Some(text) = inspection.manifest.as_deref().or(beside.as_deref()) else {
             return Err(PublishError::NotEmbedded { path: from });
         };
@@ -81,22 +83,18 @@ impl Delivery {
         Self::from_file(path, None, compiler).await
     }
 
-    /// The same for a file that is only looked at: as long as its author has not signed it, its manifest may be
-    /// the `plugin.toml` beside it, as in the plugin directory.
+    /// The same for a file that is only looked at: where it carries no manifest, that is the `plugin.toml` beside it,
+    /// as in the plugin directory.
     ///
     /// # Errors
     /// As for [`Delivery::read`].
     pub async fn look(path: &Path, compiler: &Compiler) -> Result<Self, PublishError> {
-        let beside = path.with_file_name(manifest::FILE);
-        let text = file::read_if_there(&beside, manifest::BYTES_MAX)?.map(String::from_utf8).transpose();
-        let text =
-            text.map_err(|_| PublishError::Manifest { path: beside, reason: "it is not text".to_owned() })?;
-        Self::from_file(path, text, compiler).await
+        Self::from_file(path, Some(path.with_file_name(manifest::FILE)), compiler).await
     }
 
     async fn from_file(
         path: &Path,
-        beside: Option<String>,
+        beside: Option<PathBuf>,
         compiler: &Compiler,
     ) -> Result<Self, PublishError> {
         let max = usize::try_from(WASM_MAX).unwrap_or(usize::MAX);
@@ -187,4 +185,14 @@ impl Delivery {
     pub fn install(&self, directory: &Path) -> Result<PathBuf, InstallError> {
         install::put(directory, &self.manifest.name, &self.wasm, self.signature.as_deref())
     }
+}
+
+/// The text of a manifest, if there is one.
+fn text(path: &Path) -> Result<Option<String>, PublishError> {
+    let bytes = file::read_if_there(path, manifest::BYTES_MAX)?;
+    let reason = "it is not text".to_owned();
+    bytes
+        .map(String::from_utf8)
+        .transpose()
+        .map_err(|_| PublishError::Manifest { path: path.to_owned(), reason })
 }

@@ -46,11 +46,23 @@ impl Package {
         Self::read_with(path, &path.with_file_name(manifest::FILE))
     }
 
+    /// The same as the daemon reads what is installed: the one beside does not matter where the component carries one.
+    ///
+    /// # Errors
+    /// [`PublishError`] when there is no manifest.
+    pub fn installed(path: &Path) -> Result<Self, PublishError> {
+        Self::of(path, &path.with_file_name(manifest::FILE), false)
+    }
+
     /// Reads a component, and the manifest it carries or the one at `beside`.
     ///
     /// # Errors
     /// As [`Package::read`].
     pub fn read_with(path: &Path, beside: &Path) -> Result<Self, PublishError> {
+        Self::of(path, beside, true)
+    }
+
+    fn of(path: &Path, beside: &Path, must_agree: bool) -> Result<Self, PublishError> {
         let at = beside.to_owned();
         let max = usize::try_from(WASM_MAX).unwrap_or(usize::MAX);
         let wasm = std::mem::take(&mut *file::read(path, max)?);
@@ -64,7 +76,7 @@ impl Package {
         let beside = beside.map(String::from_utf8).transpose().map_err(not_text)?;
         let embedded = inside.is_some();
         let (text, from) = match (inside, beside) {
-            (Some(inside), Some(beside)) if inside != beside => {
+            (Some(inside), Some(beside)) if must_agree && inside != beside => {
                 return Err(PublishError::OtherManifest { path: path.to_owned(), beside: at });
             }
             (Some(inside), _) => (inside, path.to_owned()),

@@ -88,7 +88,7 @@ async fn a_carried_plugin_is_replaced_by_one_from_the_directory_that_is_in_order
     bed.plugin("label-command").digests.push(Digest::of(&own));
     let host = bed.host();
     assert!(host.check(["label-command"]).await.is_empty());
-    let source = |listing: Option<PluginListing>| listing.unwrap().loaded.unwrap().source;
+    let source = |listing: Option<PluginListing>| listing.unwrap().known.unwrap().source;
     put_folder(&bed, "label-command", b"nonsense");
     let is_behind = |listing: Option<PluginListing>| matches!(listing.unwrap().state, PluginState::Behind(_));
     until_listed(&host, "label-command", is_behind).await;

@@ -72,7 +72,7 @@ async fn a_version_that_does_not_find_the_records_is_not_taken() {
         assert!(reason.contains(says) && reason.contains("crashed"), "{reason}");
         assert_eq!(change.facts.version.as_deref(), Some("0.0.2"));
         until(&host, |state| matches!(state, PluginState::Behind(_))).await;
-        assert_eq!(listed(&host, NAME).unwrap().loaded.unwrap().version, "0.0.1");
+        assert_eq!(listed(&host, NAME).unwrap().known.unwrap().version, "0.0.1");
         assert!(backend(&host).get(&key()).await.unwrap().is_some(), "the old one goes on");
         comes(&bed, ("0.0.3", ""), &changes, "reload").await;
         assert!(backend(&host).get(&key()).await.unwrap().is_some());

@@ -92,7 +92,7 @@ async fn it_is_listed_with_what_it_may_do() {
     assert!(host.check(["label-command"]).await.is_empty());
     let listing = find();
     assert_eq!(listing.state, PluginState::Ready);
-    let loaded = listing.loaded.unwrap();
+    let loaded = listing.known.unwrap();
     assert_eq!(loaded.grants, ["process with the command configured for each label"]);
     assert_eq!((loaded.source.as_str(), loaded.version.as_str()), ("this program", "0.1.0"));
     assert_eq!(loaded.contract.to_string(), "teleport:label-provider@1.0.0");

@@ -167,8 +167,14 @@ async fn the_manifest_in_the_component_goes_before_the_one_beside_it() {
 async fn granted_and_not_asked_is_refused() {
     let mut bed = Bed::hostile();
     bed.grant("hostile", "reboot");
-    let text = refusal(&bed.host(), "hostile").await;
+    let host = bed.host();
+    let text = refusal(&host, "hostile").await;
     assert!(text.contains(r#"is granted process ["reboot"] and does not ask for it"#), "{text}");
+    let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap();
+    let known = listed.known.expect("what was read of it is listed");
+    let digest = Digest::of(&std::fs::read(bed.folder("hostile").join("plugin.wasm")).unwrap());
+    assert_eq!((known.version.as_str(), known.digest), ("0.0.1", digest));
+    assert_eq!((known.description.is_empty(), known.grants.len()), (false, 0));
 }
 
 #[tokio::test]
@@ -211,7 +217,7 @@ async fn a_folder_goes_before_the_carried_plugin_and_never_falls_back_to_it() {
     let host = bed.host();
     assert_eq!(host.evaluate(&label("label-command", "echo other code")).await.as_deref(), Ok("other code"));
     let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "label-command").unwrap();
-    assert!(listed.loaded.unwrap().source.ends_with("label-command/plugin.wasm"));
+    assert!(listed.known.unwrap().source.ends_with("label-command/plugin.wasm"));
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::plugin::{Digest, Grant};
+use domain::plugin::{Digest, Grant, PluginName};
 use parking_lot::Mutex;
 use plugin_host::{Change, ChangeKind, PluginHost, PluginListing, PluginState, Watching};
+use port::label::LabelProvider as _;
 
 use crate::bed::{
     Bed, LONG, Running, call, guest, label, manifest, manifest_with_process, refusal, released,
@@ -173,7 +174,7 @@ async fn what_nobody_vouches_for_changes_nothing_and_is_told_once() {
     put(&wasm, &version(3));
     behind(&host, &Digest::of(&version(3)).to_string()).await;
     let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap();
-    assert_eq!(listed.loaded.unwrap().version, "0.0.1", "the list says what is served");
+    assert_eq!(listed.known.unwrap().version, "0.0.1", "the list says what is served");
     assert_eq!(serving(&host).await, "0.0.1");
     // Again the same, and it is not news.
     put(&wasm, &version(3));
@@ -365,6 +366,31 @@ async fn what_did_not_load_is_tried_as_soon_as_its_files_are_others() {
     ready(&host).await;
     assert_eq!(serving(&host).await, "0.0.1");
     assert_eq!(kinds(&changes), ["reject", "load"]);
+}
+
+#[tokio::test]
+async fn whoever_keeps_a_value_hears_that_its_plugin_was_put_in_place_anew() {
+    let (bed, _) = bed();
+    let (wasm, asked) = (bed.folder("hostile").join("plugin.wasm"), label("hostile", "echo well"));
+    std::fs::remove_file(&wasm).unwrap();
+    let host = bed.host();
+    let error = refusal(&host, "hostile").await;
+    assert!(error.contains("holds no plugin") && error.contains("tctl plugins install"), "{error}");
+    assert_eq!(host.edition(&asked), 0);
+    let next = async |edition: u64| {
+        tokio::time::timeout(LONG, host.renewed(&asked, edition)).await.expect("it is told");
+        assert_eq!(host.edition(&asked), edition + 1);
+    };
+    put(&wasm, &version(1));
+    next(0).await;
+    put(&wasm, &version(2));
+    next(1).await;
+    let name = PluginName::new("hostile").unwrap();
+    host.disable(&name, "a test").await.unwrap();
+    assert_eq!(host.edition(&asked), 2, "nothing is to be had of it now");
+    host.enable(&name, "a test").await.unwrap();
+    // That it is on, and that it is loaded.
+    tokio::time::timeout(LONG, host.renewed(&asked, 2)).await.expect("it is told");
 }
 
 #[tokio::test]

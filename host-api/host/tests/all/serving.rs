@@ -259,7 +259,7 @@ async fn relay(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
     } else {
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nby a proxy!";
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\nconnection: close\r\n\r\nby a proxy!";
         let _ = stream.write_all(answer).await;
     }
 }

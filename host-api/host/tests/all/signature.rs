@@ -2,12 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::plugin::publisher::SIGNATURE_MAX;
 use plugin_host::publish::{Package, PublicKey, Publisher, PublisherName, SecretKeyFile, generate};
+use plugin_host::{PluginListing, PluginState};
 use port::label::LabelProvider as _;
 
 use crate::bed::{Bed, guest, label, manifest, refusal};
+use crate::reload::{put, until_listed};
 
 /// A plugin directory with a signed plugin in it, and who signs.
 struct Desk {
@@ -69,7 +72,7 @@ async fn a_signed_plugin_loads_and_its_publisher_is_shown() {
     let host = desk.bed.host();
     assert_eq!(host.evaluate(&label("hostile", "echo signed")).await.as_deref(), Ok("signed"));
     let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap();
-    assert_eq!(listed.loaded.unwrap().publisher, Some(desk.publisher("acme").to_string()));
+    assert_eq!(listed.known.unwrap().publisher, Some(desk.publisher("acme").to_string()));
     // What the first start compiled is checked again by the second.
     std::fs::remove_file(desk.signature()).unwrap();
     assert!(desk.refusal().await.contains("is not signed"));
@@ -214,4 +217,35 @@ async fn what_is_signed_must_be_the_version_and_hold_the_manifest() {
     by_hand("teleport-plugin name=hostile version=0.0.1");
     let text = desk.refusal().await;
     assert!(text.contains("does not cover the manifest"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_that_is_taken_away_or_replaced_shows_while_the_plugin_is_served() {
+    let mut desk = Desk::new();
+    desk.list("hostile", "acme");
+    desk.list("hostile", "globex");
+    let watching = &mut desk.bed.settings.watching;
+    (watching.poll, watching.sweep) = (Duration::from_millis(100), Duration::from_millis(100));
+    let host = desk.bed.host();
+    assert_eq!(host.evaluate(&label("hostile", "echo signed")).await.as_deref(), Ok("signed"));
+    let is_signed_by = |who: &'static str| {
+        let publisher = desk.publisher(who).to_string();
+        move |listed: Option<PluginListing>| {
+            let listed = listed.unwrap();
+            listed.state == PluginState::Ready && listed.known.unwrap().publisher.as_ref() == Some(&publisher)
+        }
+    };
+    until_listed(&host, "hostile", is_signed_by("acme")).await;
+    let kept = std::fs::read(desk.signature()).unwrap();
+    std::fs::remove_file(desk.signature()).unwrap();
+    let is_unsigned = |listed: Option<PluginListing>| match listed.unwrap().state {
+        PluginState::Behind(reason) => reason.contains("is not signed"),
+        _ => false,
+    };
+    until_listed(&host, "hostile", is_unsigned).await;
+    assert_eq!(host.evaluate(&label("hostile", "echo on")).await.as_deref(), Ok("on"), "it goes on");
+    put(&desk.signature(), &kept);
+    until_listed(&host, "hostile", is_signed_by("acme")).await;
+    desk.sign("hostile", "globex");
+    until_listed(&host, "hostile", is_signed_by("globex")).await;
 }

@@ -154,13 +154,66 @@ fn a_configuration_that_is_tested_is_held_against_what_is_installed() {
     assert_eq!(test("hostile: {publishers: acme}"), "", "it is not installed");
     shop.tctl("install v1/plugin.wasm").good();
     let said = test("hostile: {publishers: acme}");
-    assert!(said.starts_with("warning: plugin hostile of this host would be refused: "), "{said}");
+    assert!(
+        said.starts_with("warning: on this host, hostile: the host would refuse this plugin: "),
+        "{said}"
+    );
     assert!(said.contains("asks for kv (remembers) and is not granted it"), "{said}");
     assert_eq!(test("hostile: {publishers: acme, grants: {kv: yes}}"), "");
     assert_eq!(test("hostile: {publishers: acme, enabled: no}"), "", "that is what is wanted");
+    // What is beside it does not matter: it carries its manifest.
+    std::fs::write(shop.desk.path("plugins/hostile/plugin.toml"), "nonsense").unwrap();
+    assert_eq!(test("hostile: {publishers: acme, grants: {kv: yes}}"), "");
+    std::fs::create_dir(shop.desk.path("plugins/other")).unwrap();
+    let said = test("other: {publishers: acme}");
+    assert!(said.contains("there is no ") && said.contains("tctl plugins install"), "{said}");
+    std::fs::copy(shop.desk.path("v1/plugin.wasm"), shop.desk.path("plugins/other/plugin.wasm")).unwrap();
+    assert!(
+        test("other: {publishers: acme}")
+            .contains("is plugin hostile, and belongs into a folder of that name")
+    );
     std::fs::write(shop.desk.path("plugins/hostile/plugin.wasm"), "nonsense").unwrap();
     let said = test("hostile: {publishers: acme, grants: {kv: yes}}");
     assert!(said.contains("it is not a WebAssembly component"), "{said}");
+}
+
+#[test]
+fn what_labels_and_records_need_is_missed_when_a_configuration_is_tested() {
+    let shop = Shop::open();
+    shop.package("v1", "1.0.0", "");
+    shop.tctl("install v1/plugin.wasm").good();
+    let test = |plugins: &str, load: &str| {
+        let label = |name: &str, plugin: &str| format!("{{name: {name}, plugin: {plugin}, period: 1h}}");
+        let labels = [label("a", "hostlie"), label("b", "hostile")].join(", ");
+        let yaml = format!(
+            "teleport:\n  storage: {{type: records}}\n  plugins: {{directory: {plugins}, load: {{{load}}}}}\nssh_service:\n  commands: [{labels}, {{name: up, command: [uptime], period: 1m}}]\n"
+        );
+        std::fs::write(shop.desk.path("teleport.yaml"), yaml).unwrap();
+        shop.desk.run(&program("teleport"), "configure --test teleport.yaml").good()
+    };
+    let there = shop.desk.path("plugins");
+    let there = there.to_str().unwrap();
+    let said = test(there, "");
+    for part in [
+        "warning: label a needs plugin hostlie, which this host does not have",
+        "warning: teleport.storage needs plugin records, which this host does not have",
+        "warning: on this host, hostile: the host would refuse this plugin: ",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("label-command"), "{said}");
+    let off = test(there, "hostile: {enabled: no}");
+    assert!(
+        off.contains(
+            "label b needs plugin hostile, which teleport.plugins.load.hostile.enabled switches off"
+        ),
+        "{off}"
+    );
+    let off = test(there, "label-command: {enabled: no}");
+    assert!(off.contains("label up needs plugin label-command, which teleport.plugins.load.label-command.enabled switches off"), "{off}");
+    let away = test("/nonexistent/plugins", "");
+    assert!(away.contains("warning: this host has no plugin directory /nonexistent/plugins"), "{away}");
+    assert!(away.contains("label b needs plugin hostile"), "{away}");
 }
 
 #[test]

@@ -14,10 +14,7 @@ async fn a_refusal_has_the_next_step_and_no_other() {
             &["auth", "sign", "--user=nobody", "--out=nobody"],
             format!("ERROR: user \"nobody\" does not exist\n{users}"),
         ),
-        (
-            &["users", "add", "joe", "root"],
-            format!("ERROR: user \"joe\" already exists; replace it with: tctl create -f\n{users}"),
-        ),
+        (&["users", "add", "joe", "root"], format!("ERROR: user \"joe\" already exists\n{users}")),
         (
             &["users", "add", "ann", "--roles=nope"],
             "ERROR: user \"ann\": role \"nope\" does not exist; list roles with: tctl get roles\n".to_owned(),

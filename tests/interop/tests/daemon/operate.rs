@@ -2,8 +2,10 @@
 //! an auth server, which has no node.
 
 use serde_json::Value;
-use teleport_tests_interop::{Daemon, World, eventually, program, run};
+use teleport_tests_interop::{Daemon, Port, World, eventually, program, run};
 use tokio::process::Command;
+
+use crate::bed::until;
 
 const LABELS: &str = "  commands:\n  - name: word\n    command: [echo, hello]\n    period: 1s\n";
 
@@ -57,6 +59,45 @@ async fn the_plugins_of_a_node_are_listed_explained_and_switched() {
     let said = plugins(&node, "enable label-command").await.unwrap();
     assert_eq!(said, "plugin label-command has been enabled: Ready\n");
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_is_computed_when_its_plugin_is_switched_on_however_long_its_period() {
+    let world = World::start().await;
+    let mut node = world.node_with("web-1", &LABELS.replace("1s", "1h")).await;
+    let value = |spec: &Value| (spec["cmd_labels"]["word"].clone(), spec["cmd_label_errors"]["word"].clone());
+    until(&world, "it has a value", |spec| value(spec) == ("hello".into(), Value::Null)).await;
+    plugins(&node, "disable label-command").await.unwrap();
+    node.signal(teleport_tests_interop::Signal::TERM);
+    node.ended().await;
+    node.respawn();
+    node.ready().await;
+    let off = |spec: &Value| value(spec).1.as_str().is_some_and(|error| error.contains("is switched off"));
+    until(&world, "it is switched off", off).await;
+    plugins(&node, "enable label-command").await.unwrap();
+    until(&world, "it has a value again", |spec| value(spec) == ("hello".into(), Value::Null)).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_cannot_start_leaves_the_socket_to_the_one_that_runs() {
+    // An auth server alone: its port is opened after its plugins are there.
+    let world = World::start_apart().await;
+    let mut again = Command::new(program("teleport"));
+    again.args(["start", "-c"]).arg(&world.main.config);
+    let output = run(&mut again).await;
+    assert_eq!(output.code(), Some(1), "{}", output.stderr);
+    assert!(output.stderr.contains("another program listens there"), "{}", output.stderr);
+    assert!(plugins(&world.main, "ls").await.unwrap().contains("label-command"));
+    // One that can takes its place, and says so.
+    let (here, there) = (world.ports.auth.address().to_string(), Port::free());
+    let yaml = std::fs::read_to_string(&world.main.config).unwrap();
+    let yaml = yaml.replace(&here, &there.address().to_string());
+    let other = Daemon::start(world.folder(), "other", &yaml).await;
+    other.logged("another teleport works in this data folder too").await;
+    plugins(&other, "disable label-command").await.unwrap();
+    other.logged("plugin switched off").await;
+    other.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use crate::bed::{Bed, NODE};
 use crate::forged::{authority, keygen, replace};
 
 /// The sentence for whoever showed no certificate that is worth a look.
-const NONE: &str = "no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); sign in to get one";
+const NONE: &str = "no valid certificate of this cluster was offered (plain keys and expired certificates are not accepted); get a new one, which an administrator makes with `tctl auth sign`";
 
 /// What somebody is told at both doors when their certificate is no good; and both write it down.
 async fn refused_at_the_proxy(bed: &Bed, home: &Home, reason: &str) {
@@ -85,7 +85,7 @@ async fn a_login_that_is_not_allowed_is_refused_by_the_node() {
     let at = format!("nobody@{NODE}");
     // The proxy is entered as oneself; it is the node that refuses.
     let output = bed.joe.on(&at, "echo in").await;
-    let reason = "the certificate does not allow the login \"nobody\"";
+    let reason = format!("the certificate does not allow the login \"nobody\", only {:?}", login());
     assert_eq!(output.code(), Some(255));
     assert!(output.stderr.contains(&format!("access denied: {reason}")), "{}", output.stderr);
     let event = bed.event("auth", |event| event["login"] == "nobody").await;

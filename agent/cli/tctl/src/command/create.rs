@@ -43,7 +43,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let session = context.connect().await?;
     for one in &written {
         let put = session.client.put_json(one.record.to_json(), arguments.force, None).await;
-        let put = put.while_doing(one.place.clone())?;
+        let put = put.map_err(|error| {
+            let is_taken = error.is_taken();
+            let failure = Failure::from(error).while_doing(one.place.clone());
+            if is_taken { failure.hint("to replace what there is: tctl create -f") } else { failure }
+        })?;
         let deed = if put.replaced { "updated" } else { "created" };
         context.printer.line(format_args!("{} has been {deed}", one.record.title()))?;
     }

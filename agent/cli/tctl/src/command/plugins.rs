@@ -17,6 +17,7 @@ mod install;
 mod lacking;
 mod logs;
 mod ls;
+mod patience;
 mod rm;
 mod switch;
 mod unread;
@@ -71,9 +72,15 @@ impl Command {
 }
 
 /// Asks the daemon of this host.
-async fn ask(context: &Context<'_>, question: &Question) -> Result<Answer, Failure> {
+async fn ask(context: &mut Context<'_>, question: &Question) -> Result<Answer, Failure> {
     let settings = context.place.settings()?;
-    client::control::ask(&settings.data_dir, question).await.map_err(|error| match &error {
+    let asking = client::control::ask(&settings.data_dir, question);
+    let answer = match question {
+        Question::Explain { .. } | Question::Enable { .. } => patience::heard(context, asking).await,
+        // Nothing is compiled for those.
+        _ => asking.await,
+    };
+    answer.map_err(|error| match &error {
         ControlError::Nobody { .. } => Failure::from(error)
             .hint("run this on the host whose plugins are meant, with the --config or --data-dir of its daemon")
             .hint("a daemon answers when it has an SSH service or an auth service; look with: systemctl status teleport"),

@@ -3,12 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use config::{SampleOptions, Settings};
-use domain::plugin::PluginName;
-use plugin_host::publish::Package;
+use config::SampleOptions;
 use terminal::{Explain, Failure, Printer, Screen};
 
-use super::plugin::verify::fits;
+use super::plugin::misfits;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -85,20 +83,6 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-/// The plugins in the plugin directory of this host that the daemon would refuse: what they ask for and what the
-/// configuration says of them do not meet. Not whether the daemon may read them, nor what they are made of.
-fn misfits(settings: &Settings) -> Vec<String> {
-    let Some(directory) = &settings.plugins.directory else { return Vec::new() };
-    let enabled = settings.plugins.load.iter().filter(|(_, plugin)| plugin.enabled);
-    let installed = enabled.map(|(name, _)| (name, directory.join(name.as_str()).join("plugin.wasm")));
-    let misfit = |(name, path): (&PluginName, PathBuf)| {
-        let fits = Package::read(&path).and_then(|package| fits(&package, settings));
-        let why = Failure::from(fits.err()?).chain();
-        Some(format!("plugin {name} of this host would be refused: {why}"))
-    };
-    installed.filter(|(_, path)| path.exists()).filter_map(misfit).collect()
 }
 
 fn options(arguments: Arguments) -> SampleOptions {

@@ -6,6 +6,7 @@ use terminal::Failure;
 
 mod keygen;
 mod limits;
+mod misfit;
 mod new;
 mod password;
 mod project;
@@ -14,8 +15,10 @@ mod run;
 mod sign;
 mod test;
 mod trial;
-pub(crate) mod verify;
+mod verify;
 mod world;
+
+pub(crate) use misfit::misfits;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

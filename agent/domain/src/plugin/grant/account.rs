@@ -6,7 +6,7 @@ use std::fmt;
 use super::super::capability::argv_text;
 use super::super::destination::Target;
 use super::super::{Argv, Capability, Manifest, Need, PluginName, SecretLabel};
-use super::{Grant, GrantError, Scope, both, is_met, wording};
+use super::{Grant, Scope, both, is_met, wording};
 
 /// One thing that is asked for, granted, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +115,7 @@ fn of_need(manifest: &Manifest, need: &Need, grants: &[Grant], uses: &[Use]) -> 
     let (meeting, change) = match known {
         None => (Meeting::Unknown, None),
         Some(_) if is_met(need, grants) => (Meeting::Granted, None),
-        Some(_) => match wording::not_granted(manifest, need) {
-            GrantError::NotGranted { line, .. } => (Meeting::NotGranted, Some(line)),
-            _ => (Meeting::NotGranted, None),
-        },
+        Some(_) => (Meeting::NotGranted, Some(wording::missing_line(&manifest.name, need))),
     };
     let uses = uses.iter().enumerate().filter(|(_, used)| used.falls_under(need));
     Item {

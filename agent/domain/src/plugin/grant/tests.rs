@@ -49,12 +49,32 @@ fn asked_but_not_granted_says_why_it_is_asked_and_what_to_add() {
 }
 
 #[test]
+fn everything_that_is_missing_is_told_at_once() {
+    let asks = manifest(vec![need("process", Some(&["uptime"])), need("kv", None), need("process", None)]);
+    let text = effective(&asks, &[Grant::process(argv(&["uptime"]))]).unwrap_err().to_string();
+    assert!(
+        text.starts_with("plugin label-load asks for kv (reads the load) and is not granted it"),
+        "{text}"
+    );
+    assert!(!text.contains("also"), "{text}");
+    let text = effective(&asks, &[]).unwrap_err().to_string();
+    let ends = [
+        r#"process: [["uptime"]]"#,
+        "; it also asks for kv (reads the load): add under teleport.plugins.load.label-load.grants: kv: yes",
+        "; it also asks for process with commands of your choice (reads the load): add under",
+    ];
+    for end in ends {
+        assert!(text.contains(end), "{text}");
+    }
+}
+
+#[test]
 fn granted_but_not_asked_says_what_is_asked() {
     let grants = [Grant::process(argv(&["reboot"]))];
     let error = effective(&manifest(vec![]), &grants).unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"plugin label-load is granted process ["reboot"] and does not ask for it; it asks for nothing; remove it from teleport.yaml under teleport.plugins.load.label-load"#
+        r#"plugin label-load is granted process ["reboot"] and does not ask for it; it asks for nothing; remove that in teleport.yaml under teleport.plugins.load.label-load"#
     );
     let asks = manifest(vec![need("process", Some(&["uptime"]))]);
     let both = [Grant::process(argv(&["uptime"])), Grant::process(argv(&["reboot"]))];

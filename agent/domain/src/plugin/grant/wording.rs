@@ -14,15 +14,25 @@ pub fn http_line(plugin: &PluginName, destination: &impl std::fmt::Display) -> S
     format!("add under teleport.plugins.load.{plugin}.grants: http: [\"{destination}\"]")
 }
 
-/// The error for a need nobody granted.
-pub(super) fn not_granted(manifest: &Manifest, need: &Need) -> GrantError {
+/// The error for a need nobody granted, and for those `further` ones.
+pub(super) fn not_granted(manifest: &Manifest, need: &Need, further: &[&Need]) -> GrantError {
     let plugin = manifest.name.clone();
-    let line = match Capability::parse(&need.capability) {
+    let also = |need: &&Need| {
+        format!("; it also asks for {} ({}): {}", asked(need), need.reason, missing_line(&plugin, need))
+    };
+    let also = further.iter().map(also).collect();
+    let line = missing_line(&plugin, need);
+    GrantError::NotGranted { plugin, what: asked(need), reason: need.reason.clone(), line, also }
+}
+
+/// Where to add what is missing.
+pub(super) fn missing_line(plugin: &PluginName, need: &Need) -> String {
+    match Capability::parse(&need.capability) {
         Some(Capability::Http) => match need.hosts.as_slice() {
-            [] => http_line(&plugin, &"https://HOST"),
+            [] => http_line(plugin, &"https://HOST"),
             hosts => {
                 let all: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-                http_line(&plugin, &all.join("\", \""))
+                http_line(plugin, &all.join("\", \""))
             }
         },
         Some(Capability::Secret) => format!(
@@ -35,10 +45,9 @@ pub(super) fn not_granted(manifest: &Manifest, need: &Need) -> GrantError {
         Some(Capability::Kv) => format!("add under teleport.plugins.load.{plugin}.grants: kv: yes"),
         Some(Capability::Process) | None => {
             let example: Argv = vec!["PROGRAM".to_owned(), "ARGUMENT".to_owned()];
-            process_line(&plugin, need.argv.as_ref().unwrap_or(&example))
+            process_line(plugin, need.argv.as_ref().unwrap_or(&example))
         }
-    };
-    GrantError::NotGranted { plugin, what: asked(need), reason: need.reason.clone(), line }
+    }
 }
 
 /// What a grant is of.
@@ -77,10 +86,11 @@ fn label(need: &Need) -> &str {
     need.label.as_ref().map_or("LABEL", |label| label.as_str())
 }
 
-/// Everything a manifest asks for.
+/// Everything a manifest asks for, and what to do with a grant that is none of it.
 pub(super) fn asked_list(manifest: &Manifest) -> String {
     if manifest.needs.is_empty() {
-        return "it asks for nothing".to_owned();
+        return "it asks for nothing; remove that".to_owned();
     }
-    format!("it asks for {}", manifest.needs.iter().map(asked).collect::<Vec<_>>().join(", "))
+    let asks = manifest.needs.iter().map(asked).collect::<Vec<_>>().join(", ");
+    format!("it asks for {asks}; remove that, or write what is asked for in its place,")
 }

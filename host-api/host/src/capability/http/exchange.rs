@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Answer, Complain, gather};
 use super::failure::{self, Failure};
+use super::resend;
 use super::stage::Stage;
 use super::turn::Turn;
 use super::{Denied, HEADERS_MAX, Spent};
@@ -126,7 +127,7 @@ impl Exchange {
         })??;
         let patience = self.options.first_byte_timeout.unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(patience).map_or(deadline, |sooner| sooner.min(deadline));
-        let answer = timeout_at(deadline, client.execute(request)).await.map_err(|_| {
+        let answer = timeout_at(deadline, resend::execute(&client, request)).await.map_err(|_| {
             Failure::of(Error::HttpResponseTimeout, format!("a request to {target} was not answered in time"))
         })?;
         let answer = answer.map_err(|error| self.failed(target, &error))?;

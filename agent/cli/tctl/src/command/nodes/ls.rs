@@ -3,7 +3,7 @@
 use clap::Args;
 use domain::label::Labels;
 use domain::label::selector::{OneOrMany, Selector, SelectorText};
-use domain::label::spec;
+use domain::label::spec::{self, SpecError};
 use domain::node::Node;
 use domain::query::{Query, Subject};
 use terminal::{Column, Failure, Format, FormatArgs, Table};
@@ -68,7 +68,10 @@ fn selector(text: &str) -> Result<Selector, Failure> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("the labels to filter by cannot be read: {error}"))
     };
-    let spec = spec::parse(text).map_err(|error| wrong(&error))?;
+    let spec = spec::parse(text).map_err(|error| match error {
+        SpecError::NoValue(entry) => wrong(&format!("{entry:?} has no value; write key=value")),
+        error => wrong(&error),
+    })?;
     if let Some(label) = spec.dynamic.first() {
         return Err(wrong(&format!("{:?} holds a command; filter by its value instead", label.name)));
     }

@@ -18,6 +18,7 @@ use terminal::{Explain as _, Failure};
 
 use super::arrival::{Arrival, SourceArgs};
 use super::lacking::{self, Beyond, limits_beyond};
+use super::patience;
 use super::uptake::{Uptake, Watched};
 use crate::context::Context;
 
@@ -156,7 +157,7 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
     }
     context.printer.flush()?;
     let uptake = match watched {
-        Some(watched) => watched.end(delivery.digest()).await,
+        Some(watched) => patience::heard(context, watched.end(delivery.digest())).await,
         None => Uptake::NoDaemon,
     };
     Ok(context.printer.line(told(uptake, &manifest.name)?)?)

@@ -49,13 +49,16 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
         }
         context.printer.flush()?;
         if !arguments.follow {
+            if after == 0 {
+                context.note(format_args!("{} has logged nothing since the daemon started", arguments.name));
+            }
             return Ok(());
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn lines(arguments: &Arguments, after: u64, context: &Context<'_>) -> Result<Vec<Line>, Failure> {
+async fn lines(arguments: &Arguments, after: u64, context: &mut Context<'_>) -> Result<Vec<Line>, Failure> {
     let question = Question::Logs { name: arguments.name.clone(), after };
     let Answer::Lines(lines) = ask(context, &question).await? else { return Err(astray()) };
     Ok(lines)

@@ -21,9 +21,7 @@ pub(crate) struct Arguments {
 /// Lists the plugins.
 pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let Answer::Plugins(plugins) = ask(context, &Question::List).await? else { return Err(astray()) };
-    if plugins.iter().any(|plugin| plugin.reason.is_some()) {
-        unread::note(context)?;
-    }
+    unread::note(context)?;
     let format = arguments.format.format;
     context.printer.list(format, &plugins, table)?;
     if format == Format::Text {

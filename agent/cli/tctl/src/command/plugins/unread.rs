@@ -14,17 +14,22 @@ use crate::context::Context;
 /// # Errors
 /// A failure that lists what is wrong with the configuration.
 pub(super) fn note(context: &mut Context<'_>) -> Result<(), Failure> {
+    if !context.place.is_whole() {
+        // The file may be another daemon's.
+        return Ok(());
+    }
     let settings = context.place.settings()?;
     if has_changed(Path::new(&settings.source), &settings.data_dir.join(SOCKET)) {
         let file = settings.source;
         context.note(format_args!(
-            "note: {file} has changed since the daemon started, which reads it then; for what it says now, restart the daemon"
+            "note: {file} was written after the daemon started; what has changed in it counts once the daemon is restarted"
         ));
     }
     Ok(())
 }
 
-/// Whether the file is younger than the socket, which a daemon makes when it starts.
+/// Whether the file is younger than the socket, which a daemon makes when it starts; later only where another one
+/// answered there until then.
 fn has_changed(file: &Path, socket: &Path) -> bool {
     modified(file).zip(modified(socket)).is_some_and(|(changed, started)| changed > started)
 }

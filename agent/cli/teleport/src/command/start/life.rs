@@ -140,8 +140,12 @@ fn is_impatient(asked: Asked, running: &Running, log: Option<&LogHandle>) -> boo
 }
 
 fn reopen(log: Option<&LogHandle>) {
-    if let Some(Err(error)) = log.map(LogHandle::reopen) {
-        tracing::error!(%error, "the log file cannot be opened anew");
+    match log.map(LogHandle::reopen) {
+        Some(Ok(())) => tracing::info!(
+            "SIGHUP: a log file is opened anew, and nothing else; teleport.yaml is read when the daemon starts"
+        ),
+        Some(Err(error)) => tracing::error!(%error, "the log file cannot be opened anew"),
+        None => {}
     }
 }
 

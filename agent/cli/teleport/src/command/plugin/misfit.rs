@@ -1,0 +1,95 @@
+//! The plugins that a daemon with a configuration would miss or refuse on this host, for `teleport configure --test`.
+//!
+//! Looked at is what labels and records need, and what the configuration lists. Not whether the daemon may read the
+//! files, nor what they are made of: that is found out by loading them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use config::{Settings, Storage};
+use domain::plugin::PluginName;
+use plugin_host::is_carried;
+use plugin_host::publish::Package;
+use terminal::Failure;
+
+use super::verify::fits;
+
+/// One line for each.
+pub(crate) fn misfits(settings: &Settings) -> Vec<String> {
+    let directory = settings.plugins.directory.as_deref();
+    let mut lines = Vec::new();
+    if let Some(directory) = directory.filter(|directory| is_away(directory)) {
+        lines.push(format!(
+            "this host has no plugin directory {0}; make it: mkdir -m 755 {0}",
+            directory.display()
+        ));
+    }
+    let wanted = wanted(settings);
+    lines.extend(wanted.iter().filter_map(|(name, by)| misfit(name, by.as_deref(), directory, settings)));
+    lines
+}
+
+/// Which plugins are looked at, and what needs each.
+fn wanted(settings: &Settings) -> BTreeMap<PluginName, Option<String>> {
+    let listed = settings.plugins.load.iter().filter(|(_, plugin)| plugin.enabled);
+    let mut wanted: BTreeMap<_, _> = listed.map(|(name, _)| (name.clone(), None)).collect();
+    for label in settings.node.iter().flat_map(|node| &node.dynamic_labels) {
+        // Others have been refused with the configuration.
+        if let Ok(name) = PluginName::new(label.plugin.as_str()) {
+            wanted.insert(name, Some(format!("label {}", label.name)));
+        }
+    }
+    if let (Some(_), Storage::Plugin { name }) = (&settings.auth, &settings.storage) {
+        wanted.insert(name.clone(), Some("teleport.storage".to_owned()));
+    }
+    wanted
+}
+
+/// What is wrong with a plugin, if anything is.
+fn misfit(
+    name: &PluginName,
+    by: Option<&str>,
+    directory: Option<&Path>,
+    settings: &Settings,
+) -> Option<String> {
+    if settings.plugins.load.get(name).is_some_and(|plugin| !plugin.enabled) {
+        let switch = format!("teleport.plugins.load.{name}.enabled");
+        return by.map(|by| format!("{by} needs plugin {name}, which {switch} switches off"));
+    }
+    let folder = directory.map(|directory| directory.join(name.as_str())).filter(|folder| !is_away(folder));
+    let Some(folder) = folder else {
+        let by = by.filter(|_| !is_carried(name))?;
+        return Some(format!(
+            "{by} needs plugin {name}, which this host does not have; install it with `tctl plugins install`"
+        ));
+    };
+    let path = folder.join("plugin.wasm");
+    let line = |why: String| Some(format!("on this host, {name}: {why}"));
+    match path.try_exists() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return line(format!("{} may not be looked at; run this as the daemon's user", path.display()));
+        }
+        Ok(false) => {
+            return line(format!("there is no {}; put it there with `tctl plugins install`", path.display()));
+        }
+        _ => {}
+    }
+    let package = match Package::installed(&path) {
+        Ok(package) => package,
+        Err(error) => return line(Failure::from(error).chain()),
+    };
+    let called = &package.manifest().name;
+    if called != name {
+        return line(format!(
+            "{} is plugin {called}, and belongs into a folder of that name",
+            path.display()
+        ));
+    }
+    line(Failure::from(fits(&package, settings).err()?).chain())
+}
+
+/// Whether nothing is there; what may not be looked at may be there.
+fn is_away(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
