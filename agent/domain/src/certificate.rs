@@ -124,7 +124,7 @@ pub struct UserFacts {
 /// Logins of a certificate that are named where another was asked for.
 const NAMES_TOLD: usize = 8;
 
-/// Why a user certificate is refused. The text is for the log and the audit event.
+/// Why a user certificate is refused. The text is for whoever showed it, the log and the audit event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is a host certificate.
@@ -140,7 +140,9 @@ pub enum Refusal {
     #[error("the certificate is not valid yet (from {0}); check the clocks")]
     NotYetValid(String),
     /// No longer valid.
-    #[error("the certificate expired at {0}; sign in again")]
+    #[error(
+        "the certificate expired at {0}; get a new one, which an administrator makes with `tctl auth sign`"
+    )]
     Expired(String),
     /// The login is none of its principals.
     #[error("the certificate does not allow the login {login:?}, only {allowed}")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_service::{LogPorts, LogService, LogSettings};
-use auth_service::{AuthService, Deps, Metrics, ProxyAddresses, Settings};
+use auth_service::{AuthError, AuthService, Deps, Metrics, ProxyAddresses, Settings};
 use config::{Etcd, Storage};
 use domain::identity::SystemRole;
 use domain::name::HostId;
@@ -129,7 +129,7 @@ impl Starting<'_> {
         let recorder = Arc::new(Recorder::new(clock, random, Arc::new(Straight(log.log()))));
         // The log takes events before the service exists, because founding a cluster records some.
         logs.spawn("audit log", log.run(stop.audit.clone()));
-        let service = AuthService::new(settings, deps).await?;
+        let service = AuthService::new(settings, deps).await.map_err(refused)?;
         let served = (called.as_str(), service.cluster_name());
         self.data.check_cluster(self.members()?, served, &service.pins()?)?;
         self.let_tctl_in(&service).await?;
@@ -248,6 +248,16 @@ impl Starting<'_> {
         }
         let address = dialable(service.address());
         self.data.write(AUTH_ADDRESS, format!("{address}\n").as_bytes())
+    }
+}
+
+/// Why the service could not be made; a port that is taken with the key it is written at.
+fn refused(error: AuthError) -> ProcessError {
+    match error {
+        AuthError::Net(source @ net::NetError::Listen { .. }) => {
+            ProcessError::Listen { key: "auth_service.listen_addr", source }
+        }
+        error => error.into(),
     }
 }
 

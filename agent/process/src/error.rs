@@ -83,9 +83,9 @@ pub enum ProcessError {
     #[error("the web port cannot start")]
     Web(#[from] web_service::WebError),
     /// A port of a service that cannot be had.
-    #[error("the address in {key} cannot be served")]
+    #[error("the address of {key} cannot be served")]
     Listen {
-        /// Where it is written.
+        /// Where it can be written.
         key: &'static str,
         /// What happened.
         #[source]

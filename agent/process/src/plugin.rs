@@ -123,39 +123,60 @@ impl Desk {
     /// Answers from now on, or once nobody else does. Where that cannot be, plugins run all the same.
     ///
     /// Another daemon with this data folder may be on its way out, or be the reason why this one cannot start: its
-    /// place is taken when this one `has_started`.
+    /// place is taken when this one `has_started`, and it takes that again when this one has gone.
     pub(crate) async fn open(
         self,
         has_started: CancellationToken,
         stop: &CancellationToken,
         group: &mut Group,
     ) {
+        let mut first = None;
         if !self.is_answered().await {
-            return self.serve(stop, group);
-        }
-        let stopped = stop.clone();
-        group.spawn("plugin control", async move {
-            let waiting = async {
-                while !has_started.is_cancelled() && self.is_answered().await {
-                    let _ = tokio::time::timeout(LOOK_AGAIN, has_started.cancelled()).await;
-                }
-            };
-            if stopped.run_until_cancelled(waiting).await.is_none() {
+            first = self.control();
+            if first.is_none() {
                 return;
             }
-            let is_another = self.is_answered().await;
-            // A task of a service ends when it is told to.
-            let Some(control) = self.control() else { return stopped.cancelled().await };
-            if is_another {
-                tracing::warn!(folder = %self.data_dir.display(), "another teleport works in this data folder too; `tctl plugins` asks this one from now on");
-            }
-            control.serve(self.answering(), stopped).await;
+        }
+        let stop = stop.clone();
+        group.spawn("plugin control", async move {
+            let _ = stop.run_until_cancelled(self.serve(first, has_started, &stop)).await;
         });
     }
 
-    fn serve(self, stop: &CancellationToken, group: &mut Group) {
-        if let Some(control) = self.control() {
-            group.spawn("plugin control", control.serve(self.answering(), stop.clone()));
+    /// Answers whenever it can, for ever.
+    async fn serve(&self, first: Option<Control>, has_started: CancellationToken, stop: &CancellationToken) {
+        let answering = Arc::new(Answering::new(Arc::clone(&self.host), self.started));
+        let (mut next, mut matters_no_more) = (first, has_started);
+        loop {
+            let control = match next.take() {
+                Some(control) => control,
+                None => match self.take_over(&matters_no_more).await {
+                    Some(control) => control,
+                    // A task of a service ends when it is told to.
+                    None => return std::future::pending().await,
+                },
+            };
+            control.serve(Arc::clone(&answering), stop).await;
+            // Whoever came later is not pushed aside in turn.
+            matters_no_more = CancellationToken::new();
+        }
+    }
+
+    /// The socket, once no other daemon answers or that matters no more.
+    async fn take_over(&self, matters_no_more: &CancellationToken) -> Option<Control> {
+        self.freed(matters_no_more).await;
+        let is_another = self.is_answered().await;
+        let control = self.control()?;
+        if is_another {
+            tracing::warn!(folder = %self.data_dir.display(), "another teleport works in this data folder too; `tctl plugins` asks this one from now on");
+        }
+        Some(control)
+    }
+
+    /// Waits until no other daemon answers, or until that does not matter any more.
+    async fn freed(&self, matters_no_more: &CancellationToken) {
+        while !matters_no_more.is_cancelled() && self.is_answered().await {
+            let _ = tokio::time::timeout(LOOK_AGAIN, matters_no_more.cancelled()).await;
         }
     }
 
@@ -163,10 +184,6 @@ impl Desk {
         let folder = self.data_dir.display();
         let not = |error| tracing::warn!(%error, %folder, "`tctl plugins` cannot ask this daemon: its socket cannot be opened");
         Control::open(&self.data_dir).map_err(not).ok()
-    }
-
-    fn answering(&self) -> Answering {
-        Answering::new(Arc::clone(&self.host), self.started)
     }
 
     /// Whether a daemon answers from this data folder. It is asked nothing.

@@ -298,7 +298,7 @@ impl Running {
     async fn start_diagnostics(&mut self, settings: &Settings) -> Result<(), ProcessError> {
         let Some(address) = settings.diag_addr else { return Ok(()) };
         let failed = |source| ProcessError::Listen {
-            key: "teleport.diag_addr",
+            key: "teleport.diag_addr (--diag-addr)",
             source: net::NetError::Listen { address, source },
         };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;

@@ -176,16 +176,16 @@ impl LogHandle {
         Ok(())
     }
 
-    /// Opens the log file anew, after something moved it away. Nothing happens for other outputs.
+    /// Opens the log file anew, after something moved it away; nothing happens for other outputs. Says whether there
+    /// is a file.
     ///
     /// # Errors
     /// [`LogError::File`]; then the log goes on into the file it has.
-    pub fn reopen(&self) -> Result<(), LogError> {
-        if let Output::File(path) = &self.0.output {
-            let file = sink::open_file(path)?;
-            *self.0.reopened.lock() = Some(file);
-        }
-        Ok(())
+    pub fn reopen(&self) -> Result<bool, LogError> {
+        let Output::File(path) = &self.0.output else { return Ok(false) };
+        let file = sink::open_file(path)?;
+        *self.0.reopened.lock() = Some(file);
+        Ok(true)
     }
 
     /// Waits until everything logged so far is written, at most this long. Says whether it is.

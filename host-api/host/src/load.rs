@@ -123,7 +123,9 @@ impl Loader<'_> {
     ) -> Result<Option<Plugin>, LoadError> {
         let other = block_in_place(|| {
             let found = source::find(self.settings, name)?;
-            if loaded.is_some_and(|loaded| loaded.is(&found)) {
+            if let Some(loaded) = loaded.filter(|loaded| loaded.is(&found)) {
+                // Another version may have been looked at in between.
+                self.diary.asks(&loaded.manifest, &granted(found.grants, &self.written(name)));
                 return Ok(None);
             }
             self.facts.lock().source = Some(found.source.to_string());

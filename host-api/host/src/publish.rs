@@ -24,7 +24,7 @@ pub use domain::plugin::publisher::PublicKey;
 pub use domain::plugin::{Publisher, PublisherName};
 pub use install::{InstallError, installed, settle, uninstall};
 pub use key::{Password, SecretKey, SecretKeyFile, check_free, generate};
-pub use package::{Package, SignedPackage};
+pub use package::{Package, SignedPackage, carried_agrees};
 
 /// Why a plugin's file, or a key, could not be made, signed or read.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,8 @@ pub use exchange::{Answering, Part};
 /// How a request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Asks for something.
+    /// Asks for something. The host sends it once more where the connection ends before the answer begins: one that is
+    /// kept may be closed at the moment it is used again.
     Get,
     /// Sends something.
     Post,

@@ -90,7 +90,7 @@ pub(crate) enum PlaceError {
 }
 
 impl Place {
-    /// Whether the folder in which the daemon keeps its state is the one its configuration names.
+    /// Whether the configuration is known of the daemon whose folder this is: not where the folder alone was named.
     pub(crate) fn is_whole(&self) -> bool {
         self.config.is_some() || self.data_dir.is_none()
     }

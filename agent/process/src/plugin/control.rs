@@ -31,6 +31,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(320);
 /// Questions that are answered at one time; more wait.
 const AT_ONCE: usize = 8;
 
+/// How often it is looked whether the socket is where it was put.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How long accepting rests after it has failed.
 const REST: Duration = Duration::from_millis(100);
 
@@ -72,9 +75,9 @@ impl Control {
         Ok(Self { listener, path, inode: found.ino(), uid: found.uid() })
     }
 
-    /// Answers until told to stop.
-    pub(super) async fn serve(self, answering: Answering, stop: CancellationToken) {
-        let (answering, turns) = (Arc::new(answering), Arc::new(Semaphore::new(AT_ONCE)));
+    /// Answers until told to stop, or until something else has taken this socket's place.
+    pub(super) async fn serve(self, answering: Arc<Answering>, stop: &CancellationToken) {
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         let ours = self.uid;
         let accepting = async {
             loop {
@@ -99,7 +102,19 @@ impl Control {
         };
         tokio::select! {
             () = accepting => {}
+            () = self.replaced() => {}
             () = stop.cancelled() => {}
+        }
+    }
+
+    /// Waits until the socket is no longer where it was put.
+    async fn replaced(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let found = tokio::fs::symlink_metadata(&self.path).await;
+            if !found.is_ok_and(|found| found.ino() == self.inode) {
+                return;
+            }
         }
     }
 }

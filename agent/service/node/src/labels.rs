@@ -2,7 +2,8 @@
 //!
 //! Each label has a task of its own: it asks the provider, waits its period with a little jitter, and
 //! asks again; sooner when what computes it has been put in place anew. A failure keeps the last good
-//! value and is shown apart from it; a label without any good value yet is absent. Time, memory and output of a run are the provider's to bound.
+//! value and is shown apart from it; a label without any good value yet is absent. Time, memory and output
+//! of a run are the provider's to bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,10 @@ impl Failing {
     }
 }
 
+/// Over how long the labels are spread whose plugin has been put in place anew: all of a host, and those of a fleet
+/// that gets a new version, would be computed in one moment otherwise.
+const SPREAD: Duration = Duration::from_secs(10);
+
 /// Keeps one label fresh until cancelled.
 pub(crate) async fn keep_fresh(
     label: DynamicLabel,
@@ -107,7 +112,8 @@ pub(crate) async fn keep_fresh(
         first = false;
         let renewed = async {
             provider.renewed(&label, edition).await;
-            tokio::time::sleep_until(began + MIN_PERIOD).await;
+            let spread = SPREAD.min(label.period).mul_f64(random.uniform());
+            tokio::time::sleep_until((began + MIN_PERIOD).max(Instant::now() + spread)).await;
         };
         tokio::select! {
             () = tokio::time::sleep(jittered(label.period, random.uniform())) => {}
@@ -185,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_computes_it_is_asked_at_once_when_it_is_put_in_place_anew() {
+    async fn what_computes_it_is_asked_soon_when_it_is_put_in_place_anew() {
         let provider = Arc::new(FakeLabels::new());
         provider.then("up", Err("there is no such plugin"));
         provider.always("up", Ok("1"));
@@ -196,9 +202,31 @@ mod tests {
         provider.renew();
         state.changed().await.unwrap();
         assert_eq!(state.borrow().values.value("up"), Some("1"));
-        assert_eq!(began.elapsed(), MIN_PERIOD, "and no more often than that");
+        assert!((MIN_PERIOD..SPREAD).contains(&began.elapsed()), "{:?}", began.elapsed());
         tokio::time::sleep(Duration::from_secs(3000)).await;
         assert_eq!(provider.calls().len(), 2, "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn labels_of_one_plugin_are_not_all_asked_for_at_once() {
+        let provider = Arc::new(FakeLabels::new());
+        provider.always("up", Ok("1"));
+        let starting = |seed| {
+            let (sender, _) = watch::channel(LabelState::default());
+            let random = Arc::new(FakeRandom::new(seed));
+            tokio::spawn(keep_fresh(label("up", 3600), provider.clone(), random, sender, Counter::default()));
+        };
+        (0..40).for_each(starting);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        provider.renew();
+        let mut most = 0;
+        for _ in 0..10 {
+            let before = provider.calls().len();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            most = most.max(provider.calls().len() - before);
+        }
+        assert_eq!(provider.calls().len(), 80);
+        assert!(most <= 10, "{most} of 40 within a second");
     }
 
     #[tokio::test(start_paused = true)]

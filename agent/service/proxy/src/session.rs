@@ -108,7 +108,8 @@ impl Handler for Session {
         Ok(Auth::reject())
     }
 
-    async fn auth_password(&mut self, _user: &str, _password: &str) -> Result<Auth, Self::Error> {
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        self.entrance.tried(user);
         Ok(Auth::reject())
     }
 

@@ -10,8 +10,9 @@ use tracing_subscriber::filter::Targets;
 
 use super::Severity;
 
-/// What the targets of our own crates start with; the programs are `teleport`, `tctl` and `tsh`.
-const OURS: [&str; 3] = ["teleport", "tctl", "tsh"];
+/// What the targets of our own crates start with; the programs are `teleport`, `tctl` and `tsh`. `tests/tidy` holds
+/// the names of all crates against it.
+const OURS: [&str; 5] = ["teleport", "tctl", "tsh", "plugin_host", "plugin_oci"];
 
 /// The filter for a severity.
 pub(super) fn targets(severity: Severity) -> Targets {
@@ -47,6 +48,7 @@ mod tests {
         let targets = targets(Severity::Debug);
         assert!(targets.would_enable("teleport_service_node::shell", &Level::DEBUG));
         assert!(!targets.would_enable("teleport_service_node::shell", &Level::TRACE));
+        assert!(targets.would_enable("plugin_host::capability::log", &Level::DEBUG), "what plugins log");
         for library in ["h2::client", "hyper_util::rt", "rustls::conn", "russh", "wasmtime::runtime"] {
             assert!(!targets.would_enable(library, &Level::INFO), "{library}");
             assert!(targets.would_enable(library, &Level::WARN), "{library}");

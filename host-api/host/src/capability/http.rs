@@ -12,7 +12,7 @@
 //!
 //! Requests to a place that wants them signed are signed here ([`sign`]), with keys no plugin sees.
 //!
-//! [`outgoing`] decides, [`exchange`] sends, [`client`] connects.
+//! [`outgoing`] decides, [`exchange`] sends, once more if need be ([`resend`]), [`client`] connects.
 
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, OnceLock};

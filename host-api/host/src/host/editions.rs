@@ -1,4 +1,4 @@
-//! How often each plugin has been taken up: loaded, replaced, switched on, let out of quarantine. Whoever keeps what a
+//! How often each plugin has been taken up: loaded, replaced, let out of quarantine. Whoever keeps what a
 //! plugin has computed, or why it could not, asks it anew then instead of at its next turn.
 
 use std::collections::BTreeMap;

@@ -139,11 +139,11 @@ impl Core {
     /// Tells whoever wants to know.
     pub(super) fn changed(&self, plugin: &PluginName, facts: Facts, kind: ChangeKind) {
         let is_taken_up = match &kind {
-            ChangeKind::Loaded | ChangeKind::Reloaded(_) | ChangeKind::Enabled(_) | ChangeKind::Released => {
-                true
-            }
+            ChangeKind::Loaded | ChangeKind::Reloaded(_) | ChangeKind::Released => true,
             ChangeKind::Rejected(_)
             | ChangeKind::Quarantined { .. }
+            // It counts once it is loaded.
+            | ChangeKind::Enabled(_)
             | ChangeKind::Disabled(_)
             | ChangeKind::Revealed(_) => false,
         };

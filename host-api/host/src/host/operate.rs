@@ -100,8 +100,10 @@ impl PluginHost {
         if !self.core.switch(name, true)? {
             let released = self.core.release(name, by);
             let is_change = self.retry(name, by).await || released;
-            // Somebody has put right what it failed for.
-            self.core.editions.add(name);
+            if !is_change {
+                // Somebody may have put right what it failed for.
+                self.core.editions.add(name);
+            }
             return Ok(is_change);
         }
         info!(plugin = %name, by, "plugin switched on");

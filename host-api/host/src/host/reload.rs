@@ -331,7 +331,7 @@ impl Core {
         let reason: Arc<str> = chain(&LoadError::Removed { name: name.clone(), folder, otherwise }).into();
         warn!(plugin = %name, %reason, "plugin unloaded");
         self.changed(name, plugin.facts.clone(), ChangeKind::Rejected(reason.to_string()));
-        State::Refused { reason, again: None, facts: Arc::default() }
+        State::Refused { reason, again: None, facts: Arc::new(plugin.facts.clone()) }
     }
 }
 

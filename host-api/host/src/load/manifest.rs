@@ -9,7 +9,7 @@ use crate::error::LoadError;
 ///
 /// # Errors
 /// [`LoadError::NoManifest`], or [`LoadError::Manifest`] with line and reason.
-pub(super) fn read(name: &PluginName, text: Option<&str>) -> Result<Manifest, LoadError> {
+pub(crate) fn read(name: &PluginName, text: Option<&str>) -> Result<Manifest, LoadError> {
     let text = text.ok_or_else(|| LoadError::NoManifest { name: name.clone() })?;
     parse(text).map_err(|reason| LoadError::Manifest { name: name.clone(), reason })
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use domain::plugin::publisher::{PublicKey, SIGNATURE_MAX, Statement};
-use domain::plugin::{ContractKind, Digest, Manifest, Publisher, PublisherName, manifest};
+use domain::plugin::{ContractKind, Digest, Grant, Manifest, PluginName, Publisher, PublisherName, manifest};
 
 use super::{PublishError, SecretKey, file, signature_path};
+use crate::carried;
 use crate::compile::{Inspection, Task, WASM_MAX, manifest_of};
 use crate::error::LoadError;
 use crate::load::source::{self, Found, Source};
@@ -158,16 +159,33 @@ impl Package {
     /// Whether it is to run, and what it asks for and what the operator says of it meet: grants, limits, configuration.
     ///
     /// # Errors
-    /// [`PublishError::Unfit`] with what the daemon would say of the first in which they do not.
+    /// [`PublishError::Unfit`] with what the daemon would say.
     pub fn agrees(&self, written: &PluginSettings) -> Result<(), PublishError> {
-        let Manifest { name, contract, .. } = &self.manifest;
-        if !written.enabled {
-            return Err(unfit(LoadError::Disabled(name.clone())));
-        }
-        let unserved = |source| unfit(LoadError::Contract { name: name.clone(), source });
-        let kind = ContractKind::serving(contract).map_err(unserved)?;
-        terms(kind, &self.manifest, &granted(Vec::new(), written), written).map(drop).map_err(unfit)
+        agree(&self.manifest, Vec::new(), written)
     }
+}
+
+/// The same of a plugin that this program carries; there is nothing to say of others.
+///
+/// # Errors
+/// As [`Package::agrees`].
+pub fn carried_agrees(name: &PluginName, written: &PluginSettings) -> Result<(), PublishError> {
+    let Some(carried) = carried::find(name.as_str()) else { return Ok(()) };
+    let Ok(Some(text)) = manifest_of(carried.wasm) else { return Ok(()) };
+    let manifest = written::read(name, Some(&text)).map_err(unfit)?;
+    agree(&manifest, carried.grants(), written)
+}
+
+/// Whether a plugin is to run, and what it asks for and what the operator says of it meet; `anyway` is what it is
+/// granted without that.
+fn agree(manifest: &Manifest, anyway: Vec<Grant>, written: &PluginSettings) -> Result<(), PublishError> {
+    let Manifest { name, contract, .. } = manifest;
+    if !written.enabled {
+        return Err(unfit(LoadError::Disabled(name.clone())));
+    }
+    let unserved = |source| unfit(LoadError::Contract { name: name.clone(), source });
+    let kind = ContractKind::serving(contract).map_err(unserved)?;
+    terms(kind, manifest, &granted(anyway, written), written).map(drop).map_err(unfit)
 }
 
 fn unfit(error: LoadError) -> PublishError {

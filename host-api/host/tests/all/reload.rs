@@ -205,6 +205,27 @@ async fn what_is_vouched_for_and_does_not_load_changes_nothing_either() {
 }
 
 #[tokio::test]
+async fn the_account_is_of_what_is_in_the_folder_now() {
+    let (mut bed, _) = bed();
+    let asking = released(&guest("hostile"), &manifest_with_process("hostile").replacen("0.0.1", "0.0.2", 1));
+    bed.plugin("hostile").digests.push(Digest::of(&asking));
+    let host = started(&bed).await;
+    let wasm = bed.folder("hostile").join("plugin.wasm");
+    let account = async || {
+        let account = host.account(&PluginName::new("hostile").unwrap()).await.unwrap();
+        (account.version.unwrap(), account.is_other, account.items.len())
+    };
+    let before = account().await;
+    assert_eq!((before.0.as_str(), before.1), ("0.0.1", false));
+    put(&wasm, &asking);
+    behind(&host, "is not granted it").await;
+    assert_eq!(account().await, ("0.0.2".to_owned(), true, before.2 + 1));
+    put(&wasm, &version(1));
+    ready(&host).await;
+    assert_eq!(account().await, before, "nobody is asked to grant what nobody asks for");
+}
+
+#[tokio::test]
 async fn a_half_written_file_is_refused_and_taken_when_it_is_whole() {
     let (bed, _) = bed();
     let host = started(&bed).await;

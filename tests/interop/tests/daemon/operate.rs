@@ -98,6 +98,10 @@ async fn a_daemon_that_cannot_start_leaves_the_socket_to_the_one_that_runs() {
     plugins(&other, "disable label-command").await.unwrap();
     other.logged("plugin switched off").await;
     other.stop().await;
+    // Its place is taken again by the one that has been there all the time.
+    let answered = || async { plugins(&world.main, "disable label-command").await.ok() };
+    eventually("the first one answers again", answered).await;
+    world.main.logged("plugin switched off").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,3 +103,28 @@ fn what_rooms_share_is_written_once() {
             .unwrap();
     assert_eq!(written(&manifest).collect::<Vec<_>>(), ["a", "b"]);
 }
+
+/// What a crate is called in its code, and so in the log.
+fn code_name(manifest: &Table) -> Option<String> {
+    let name = |table: &str| manifest.get(table)?.as_table()?.get("name")?.as_str();
+    Some(name("lib").or_else(|| name("package"))?.replace('-', "_"))
+}
+
+#[test]
+fn the_log_knows_every_crate_of_ours() {
+    let filter = files().into_iter().find(|file| file.path == "agent/telemetry/src/log/filter.rs").unwrap();
+    let ours = filter.text.lines().find(|line| line.starts_with("const OURS")).unwrap();
+    let ours: Vec<_> = ours.split('"').skip(1).step_by(2).collect();
+    let is_product =
+        |path: &str| ["agent/", "host-api/host", "host-api/oci"].iter().any(|room| path.starts_with(room));
+    let manifests = manifests().into_iter().filter(|(file, _)| is_product(&file.path));
+    // It is a library of others, but for its inside.
+    let manifests = manifests.filter(|(file, _)| file.path != "agent/ssh/runtime/Cargo.toml");
+    let names: Vec<_> = manifests.filter_map(|(_, manifest)| code_name(&manifest)).collect();
+    assert!(names.len() > 20, "{names:?} are too few: were they not found?");
+    let unknown = names.iter().filter(|name| !ours.iter().any(|ours| name.starts_with(ours)));
+    let unknown = unknown.map(|name| {
+        format!("below WARN nobody hears {name}: add it to OURS in agent/telemetry/src/log/filter.rs")
+    });
+    none(&unknown.collect::<Vec<_>>());
+}

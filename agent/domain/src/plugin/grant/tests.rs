@@ -59,13 +59,18 @@ fn everything_that_is_missing_is_told_at_once() {
     assert!(!text.contains("also"), "{text}");
     let text = effective(&asks, &[]).unwrap_err().to_string();
     let ends = [
-        r#"process: [["uptime"]]"#,
-        "; it also asks for kv (reads the load): add under teleport.plugins.load.label-load.grants: kv: yes",
-        "; it also asks for process with commands of your choice (reads the load): add under",
+        r#"process: [["uptime"], ["PROGRAM", "ARGUMENT"]]; it also asks for kv (reads the load): "#,
+        "add under teleport.plugins.load.label-load.grants: kv: yes; it also",
+        "; it also asks for process with commands of your choice (reads the load)",
     ];
-    for end in ends {
-        assert!(text.contains(end), "{text}");
+    for part in ends {
+        assert!(text.contains(part), "{text}");
     }
+    assert!(text.ends_with(ends[2]), "a key is written once: {text}");
+    let many = (0..1000).map(|n| need("process", Some(&[format!("program-{n}").as_str()]))).collect();
+    let text = effective(&manifest(many), &[]).unwrap_err().to_string();
+    assert!(text.ends_with("; and for more, which `tctl plugins explain label-load` shows"), "{text}");
+    assert!(text.len() < 2000, "{text}");
 }
 
 #[test]

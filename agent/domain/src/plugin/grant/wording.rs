@@ -14,38 +14,60 @@ pub fn http_line(plugin: &PluginName, destination: &impl std::fmt::Display) -> S
     format!("add under teleport.plugins.load.{plugin}.grants: http: [\"{destination}\"]")
 }
 
+/// Needs that are named where more than one is missing.
+const FURTHER_TOLD: usize = 8;
+
 /// The error for a need nobody granted, and for those `further` ones.
 pub(super) fn not_granted(manifest: &Manifest, need: &Need, further: &[&Need]) -> GrantError {
-    let plugin = manifest.name.clone();
-    let also = |need: &&Need| {
-        format!("; it also asks for {} ({}): {}", asked(need), need.reason, missing_line(&plugin, need))
-    };
-    let also = further.iter().map(also).collect();
-    let line = missing_line(&plugin, need);
+    let missing: Vec<&Need> = [need].into_iter().chain(further.iter().copied()).collect();
+    let (plugin, mut also) = (manifest.name.clone(), String::new());
+    for (index, need) in missing.iter().enumerate().skip(1).take(FURTHER_TOLD) {
+        also += &format!("; it also asks for {} ({})", asked(need), need.reason);
+        // One line is for all of a kind.
+        if !missing.iter().take(index).any(|told| share_a_line(told, need)) {
+            also += &format!(": {}", missing_line(&plugin, need, &missing));
+        }
+    }
+    if further.len() > FURTHER_TOLD {
+        also += &format!("; and for more, which `tctl plugins explain {plugin}` shows");
+    }
+    let line = missing_line(&plugin, need, &missing);
     GrantError::NotGranted { plugin, what: asked(need), reason: need.reason.clone(), line, also }
 }
 
-/// Where to add what is missing.
-pub(super) fn missing_line(plugin: &PluginName, need: &Need) -> String {
+/// Whether two needs are granted by items of one key.
+fn share_a_line(one: &Need, other: &Need) -> bool {
+    let of_a_key = |need: &Need| !matches!(Capability::parse(&need.capability), Some(Capability::Secret));
+    one.capability == other.capability && of_a_key(one)
+}
+
+/// Where to add a need, together with those of `missing` that are granted by the same key.
+pub(super) fn missing_line(plugin: &PluginName, need: &Need, missing: &[&Need]) -> String {
+    let alike: Vec<&Need> = missing.iter().copied().filter(|other| share_a_line(need, other)).collect();
+    let alike = if alike.is_empty() { vec![need] } else { alike };
     match Capability::parse(&need.capability) {
-        Some(Capability::Http) => match need.hosts.as_slice() {
-            [] => http_line(plugin, &"https://HOST"),
-            hosts => {
-                let all: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-                http_line(plugin, &all.join("\", \""))
+        Some(Capability::Http) => {
+            let all = alike.iter().flat_map(|need| &need.hosts).map(ToString::to_string);
+            let all: Vec<_> = all.take(FURTHER_TOLD).collect();
+            if all.is_empty() {
+                return http_line(plugin, &"https://HOST");
             }
-        },
+            http_line(plugin, &all.join("\", \""))
+        }
         Some(Capability::Secret) => format!(
             "add under teleport.plugins.load.{plugin}.secrets: {}: {{ file: /PATH, hosts: [\"https://HOST\"] }}",
             label(need)
         ),
         Some(Capability::SecretReveal) => {
-            format!("add under teleport.plugins.load.{plugin}.grants: secret_reveal: [{}]", label(need))
+            let labels: Vec<_> = alike.iter().map(|need| label(need)).take(FURTHER_TOLD).collect();
+            format!("add under teleport.plugins.load.{plugin}.grants: secret_reveal: [{}]", labels.join(", "))
         }
         Some(Capability::Kv) => format!("add under teleport.plugins.load.{plugin}.grants: kv: yes"),
         Some(Capability::Process) | None => {
             let example: Argv = vec!["PROGRAM".to_owned(), "ARGUMENT".to_owned()];
-            process_line(plugin, need.argv.as_ref().unwrap_or(&example))
+            let all = alike.iter().map(|need| argv_text(need.argv.as_ref().unwrap_or(&example)));
+            let all: Vec<_> = all.take(FURTHER_TOLD).collect();
+            format!("add under teleport.plugins.load.{plugin}.grants: process: [{}]", all.join(", "))
         }
     }
 }

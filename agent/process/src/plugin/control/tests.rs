@@ -16,8 +16,9 @@ impl Desk {
         let host = PluginHost::new(Settings::new(folder.path())).unwrap();
         let control = Control::open(folder.path()).unwrap();
         let stop = CancellationToken::new();
-        let answering = Answering::new(host, Timestamp::UNIX_EPOCH);
-        let serving = tokio::spawn(control.serve(answering, stop.clone()));
+        let answering = Arc::new(Answering::new(host, Timestamp::UNIX_EPOCH));
+        let stopping = stop.clone();
+        let serving = tokio::spawn(async move { control.serve(answering, &stopping).await });
         Self { folder, stop, serving }
     }
 

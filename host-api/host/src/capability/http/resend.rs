@@ -9,15 +9,22 @@ use reqwest::{Client, Request, Response};
 
 use super::failure::find;
 
-/// The answer to a request. A safe one (RFC 9110, 9.2.1) is sent once more if its connection is cut before the answer
-/// begins.
+/// The answer to a request. A safe one (RFC 9110, 9.2.1) is sent once more if its connection is cut before the head of
+/// the answer is there.
 ///
 /// # Errors
-/// The client's, of the last time it was sent.
+/// The client's, of the first time it was sent.
 pub(super) async fn execute(client: &Client, request: Request) -> reqwest::Result<Response> {
     let again = if request.method().is_safe() { request.try_clone() } else { None };
     match (client.execute(request).await, again) {
-        (Err(error), Some(again)) if was_cut(&error) => client.execute(again).await,
+        // If that fails as well, the first failure is the one to tell: the request may have been received.
+        (Err(error), Some(again)) if was_cut(&error) => {
+            tracing::debug!(
+                host = again.url().host_str(),
+                "a request is sent once more, its connection was closed"
+            );
+            client.execute(again).await.map_err(|_| error)
+        }
         (answer, _) => answer,
     }
 }

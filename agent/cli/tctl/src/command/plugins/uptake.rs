@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::control::{Answer, Plugin, Question};
+use api::control::{Answer, Known, Plugin, Question};
 use client::control::{self, ControlError};
 use domain::plugin::{Digest, PluginName};
 use tokio::time::{Instant, sleep, timeout};
@@ -119,10 +119,10 @@ async fn ask(data_dir: &Path, name: &PluginName) -> Heard {
         Err(_) => return Heard::Late,
     };
     let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
-    let how = plugin.map(|Plugin { state, reason, known, .. }| How {
-        state,
-        reason: reason.unwrap_or_default(),
-        served: known.map(|known| known.digest),
+    let how = plugin.map(|plugin| How {
+        served: served_of(&plugin).map(|known| known.digest.clone()),
+        state: plugin.state,
+        reason: plugin.reason.unwrap_or_default(),
     });
     Heard::How(how.unwrap_or_default())
 }
@@ -147,10 +147,15 @@ pub(super) async fn served(data_dir: &Path, name: &PluginName) -> Served {
         Ok(_) | Err(_) => return Served::Unsaid,
     };
     let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
-    match plugin.and_then(|plugin| plugin.known) {
-        Some(known) => Served::From { source: known.source, digest: known.digest },
+    match plugin.as_ref().and_then(served_of) {
+        Some(known) => Served::From { source: known.source.clone(), digest: known.digest.clone() },
         None => Served::Not,
     }
+}
+
+/// What is served, or will be when it is called for. Of what was refused all kinds of things may be known.
+fn served_of(plugin: &Plugin) -> Option<&Known> {
+    plugin.known.as_ref().filter(|_| plugin.state != "Refused")
 }
 
 /// Waits until what was served is served no more; whether that has come. What the program carries under the same name

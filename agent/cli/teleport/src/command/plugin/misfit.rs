@@ -10,13 +10,16 @@ use std::path::Path;
 use config::{Settings, Storage};
 use domain::plugin::PluginName;
 use plugin_host::is_carried;
-use plugin_host::publish::Package;
+use plugin_host::publish::{Package, carried_agrees};
 use terminal::Failure;
 
 use super::verify::fits;
 
-/// One line for each.
+/// One line for each. A host that is a proxy alone runs no plugins.
 pub(crate) fn misfits(settings: &Settings) -> Vec<String> {
+    if settings.node.is_none() && settings.auth.is_none() {
+        return Vec::new();
+    }
     let directory = settings.plugins.directory.as_deref();
     let mut lines = Vec::new();
     if let Some(directory) = directory.filter(|directory| is_away(directory)) {
@@ -26,22 +29,26 @@ pub(crate) fn misfits(settings: &Settings) -> Vec<String> {
         ));
     }
     let wanted = wanted(settings);
-    lines.extend(wanted.iter().filter_map(|(name, by)| misfit(name, by.as_deref(), directory, settings)));
+    let misfit = |(name, by): (&PluginName, &Vec<String>)| {
+        let by = (!by.is_empty()).then(|| by.join(", "));
+        misfit(name, by.as_deref(), directory, settings)
+    };
+    lines.extend(wanted.iter().filter_map(misfit));
     lines
 }
 
 /// Which plugins are looked at, and what needs each.
-fn wanted(settings: &Settings) -> BTreeMap<PluginName, Option<String>> {
+fn wanted(settings: &Settings) -> BTreeMap<PluginName, Vec<String>> {
     let listed = settings.plugins.load.iter().filter(|(_, plugin)| plugin.enabled);
-    let mut wanted: BTreeMap<_, _> = listed.map(|(name, _)| (name.clone(), None)).collect();
+    let mut wanted: BTreeMap<_, Vec<_>> = listed.map(|(name, _)| (name.clone(), Vec::new())).collect();
     for label in settings.node.iter().flat_map(|node| &node.dynamic_labels) {
         // Others have been refused with the configuration.
         if let Ok(name) = PluginName::new(label.plugin.as_str()) {
-            wanted.insert(name, Some(format!("label {}", label.name)));
+            wanted.entry(name).or_default().push(format!("label {}", label.name));
         }
     }
     if let (Some(_), Storage::Plugin { name }) = (&settings.auth, &settings.storage) {
-        wanted.insert(name.clone(), Some("teleport.storage".to_owned()));
+        wanted.entry(name.clone()).or_default().push("teleport.storage".to_owned());
     }
     wanted
 }
@@ -58,14 +65,17 @@ fn misfit(
         return by.map(|by| format!("{by} needs plugin {name}, which {switch} switches off"));
     }
     let folder = directory.map(|directory| directory.join(name.as_str())).filter(|folder| !is_away(folder));
+    let line = |why: String| Some(format!("on this host, {name}: {why}"));
     let Some(folder) = folder else {
-        let by = by.filter(|_| !is_carried(name))?;
-        return Some(format!(
-            "{by} needs plugin {name}, which this host does not have; install it with `tctl plugins install`"
-        ));
+        if is_carried(name) {
+            let written = process::plugin_settings(settings, name);
+            return line(Failure::from(carried_agrees(name, &written).err()?).chain());
+        }
+        return by.map(|by| {
+            format!("{by} needs plugin {name}, which this host does not have; install it with `tctl plugins install`")
+        });
     };
     let path = folder.join("plugin.wasm");
-    let line = |why: String| Some(format!("on this host, {name}: {why}"));
     match path.try_exists() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return line(format!("{} may not be looked at; run this as the daemon's user", path.display()));

@@ -140,12 +140,13 @@ fn is_impatient(asked: Asked, running: &Running, log: Option<&LogHandle>) -> boo
 }
 
 fn reopen(log: Option<&LogHandle>) {
-    match log.map(LogHandle::reopen) {
-        Some(Ok(())) => tracing::info!(
-            "SIGHUP: a log file is opened anew, and nothing else; teleport.yaml is read when the daemon starts"
-        ),
-        Some(Err(error)) => tracing::error!(%error, "the log file cannot be opened anew"),
-        None => {}
+    let Some(reopened) = log.map(LogHandle::reopen) else { return };
+    match reopened {
+        Ok(is_file) => {
+            let done = if is_file { "the log file was opened anew" } else { "the log goes to no file" };
+            tracing::info!("SIGHUP: {done}; teleport.yaml is read when the daemon starts");
+        }
+        Err(error) => tracing::error!(%error, "the log file cannot be opened anew"),
     }
 }
 
