@@ -255,7 +255,7 @@ impl Starting<'_> {
 fn refused(error: AuthError) -> ProcessError {
     match error {
         AuthError::Net(source @ net::NetError::Listen { .. }) => {
-            ProcessError::Listen { key: "auth_service.listen_addr", source }
+            ProcessError::listen("auth_service.listen_addr")(source)
         }
         error => error.into(),
     }

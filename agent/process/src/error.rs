@@ -141,3 +141,10 @@ pub enum ProcessError {
     #[error("the diagnostics port stopped")]
     Diagnostics(#[source] std::io::Error),
 }
+
+impl ProcessError {
+    /// What a port that cannot be had is told as; `key` is where its address can be written.
+    pub(crate) fn listen(key: &'static str) -> impl FnOnce(net::NetError) -> Self {
+        move |source| Self::Listen { key, source }
+    }
+}

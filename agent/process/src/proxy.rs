@@ -36,7 +36,7 @@ impl Ports {
     pub(crate) async fn bind(proxy: &ProxySettings, max_connections: usize) -> Result<Self, ProcessError> {
         let bind = async |key: &'static str, address: SocketAddr| {
             let listener = Listener::bind(address, ConnectionLimit::new(max_connections)).await;
-            listener.map_err(|source| ProcessError::Listen { key, source })
+            listener.map_err(ProcessError::listen(key))
         };
         let optional = async |key: &'static str, address: Option<SocketAddr>| match address {
             Some(address) => bind(key, address).await.map(Some),

@@ -289,19 +289,16 @@ impl Running {
             return Ok(None);
         }
         let listener = Listener::bind(node.listen, ConnectionLimit::new(max)).await;
-        let listener =
-            listener.map_err(|source| ProcessError::Listen { key: "ssh_service.listen_addr", source })?;
+        let listener = listener.map_err(ProcessError::listen("ssh_service.listen_addr"))?;
         self.addresses.node = Some(listener.address());
         Ok(Some(listener))
     }
 
     async fn start_diagnostics(&mut self, settings: &Settings) -> Result<(), ProcessError> {
         let Some(address) = settings.diag_addr else { return Ok(()) };
-        let failed = |source| ProcessError::Listen {
-            key: "teleport.diag_addr (--diag-addr)",
-            source: net::NetError::Listen { address, source },
-        };
-        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        let failed = |source| net::NetError::Listen { address, source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed);
+        let listener = listener.map_err(ProcessError::listen("teleport.diag_addr (--diag-addr)"))?;
         self.addresses.diagnostics = listener.local_addr().ok();
         let serving = crate::diagnostics::serve(
             listener,

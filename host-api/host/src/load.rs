@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::plugin::{
-    Contract, ContractKind, Digest, Effective, Grant, Limits, Manifest, PluginName, Publisher, effective,
-    limit,
+    Contract, ContractKind, Digest, Effective, Grant, Limits, Manifest, PluginName, effective, limit,
 };
 use parking_lot::Mutex;
 use port::random::Random;
@@ -55,9 +54,7 @@ pub(crate) struct Plugin {
     pub(crate) digest: Digest,
     /// The digest of the manifest beside the component, when that one counts.
     pub(crate) beside: Option<Digest>,
-    /// Who signed them, where the configuration asks for a signature.
-    pub(crate) publisher: Option<Publisher>,
-    /// The digest of that signature's file.
+    /// The digest of its signature's file, where the configuration asks for a signature.
     pub(crate) signature: Option<Digest>,
     /// What to call.
     pub(crate) callable: Callable,
@@ -208,7 +205,6 @@ impl Loader<'_> {
         };
         let callable = Callable { provisions: Arc::new(provisions), linked };
         let beside = found.manifest.filter(|_| !embedded).map(|text| Digest::of(text.as_bytes()));
-        let publisher = vouched.signed.map(|signed| signed.publisher);
         let signature = found.signature.as_deref().map(Digest::of);
         let conduct = Conduct::new(self.settings.quarantine);
         let facts = self.facts.lock().clone();
@@ -217,7 +213,6 @@ impl Loader<'_> {
             source: found.source,
             digest,
             beside,
-            publisher,
             signature,
             callable,
             line,

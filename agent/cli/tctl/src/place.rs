@@ -91,7 +91,7 @@ pub(crate) enum PlaceError {
 
 impl Place {
     /// Whether the configuration is known of the daemon whose folder this is: not where the folder alone was named.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn knows_configuration(&self) -> bool {
         self.config.is_some() || self.data_dir.is_none()
     }
 

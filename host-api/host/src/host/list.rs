@@ -64,6 +64,21 @@ pub struct KnownListing {
     pub grants: Vec<String>,
 }
 
+impl KnownListing {
+    /// Of what was found out of a plugin, if its manifest was read.
+    fn of(facts: &Facts, description: String, grants: Vec<String>) -> Option<Self> {
+        Some(Self {
+            version: facts.version.clone()?,
+            description,
+            contract: facts.contract.clone()?,
+            digest: facts.digest?,
+            publisher: facts.publisher.clone(),
+            source: facts.source.clone()?,
+            grants,
+        })
+    }
+}
+
 impl PluginHost {
     /// Every plugin carried, configured, in the directory or called for, by name. Loads nothing.
     pub fn list(&self) -> Vec<PluginListing> {
@@ -112,20 +127,15 @@ impl Core {
             _ if self.is_switched_off(name) => (PluginState::SwitchedOff, self.carried(name)),
             None => (PluginState::NotLoaded, self.carried(name)),
             Some(State::Refused { reason, facts, .. }) => {
-                let found = self.refused(name, &facts).or_else(|| self.carried(name));
-                (PluginState::Refused(reason.to_string()), found)
+                let asked = self.diaries.find(name).and_then(|diary| diary.asked());
+                let description = asked.map(|asked| asked.manifest.description.clone());
+                let found = KnownListing::of(&facts, description.unwrap_or_default(), Vec::new());
+                (PluginState::Refused(reason.to_string()), found.or_else(|| self.carried(name)))
             }
             Some(State::Ready { plugin, refused }) => {
-                let loaded = KnownListing {
-                    version: plugin.manifest.version.clone(),
-                    description: plugin.manifest.description.clone(),
-                    contract: plugin.manifest.contract.clone(),
-                    digest: plugin.digest,
-                    publisher: plugin.publisher.as_ref().map(ToString::to_string),
-                    source: plugin.source.to_string(),
-                    grants: plugin.callable.provisions.effective.lines(),
-                };
-                (state(&plugin, refused), Some(loaded))
+                let grants = plugin.callable.provisions.effective.lines();
+                let loaded = KnownListing::of(&plugin.facts, plugin.manifest.description.clone(), grants);
+                (state(&plugin, refused), loaded)
             }
         };
         PluginListing { name: name.clone(), state, known }
@@ -146,20 +156,6 @@ impl Core {
             grants.extend(written.secrets.keys().cloned().map(Grant::secret));
         }
         Some(Asked { manifest, grants })
-    }
-
-    /// What was found out of a plugin before it was refused, if that was more than which bytes it is.
-    fn refused(&self, name: &PluginName, facts: &Facts) -> Option<KnownListing> {
-        let asked = self.diaries.find(name).and_then(|diary| diary.asked());
-        Some(KnownListing {
-            version: facts.version.clone()?,
-            description: asked.map(|asked| asked.manifest.description.clone()).unwrap_or_default(),
-            contract: facts.contract.clone()?,
-            digest: facts.digest?,
-            publisher: facts.publisher.clone(),
-            source: facts.source.clone()?,
-            grants: Vec::new(),
-        })
     }
 
     fn carried(&self, name: &PluginName) -> Option<KnownListing> {

@@ -8,6 +8,7 @@ use plugin_host::{LoadError, PlaceError, PluginHost, PluginState};
 use port::label::LabelProvider as _;
 
 use crate::bed::{Bed, guest, label, manifest, manifest_with_process, no_call, refusal, released};
+use crate::reload::listed;
 
 fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -170,8 +171,7 @@ async fn granted_and_not_asked_is_refused() {
     let host = bed.host();
     let text = refusal(&host, "hostile").await;
     assert!(text.contains(r#"is granted process ["reboot"] and does not ask for it"#), "{text}");
-    let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap();
-    let known = listed.known.expect("what was read of it is listed");
+    let known = listed(&host, "hostile").unwrap().known.expect("what was read of it is listed");
     let digest = Digest::of(&std::fs::read(bed.folder("hostile").join("plugin.wasm")).unwrap());
     assert_eq!((known.version.as_str(), known.digest), ("0.0.1", digest));
     assert_eq!((known.description.is_empty(), known.grants.len()), (false, 0));
@@ -203,7 +203,7 @@ async fn a_plugin_that_is_switched_off_stays_off() {
     bed.plugin("hostile").enabled = false;
     let host = bed.host();
     assert!(matches!(no_call(&host, "hostile").await, LoadError::Disabled(_)));
-    let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "hostile").unwrap();
+    let listed = listed(&host, "hostile").unwrap();
     assert_eq!(listed.state, PluginState::Disabled);
 }
 
@@ -216,7 +216,7 @@ async fn a_folder_goes_before_the_carried_plugin_and_never_falls_back_to_it() {
     bed.pin("label-command");
     let host = bed.host();
     assert_eq!(host.evaluate(&label("label-command", "echo other code")).await.as_deref(), Ok("other code"));
-    let listed = host.list().into_iter().find(|listing| listing.name.as_str() == "label-command").unwrap();
+    let listed = listed(&host, "label-command").unwrap();
     assert!(listed.known.unwrap().source.ends_with("label-command/plugin.wasm"));
 }
 

@@ -211,6 +211,9 @@ fn what_labels_and_records_need_is_missed_when_a_configuration_is_tested() {
     );
     let off = test(there, "label-command: {enabled: no}");
     assert!(off.contains("label up needs plugin label-command, which teleport.plugins.load.label-command.enabled switches off"), "{off}");
+    let too_much = test(there, "label-command: {grants: {kv: yes}}");
+    assert!(too_much.contains("warning: on this host, label-command: "), "{too_much}");
+    assert!(too_much.contains("is granted kv and does not ask for it"), "{too_much}");
     let away = test("/nonexistent/plugins", "");
     assert!(away.contains("warning: this host has no plugin directory /nonexistent/plugins"), "{away}");
     assert!(away.contains("label b needs plugin hostile"), "{away}");

@@ -115,7 +115,7 @@ fn of_need(manifest: &Manifest, need: &Need, grants: &[Grant], uses: &[Use]) -> 
     let (meeting, change) = match known {
         None => (Meeting::Unknown, None),
         Some(_) if is_met(need, grants) => (Meeting::Granted, None),
-        Some(_) => (Meeting::NotGranted, Some(wording::missing_line(&manifest.name, need, &[]))),
+        Some(_) => (Meeting::NotGranted, Some(wording::missing_line(&manifest.name, need, &[need]))),
     };
     let uses = uses.iter().enumerate().filter(|(_, used)| used.falls_under(need));
     Item {

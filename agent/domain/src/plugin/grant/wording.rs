@@ -1,20 +1,26 @@
 //! How needs and grants are said to people, and which line to add where.
 
+use std::fmt;
+
 use super::super::capability::argv_text;
 use super::super::{Argv, Capability, Manifest, Need, PluginName};
 use super::{GrantError, Scope};
 
 /// Where to add what, so that a plugin may run a command.
 pub fn process_line(plugin: &PluginName, argv: &[String]) -> String {
-    format!("add under teleport.plugins.load.{plugin}.grants: process: [{}]", argv_text(argv))
+    grant_line(plugin, format_args!("process: [{}]", argv_text(argv)))
 }
 
 /// Where to add what, so that a plugin may send requests to a place.
-pub fn http_line(plugin: &PluginName, destination: &impl std::fmt::Display) -> String {
-    format!("add under teleport.plugins.load.{plugin}.grants: http: [\"{destination}\"]")
+pub fn http_line(plugin: &PluginName, destination: &impl fmt::Display) -> String {
+    grant_line(plugin, format_args!("http: [\"{destination}\"]"))
 }
 
-/// Needs that are named where more than one is missing.
+fn grant_line(plugin: &PluginName, grant: fmt::Arguments<'_>) -> String {
+    format!("add under teleport.plugins.load.{plugin}.grants: {grant}")
+}
+
+/// Needs that are named beside the first that is missing, and items that a line has.
 const FURTHER_TOLD: usize = 8;
 
 /// The error for a need nobody granted, and for those `further` ones.
@@ -41,10 +47,9 @@ fn share_a_line(one: &Need, other: &Need) -> bool {
     one.capability == other.capability && of_a_key(one)
 }
 
-/// Where to add a need, together with those of `missing` that are granted by the same key.
+/// Where to add a need, together with those of `missing`, of which it is one, that are granted by the same key.
 pub(super) fn missing_line(plugin: &PluginName, need: &Need, missing: &[&Need]) -> String {
     let alike: Vec<&Need> = missing.iter().copied().filter(|other| share_a_line(need, other)).collect();
-    let alike = if alike.is_empty() { vec![need] } else { alike };
     match Capability::parse(&need.capability) {
         Some(Capability::Http) => {
             let all = alike.iter().flat_map(|need| &need.hosts).map(ToString::to_string);
@@ -60,14 +65,14 @@ pub(super) fn missing_line(plugin: &PluginName, need: &Need, missing: &[&Need]) 
         ),
         Some(Capability::SecretReveal) => {
             let labels: Vec<_> = alike.iter().map(|need| label(need)).take(FURTHER_TOLD).collect();
-            format!("add under teleport.plugins.load.{plugin}.grants: secret_reveal: [{}]", labels.join(", "))
+            grant_line(plugin, format_args!("secret_reveal: [{}]", labels.join(", ")))
         }
-        Some(Capability::Kv) => format!("add under teleport.plugins.load.{plugin}.grants: kv: yes"),
+        Some(Capability::Kv) => grant_line(plugin, format_args!("kv: yes")),
         Some(Capability::Process) | None => {
             let example: Argv = vec!["PROGRAM".to_owned(), "ARGUMENT".to_owned()];
             let all = alike.iter().map(|need| argv_text(need.argv.as_ref().unwrap_or(&example)));
             let all: Vec<_> = all.take(FURTHER_TOLD).collect();
-            format!("add under teleport.plugins.load.{plugin}.grants: process: [{}]", all.join(", "))
+            grant_line(plugin, format_args!("process: [{}]", all.join(", ")))
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::context::Context;
 /// # Errors
 /// A failure that lists what is wrong with the configuration.
 pub(super) fn note(context: &mut Context<'_>) -> Result<(), Failure> {
-    if !context.place.is_whole() {
+    if !context.place.knows_configuration() {
         // The file may be another daemon's.
         return Ok(());
     }
