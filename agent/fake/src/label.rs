@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use async_trait::async_trait;
 use domain::label::DynamicLabel;
 use parking_lot::Mutex;
-use port::label::{LabelFailure, LabelProvider};
+use port::label::{Edition, LabelFailure, LabelProvider};
 use tokio::sync::watch;
 
 /// Answers what it was told to, label by label.
@@ -17,7 +17,7 @@ pub struct FakeLabels {
     script: Mutex<HashMap<String, Script>>,
     calls: Mutex<Vec<DynamicLabel>>,
     hanging: watch::Sender<bool>,
-    edition: watch::Sender<u64>,
+    edition: watch::Sender<Edition>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +56,12 @@ impl FakeLabels {
 
     /// What computes the labels is put in place anew.
     pub fn renew(&self) {
-        self.edition.send_modify(|edition| *edition += 1);
+        self.edition.send_modify(|edition| edition.versions += 1);
+    }
+
+    /// What computes the labels is let go on after it has failed.
+    pub fn release(&self) {
+        self.edition.send_modify(|edition| edition.releases += 1);
     }
 
     /// Every label that was asked for, in order.
@@ -84,12 +89,12 @@ impl LabelProvider for FakeLabels {
         self.answer(&label.name)
     }
 
-    fn edition(&self, _: &DynamicLabel) -> u64 {
+    fn edition(&self, _: &DynamicLabel) -> Edition {
         *self.edition.borrow()
     }
 
-    async fn renewed(&self, _: &DynamicLabel, edition: u64) {
-        let _ = self.edition.subscribe().wait_for(|now| *now != edition).await;
+    async fn renewed(&self, _: &DynamicLabel, edition: Edition, has_failed: bool) {
+        let _ = self.edition.subscribe().wait_for(|now| edition.is_past(*now, has_failed)).await;
     }
 }
 

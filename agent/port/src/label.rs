@@ -11,6 +11,22 @@ pub struct LabelFailure {
     pub reason: String,
 }
 
+/// How often what computes a label has been put in place by now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edition {
+    /// Loaded, or replaced by another version: any label may have another value.
+    pub versions: u64,
+    /// Let go on as it is: only a label that has failed may have another answer.
+    pub releases: u64,
+}
+
+impl Edition {
+    /// Whether a label that was asked for in this one, and `has_failed` or not, may have another answer in that one.
+    pub fn is_past(self, now: Self, has_failed: bool) -> bool {
+        self.versions != now.versions || (has_failed && self.releases != now.releases)
+    }
+}
+
 /// Computes dynamic labels.
 #[async_trait]
 pub trait LabelProvider: Send + Sync + 'static {
@@ -20,10 +36,9 @@ pub trait LabelProvider: Send + Sync + 'static {
     /// [`LabelFailure`] says why there is none.
     async fn evaluate(&self, label: &DynamicLabel) -> Result<String, LabelFailure>;
 
-    /// How often what computes the label has been put in place by now: loaded, replaced, let go on. Another number
-    /// means that the label may have another value, or one where it had none.
-    fn edition(&self, label: &DynamicLabel) -> u64;
+    /// How often what computes the label has been put in place by now.
+    fn edition(&self, label: &DynamicLabel) -> Edition;
 
-    /// Waits for another edition than this one.
-    async fn renewed(&self, label: &DynamicLabel, edition: u64);
+    /// Waits until a label may have another answer than in this edition, in which it `has_failed` or not.
+    async fn renewed(&self, label: &DynamicLabel, edition: Edition, has_failed: bool);
 }

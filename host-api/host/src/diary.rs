@@ -104,10 +104,10 @@ impl Diary {
         self.used.lock().clone()
     }
 
-    /// Remembers what somebody's vouched-for files ask for.
-    pub(crate) fn asks(&self, manifest: &Manifest, grants: &[Grant]) {
-        let asked = Asked { manifest: manifest.clone(), grants: grants.to_vec() };
-        *self.asked.lock() = Some(Arc::new(asked));
+    /// Remembers what the files that are there ask for, if somebody vouches for them; what the loaded version asks for
+    /// otherwise, if one is.
+    pub(crate) fn asks(&self, asked: Option<Asked>) {
+        *self.asked.lock() = asked.map(Arc::new);
     }
 
     /// What was asked for last.

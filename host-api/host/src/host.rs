@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use domain::label::DynamicLabel;
 use domain::plugin::{ContractKind, PluginName};
 use parking_lot::Mutex;
-use port::label::{LabelFailure, LabelProvider};
+use port::label::{Edition, LabelFailure, LabelProvider};
 use port::random::SystemRandom;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
@@ -332,13 +332,14 @@ impl LabelProvider for PluginHost {
         report.result.map_err(|error| failure(&error))
     }
 
-    fn edition(&self, label: &DynamicLabel) -> u64 {
-        PluginName::new(label.plugin.as_str()).map_or(0, |name| self.core.editions.now(&name))
+    fn edition(&self, label: &DynamicLabel) -> Edition {
+        let name = PluginName::new(label.plugin.as_str());
+        name.map(|name| self.core.editions.now(&name)).unwrap_or_default()
     }
 
-    async fn renewed(&self, label: &DynamicLabel, edition: u64) {
+    async fn renewed(&self, label: &DynamicLabel, edition: Edition, has_failed: bool) {
         match PluginName::new(label.plugin.as_str()) {
-            Ok(name) => self.core.editions.after(&name, edition).await,
+            Ok(name) => self.core.editions.after(&name, edition, has_failed).await,
             // It never will be.
             Err(_) => std::future::pending().await,
         }

@@ -25,10 +25,11 @@ use crate::capability::http::Sender;
 use crate::capability::kv::Keeping;
 use crate::capability::log::Rate;
 use crate::capability::secrets::Revealed;
+use crate::carried;
 use crate::change::Facts;
 use crate::compile::Inspection;
 use crate::contract;
-use crate::diary::Diary;
+use crate::diary::{Asked, Diary};
 use crate::error::LoadError;
 use crate::host::Machine;
 use crate::line::Line;
@@ -69,6 +70,16 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
+    /// What it asks for, and what it is granted.
+    pub(crate) fn asks(&self, written: &PluginSettings) -> Asked {
+        let carried = match &self.source {
+            Source::Carried => carried::find(self.manifest.name.as_str()),
+            Source::File(_) => None,
+        };
+        let anyway = carried.map(|carried| carried.grants()).unwrap_or_default();
+        Asked { manifest: self.manifest.clone(), grants: granted(anyway, written) }
+    }
+
     /// Whether these are the bytes it was loaded from, and what vouched for them is still there.
     fn is(&self, found: &Found) -> bool {
         let beside = || found.manifest.as_ref().map(|text| Digest::of(text.as_bytes()));
@@ -118,11 +129,22 @@ impl Loader<'_> {
         name: &PluginName,
         loaded: Option<&Plugin>,
     ) -> Result<Option<Plugin>, LoadError> {
+        let other = self.load_other(name, loaded).await;
+        // Another version may have been looked at before, whose files are not there any more.
+        if !matches!(other, Ok(Some(_))) && self.facts.lock().version.is_none() {
+            self.diary.asks(loaded.map(|loaded| loaded.asks(&self.written(name))));
+        }
+        other
+    }
+
+    async fn load_other(
+        &self,
+        name: &PluginName,
+        loaded: Option<&Plugin>,
+    ) -> Result<Option<Plugin>, LoadError> {
         let other = block_in_place(|| {
             let found = source::find(self.settings, name)?;
-            if let Some(loaded) = loaded.filter(|loaded| loaded.is(&found)) {
-                // Another version may have been looked at in between.
-                self.diary.asks(&loaded.manifest, &granted(found.grants, &self.written(name)));
+            if loaded.is_some_and(|loaded| loaded.is(&found)) {
                 return Ok(None);
             }
             self.facts.lock().source = Some(found.source.to_string());
@@ -272,7 +294,7 @@ impl Loader<'_> {
         }
         let written = self.written(name);
         let grants = granted(found.grants.clone(), &written);
-        self.diary.asks(&manifest, &grants);
+        self.diary.asks(Some(Asked { manifest: manifest.clone(), grants: grants.clone() }));
         let terms = terms(kind, &manifest, &grants, &written)?;
         Ok(Checked { kind, manifest, terms })
     }

@@ -1,6 +1,9 @@
 //! Plugins that an administrator of this host has switched off, without a word in the configuration: kept
 //! in `plugins/state.json` below the data folder, and true until they are switched on again.
 //!
+//! Two daemons may have one data folder. Each does what it was told; what another one was told is in the file, stays
+//! there, and is done here too once somebody asks for it ([`Switches::elsewhere`]).
+//!
 //! What the configuration switches off stays off; nothing here can let it run. A file that cannot be read
 //! is an error and not an empty list, for a plugin that somebody stopped must not run again by itself.
 
@@ -50,16 +53,8 @@ impl Switches {
     /// Those that were switched off before the daemon started.
     pub(crate) fn read(data_dir: &Path) -> Result<Self, SwitchError> {
         let path = data_dir.join("plugins/state.json");
-        let state = match place::open(&path, Owner::This, false)? {
-            None => State::default(),
-            Some(file) => {
-                let mut text = String::new();
-                file.take(FILE_MAX).read_to_string(&mut text).map_err(io_error(&path, "read"))?;
-                serde_json::from_str(&text)
-                    .map_err(|error| SwitchError::Damaged { path: path.clone(), reason: error.to_string() })?
-            }
-        };
-        Ok(Self { path, off: Mutex::new(state.disabled) })
+        let off = Mutex::new(written(&path)?);
+        Ok(Self { path, off })
     }
 
     /// Whether a plugin is switched off.
@@ -72,23 +67,37 @@ impl Switches {
         self.off.lock().clone()
     }
 
-    /// Switches a plugin on or off; says whether that is a change. It is on disk when this returns.
+    /// Switches a plugin on or off; says whether that is a change here. It is on disk when this returns, beside what
+    /// another daemon has written there.
     pub(crate) fn set(&self, name: &PluginName, on: bool) -> Result<bool, SwitchError> {
         let mut off = self.off.lock();
-        let mut disabled = off.clone();
-        let changed = if on { disabled.remove(name) } else { disabled.insert(name.clone()) };
-        if changed {
-            let state = State { disabled };
-            self.write(&state)?;
-            *off = state.disabled;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let _: place::Kept = place::private_folder(folder)?;
+        // Until it is closed.
+        let held = std::fs::File::open(folder).map_err(io_error(folder, "opened"))?;
+        held.lock().map_err(io_error(folder, "locked"))?;
+        let mut disabled = written(&self.path)?;
+        if switch(&mut disabled, name, on) {
+            self.write(&State { disabled })?;
         }
-        Ok(changed)
+        Ok(switch(&mut off, name, on))
+    }
+
+    /// What another daemon was told since this one read the file: which plugins, and whether each is on.
+    pub(crate) fn elsewhere(&self) -> Result<Vec<(PluginName, bool)>, SwitchError> {
+        let (written, off) = (written(&self.path)?, self.off.lock());
+        let others = written.symmetric_difference(&off).cloned();
+        Ok(others
+            .map(|name| {
+                let on = off.contains(&name);
+                (name, on)
+            })
+            .collect())
     }
 
     fn write(&self, state: &State) -> Result<(), SwitchError> {
         let failed = |error: std::io::Error| io_error(&self.path, "written")(error);
         let folder = self.path.parent().unwrap_or(&self.path);
-        let _: place::Kept = place::private_folder(folder)?;
         let mut file = tempfile::Builder::new().tempfile_in(folder).map_err(failed)?;
         serde_json::to_writer(&mut file, state).map_err(|error| failed(error.into()))?;
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
@@ -98,9 +107,43 @@ impl Switches {
     }
 }
 
+/// Those that the file says are off.
+fn written(path: &Path) -> Result<BTreeSet<PluginName>, SwitchError> {
+    let Some(file) = place::open(path, Owner::This, false)? else { return Ok(BTreeSet::new()) };
+    let mut text = String::new();
+    file.take(FILE_MAX).read_to_string(&mut text).map_err(io_error(path, "read"))?;
+    let state: State = serde_json::from_str(&text)
+        .map_err(|error| SwitchError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
+    Ok(state.disabled)
+}
+
+/// Takes a plugin out of those that are off, or adds it; whether that is a change.
+fn switch(off: &mut BTreeSet<PluginName>, name: &PluginName, on: bool) -> bool {
+    if on { off.remove(name) } else { off.insert(name.clone()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_daemon_was_told_stays_in_the_file_and_is_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let names = ["label-x", "label-y", "label-z"].map(|name| PluginName::new(name).unwrap());
+        let [x, y, z] = &names;
+        let first = Switches::read(root.path()).unwrap();
+        assert!(first.set(x, false).unwrap());
+        let second = Switches::read(root.path()).unwrap();
+        assert!(second.set(x, true).unwrap() && second.set(y, false).unwrap());
+        assert_eq!(second.elsewhere().unwrap(), []);
+        assert_eq!(first.elsewhere().unwrap(), [(x.clone(), true), (y.clone(), false)]);
+        assert!(first.set(z, false).unwrap());
+        let written = Switches::read(root.path()).unwrap();
+        assert_eq!(written.names().into_iter().collect::<Vec<_>>(), [y.clone(), z.clone()]);
+        // It is told what the file says already.
+        assert!(first.set(y, false).unwrap() && !first.set(y, false).unwrap() && first.set(x, true).unwrap());
+        assert_eq!(first.elsewhere().unwrap(), []);
+    }
 
     #[test]
     fn what_was_switched_off_stays_off() {

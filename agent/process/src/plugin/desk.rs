@@ -21,6 +21,9 @@ const ANSWERED_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked whether the other one has gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long to wait before the socket is tried again that could not be opened.
+const REST: Duration = Duration::from_secs(5);
+
 /// Where the administrator of this host is answered, and by whom.
 pub(crate) struct Desk {
     pub(crate) host: Arc<PluginHost>,
@@ -37,31 +40,22 @@ impl Desk {
         stop: &CancellationToken,
         group: &mut Group,
     ) {
-        let mut first = None;
-        if !self.is_answered().await {
-            first = self.control();
-            if first.is_none() {
-                return;
-            }
-        }
+        // Where it cannot be opened, that is told when it is tried again.
+        let first = if self.is_answered().await { None } else { Control::open(&self.data_dir).ok() };
         let stop = stop.clone();
         group.spawn("plugin control", async move {
             let _ = stop.run_until_cancelled(self.serve(first, has_started, &stop)).await;
         });
     }
 
-    /// Answers whenever it can, for ever.
+    /// Answers whenever it can, until told to stop.
     async fn serve(&self, first: Option<Control>, has_started: CancellationToken, stop: &CancellationToken) {
         let answering = Arc::new(Answering::new(Arc::clone(&self.host), self.started));
         let (mut next, mut matters_no_more) = (first, has_started);
-        loop {
+        while !stop.is_cancelled() {
             let control = match next.take() {
                 Some(control) => control,
-                None => match self.take_over(&matters_no_more).await {
-                    Some(control) => control,
-                    // A task of a service ends when it is told to.
-                    None => return std::future::pending().await,
-                },
+                None => self.take_over(&matters_no_more).await,
             };
             control.serve(Arc::clone(&answering), stop).await;
             // Whoever came later is not pushed aside in turn.
@@ -70,14 +64,33 @@ impl Desk {
     }
 
     /// The socket, once no other daemon answers or that matters no more.
-    async fn take_over(&self, matters_no_more: &CancellationToken) -> Option<Control> {
-        self.freed(matters_no_more).await;
-        let is_another = self.is_answered().await;
-        let control = self.control()?;
-        if is_another {
-            tracing::warn!(folder = %self.data_dir.display(), "another teleport works in this data folder too; `tctl plugins` asks this one from now on");
+    async fn take_over(&self, matters_no_more: &CancellationToken) -> Control {
+        let mut is_told = false;
+        loop {
+            self.freed(matters_no_more).await;
+            let (is_another, folder) = (self.is_answered().await, self.data_dir.display());
+            let error = match self.open_again() {
+                Ok(control) => {
+                    if is_another {
+                        tracing::warn!(%folder, "another teleport works in this data folder too; `tctl plugins` asks this one from now on");
+                    }
+                    // Before it answers: what it says then is what the other one was told.
+                    self.host.switch_as_written("another teleport in this data folder").await;
+                    return control;
+                }
+                Err(error) => error,
+            };
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(%error, %folder, "`tctl plugins` cannot ask this daemon: its socket cannot be opened; that is tried again");
+            }
+            tokio::time::sleep(REST).await;
         }
-        Some(control)
+    }
+
+    /// A data folder that somebody has removed is not made anew.
+    fn open_again(&self) -> std::io::Result<Control> {
+        std::fs::metadata(&self.data_dir)?;
+        Control::open(&self.data_dir)
     }
 
     /// Waits until no other daemon answers, or until that does not matter any more.
@@ -87,15 +100,12 @@ impl Desk {
         }
     }
 
-    fn control(&self) -> Option<Control> {
-        let folder = self.data_dir.display();
-        let not = |error| tracing::warn!(%error, %folder, "`tctl plugins` cannot ask this daemon: its socket cannot be opened");
-        Control::open(&self.data_dir).map_err(not).ok()
-    }
-
     /// Whether a daemon answers from this data folder. It is asked nothing.
     async fn is_answered(&self) -> bool {
         let connecting = UnixStream::connect(self.data_dir.join(api::control::SOCKET));
         tokio::time::timeout(ANSWERED_MAX, connecting).await.is_ok_and(|connected| connected.is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

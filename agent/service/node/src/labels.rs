@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::label::{DynamicLabel, Labels, MIN_PERIOD, clean_value};
-use port::label::LabelProvider;
+use port::label::{Edition, LabelProvider};
 use port::random::Random;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
@@ -87,9 +87,13 @@ pub(crate) async fn keep_fresh(
         let began = Instant::now();
         let before = provider.edition(&label);
         let outcome = provider.evaluate(&label).await;
+        let has_failed = outcome.is_err();
         // What was loaded for this very answer is not asked again because of that. Whatever else came meanwhile is:
         // a call that was under way ends on the version it began with.
-        let edition = if outcome.is_ok() && before == 0 { provider.edition(&label).min(1) } else { before };
+        let edition = match before.versions {
+            0 if !has_failed => Edition { versions: provider.edition(&label).versions.min(1), ..before },
+            _ => before,
+        };
         state.send_if_modified(|state| {
             let before = state.clone();
             state.tried += usize::from(first);
@@ -111,7 +115,7 @@ pub(crate) async fn keep_fresh(
         }
         first = false;
         let renewed = async {
-            provider.renewed(&label, edition).await;
+            provider.renewed(&label, edition, has_failed).await;
             let spread = SPREAD.min(label.period).mul_f64(random.uniform());
             tokio::time::sleep_until((began + MIN_PERIOD).max(Instant::now() + spread)).await;
         };
@@ -205,6 +209,20 @@ mod tests {
         assert!((MIN_PERIOD..SPREAD).contains(&began.elapsed()), "{:?}", began.elapsed());
         tokio::time::sleep(Duration::from_secs(3000)).await;
         assert_eq!(provider.calls().len(), 2, "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_label_that_failed_is_asked_anew_when_what_computes_it_may_go_on() {
+        let provider = Arc::new(FakeLabels::new());
+        provider.then("bad", Err("it is in quarantine"));
+        provider.always("bad", Ok("1"));
+        provider.always("good", Ok("1"));
+        let (_bad, _good) = (start(label("bad", 3600), &provider), start(label("good", 3600), &provider));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        provider.release();
+        tokio::time::sleep(Duration::from_secs(3000)).await;
+        let asked: Vec<_> = provider.calls().into_iter().map(|label| label.name).collect();
+        assert_eq!(asked[2..], ["bad"], "{asked:?}");
     }
 
     #[tokio::test(start_paused = true)]

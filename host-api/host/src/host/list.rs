@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use domain::plugin::{Contract, Digest, Grant, PluginName, effective};
+use domain::plugin::{Contract, Digest, PluginName, effective};
 
 use super::{Core, PluginHost, refusal};
 use crate::carried;
 use crate::change::Facts;
 use crate::compile::manifest_of;
 use crate::diary::Asked;
-use crate::load::{Plugin, Source, WASM_FILE, manifest};
+use crate::load::{Plugin, Source, WASM_FILE, granted, manifest};
 use crate::registry::{Refused, State};
+use crate::settings::PluginSettings;
 
 /// One plugin in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,12 +151,12 @@ impl Core {
         let carried = carried::find(name.as_str())?;
         let text = manifest_of(carried.wasm).ok().flatten()?;
         let manifest = manifest::parse(&text).ok()?;
-        let mut grants = carried.grants();
-        if let Some(written) = self.settings.plugins.get(name) {
-            grants.extend(written.grants.iter().cloned());
-            grants.extend(written.secrets.keys().cloned().map(Grant::secret));
-        }
-        Some(Asked { manifest, grants })
+        Some(Asked { manifest, grants: granted(carried.grants(), &self.written(name)) })
+    }
+
+    /// What the operator says of a plugin.
+    pub(super) fn written(&self, name: &PluginName) -> PluginSettings {
+        self.settings.plugins.get(name).cloned().unwrap_or_default()
     }
 
     fn carried(&self, name: &PluginName) -> Option<KnownListing> {

@@ -138,17 +138,15 @@ impl Core {
 
     /// Tells whoever wants to know.
     pub(super) fn changed(&self, plugin: &PluginName, facts: Facts, kind: ChangeKind) {
-        let is_taken_up = match &kind {
-            ChangeKind::Loaded | ChangeKind::Reloaded(_) | ChangeKind::Released => true,
+        match &kind {
+            ChangeKind::Loaded | ChangeKind::Reloaded(_) => self.editions.add_version(plugin),
+            ChangeKind::Released => self.editions.add_release(plugin),
             ChangeKind::Rejected(_)
             | ChangeKind::Quarantined { .. }
             // It counts once it is loaded.
             | ChangeKind::Enabled(_)
             | ChangeKind::Disabled(_)
-            | ChangeKind::Revealed(_) => false,
-        };
-        if is_taken_up {
-            self.editions.add(plugin);
+            | ChangeKind::Revealed(_) => {}
         }
         if let Some(observer) = &self.settings.on_change {
             // It happened, whether or not that was taken.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use domain::plugin::PluginName;
 use domain::plugin::grant::{self, Item, Use};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::list::PluginListing;
 use super::{Core, PluginHost};
 use crate::change::{ChangeKind, Facts};
 use crate::diary::LoggedLine;
-use crate::error::LoadError;
+use crate::error::{LoadError, chain};
 use crate::registry::State;
 
 /// Everything asked, granted and used of one plugin.
@@ -102,7 +102,7 @@ impl PluginHost {
             let is_change = self.retry(name, by).await || released;
             if !is_change {
                 // Somebody may have put right what it failed for.
-                self.core.editions.add(name);
+                self.core.editions.add_release(name);
             }
             return Ok(is_change);
         }
@@ -110,6 +110,21 @@ impl PluginHost {
         self.core.changed(name, Facts::default(), ChangeKind::Enabled(by.to_owned()));
         let _ = self.load(name.as_str()).await;
         Ok(true)
+    }
+
+    /// Switches off and on what another daemon was told of this data folder since this one started; `by` is who told it.
+    /// Whatever cannot be done is logged, and is to be told anew.
+    pub async fn switch_as_written(&self, by: &str) {
+        let told = self.core.switches.elsewhere().unwrap_or_else(|error| {
+            warn!(%error, "what another daemon switched is not known");
+            Vec::new()
+        });
+        for (name, on) in told {
+            let switched = if on { self.enable(&name, by).await } else { self.disable(&name, by).await };
+            if let Err(error) = switched {
+                warn!(plugin = %name, on, reason = chain(&error), "a plugin is not switched as another daemon was told");
+            }
+        }
     }
 
     /// Tries what was refused, however long it is to be left alone. Whether it is served now.
@@ -175,9 +190,8 @@ impl Core {
         let asked = diary.and_then(|diary| diary.asked()).or_else(|| self.carried_asks(name).map(Arc::new));
         let items = asked.as_ref().map(|asked| grant::account(&asked.manifest, &asked.grants, &uses));
         let is_other = match (&asked, self.registry.entry(name).map(|entry| entry.state)) {
-            (Some(asked), Some(State::Ready { plugin, refused: Some(_) })) => {
-                asked.manifest != plugin.manifest
-            }
+            // Also while it is still being loaded.
+            (Some(asked), Some(State::Ready { plugin, .. })) => asked.manifest != plugin.manifest,
             _ => false,
         };
         let version = asked.map(|asked| asked.manifest.version.clone());

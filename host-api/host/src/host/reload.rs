@@ -162,7 +162,7 @@ impl Core {
                 plugin.warm.retire();
                 if let Some(new) = now {
                     let (from, to) = (&plugin.facts, &new.facts);
-                    info!(plugin = %name, %from, %to, "plugin replaced while it was served");
+                    info!(plugin = %name, %from, %to, publisher = to.publisher, "plugin replaced while it was served");
                     self.changed(name, new.facts.clone(), ChangeKind::Reloaded(from.clone()));
                 }
             }
@@ -284,6 +284,10 @@ impl Core {
         refused: Option<&Refused>,
     ) -> Option<State> {
         let Source::File(path) = &plugin.source else { return None };
+        if seen.folder_removed() || seen.no_component() {
+            // And not what was there in between.
+            self.diaries.begun(name).asks(Some(plugin.asks(&self.written(name))));
+        }
         // Without the one that keeps the records there is no cluster, as where somebody wants to switch it off.
         if seen.folder_removed() && !self.keeps_records(name) {
             return Some(self.unload(name, plugin, path));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use domain::plugin::{Digest, Grant, PluginName};
 use parking_lot::Mutex;
 use plugin_host::{Change, ChangeKind, PluginHost, PluginListing, PluginState, Watching};
-use port::label::LabelProvider as _;
+use port::label::{Edition, LabelProvider as _};
 
 use crate::bed::{
     Bed, LONG, Running, call, guest, label, manifest, manifest_with_process, refusal, released,
@@ -397,10 +397,12 @@ async fn whoever_keeps_a_value_hears_that_its_plugin_was_put_in_place_anew() {
     let host = bed.host();
     let error = refusal(&host, "hostile").await;
     assert!(error.contains("holds no plugin") && error.contains("tctl plugins install"), "{error}");
-    assert_eq!(host.edition(&asked), 0);
-    let next = async |edition: u64| {
-        tokio::time::timeout(LONG, host.renewed(&asked, edition)).await.expect("it is told");
-        assert_eq!(host.edition(&asked), edition + 1);
+    let edition = |versions| Edition { versions, releases: 0 };
+    assert_eq!(host.edition(&asked), edition(0));
+    let next = async |versions: u64| {
+        let renewed = host.renewed(&asked, edition(versions), false);
+        tokio::time::timeout(LONG, renewed).await.expect("it is told");
+        assert_eq!(host.edition(&asked), edition(versions + 1));
     };
     put(&wasm, &version(1));
     next(0).await;
@@ -408,7 +410,7 @@ async fn whoever_keeps_a_value_hears_that_its_plugin_was_put_in_place_anew() {
     next(1).await;
     let name = PluginName::new("hostile").unwrap();
     host.disable(&name, "a test").await.unwrap();
-    assert_eq!(host.edition(&asked), 2, "nothing is to be had of it now");
+    assert_eq!(host.edition(&asked), edition(2), "nothing is to be had of it now");
     host.enable(&name, "a test").await.unwrap();
     // Once: that it is on is not told before it is loaded.
     next(2).await;
