@@ -32,7 +32,8 @@ mod web_certificate;
 pub use address::Addresses;
 pub use error::ProcessError;
 pub use host::Host;
-pub use plugin::{PluginNumbers, plugin_settings};
+pub use plugin::storage::plugin as storage_plugin;
+pub use plugin::{PluginNumbers, are_wanted as plugins_are_wanted, plugin_settings};
 pub use run::{Running, start};
 
 /// Where `tctl` finds the identity it speaks to the auth server with, below the data folder.

@@ -50,7 +50,7 @@ pub(crate) struct Plugins {
 
 /// Whether this process has plugins: a node for its labels; and an auth server, so that its administrators can list
 /// them, also where no plugin keeps the records.
-pub(crate) fn are_wanted(settings: &config::Settings) -> bool {
+pub fn are_wanted(settings: &config::Settings) -> bool {
     settings.node.is_some() || settings.auth.is_some()
 }
 

@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
-use rustix::fs::{Mode, OFlags, fchmod, open};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, fchmod, open, utimensat};
 
 /// What others may not do with a folder of ours, in mode bits: write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -142,6 +143,18 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Says of a file, of whatever kind, that it was last changed at that time. What it is not: a time before 1970.
+///
+/// # Errors
+/// The system's, when it is not there or another user's.
+pub fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let time = Timespec { tv_sec: seconds, tv_nsec: since.subsec_nanos().into() };
+    let times = Timestamps { last_access: time, last_modification: time };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Makes a folder of mode 0700, and those above it that are missing. One that is there must be ours

@@ -60,8 +60,9 @@ impl Answering {
 }
 
 impl Control {
-    /// Opens the socket in the place of one that an earlier daemon left.
-    pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
+    /// Opens the socket in the place of one that an earlier daemon left. Whoever looks at it sees when this daemon
+    /// started, also where it was opened later.
+    pub(super) fn open(data_dir: &Path, started: Timestamp) -> io::Result<Self> {
         let path = data_dir.join(SOCKET);
         let folder = path.parent().unwrap_or(data_dir);
         sys::file::make_private_dir(folder).map_err(io::Error::other)?;
@@ -70,6 +71,7 @@ impl Control {
         let _ = std::fs::remove_file(&draft);
         let listener = UnixListener::bind(&draft)?;
         std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))?;
+        sys::file::set_modified(&draft, started.into())?;
         let found = std::fs::metadata(&draft)?;
         std::fs::rename(&draft, &path)?;
         Ok(Self { listener, path, inode: found.ino(), uid: found.uid() })

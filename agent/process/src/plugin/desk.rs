@@ -41,7 +41,7 @@ impl Desk {
         group: &mut Group,
     ) {
         // Where it cannot be opened, that is told when it is tried again.
-        let first = if self.is_answered().await { None } else { Control::open(&self.data_dir).ok() };
+        let first = if self.is_answered().await { None } else { self.open_here().ok() };
         let stop = stop.clone();
         group.spawn("plugin control", async move {
             let _ = stop.run_until_cancelled(self.serve(first, has_started, &stop)).await;
@@ -90,7 +90,11 @@ impl Desk {
     /// A data folder that somebody has removed is not made anew.
     fn open_again(&self) -> std::io::Result<Control> {
         std::fs::metadata(&self.data_dir)?;
-        Control::open(&self.data_dir)
+        self.open_here()
+    }
+
+    fn open_here(&self) -> std::io::Result<Control> {
+        Control::open(&self.data_dir, self.started)
     }
 
     /// Waits until no other daemon answers, or until that does not matter any more.

@@ -18,7 +18,7 @@ const ETCD: &str = "storage-etcd";
 const DYNAMODB: &str = "storage-dynamodb";
 
 /// The plugin that keeps the records, where one does.
-pub(crate) fn plugin(storage: &Storage) -> Option<PluginName> {
+pub fn plugin(storage: &Storage) -> Option<PluginName> {
     match storage {
         Storage::Etcd(_) => PluginName::new(ETCD).ok(),
         Storage::DynamoDb(_) => PluginName::new(DYNAMODB).ok(),

@@ -64,13 +64,15 @@ impl Delivery {
         let inspection =
             compiler.inspect(wasm.clone(), INSPECTION_TIME).await.map_err(|error| failed(&error))?;
         let beside = beside.filter(|_| inspection.manifest.is_none());
-        let beside = beside.map(|path| text(&path)).transpose()?.flatten();
-        let Some(text) = inspection.manifest.as_deref().or(beside.as_deref()) else {
-            return Err(PublishError::NotEmbedded { path: from });
+        let text = beside.as_deref().map(text).transpose()?.flatten();
+        let (told, path) = match (inspection.manifest.as_deref(), text.as_deref(), &beside) {
+            (Some(embedded), ..) => (embedded, &from),
+            (None, Some(text), Some(path)) => (text, path),
+            _ => return Err(PublishError::NotEmbedded { path: from }),
         };
         let manifest =
-            written::parse(text).map_err(|reason| PublishError::Manifest { path: from.clone(), reason })?;
-        claims(&manifest.name, &inspection, beside.as_deref())
+            written::parse(told).map_err(|reason| PublishError::Manifest { path: path.clone(), reason })?;
+        claims(&manifest.name, &inspection, text.as_deref())
             .map_err(|error| PublishError::Unfit(Box::new(error)))?;
         Ok(Self { from, wasm, signature, manifest, inspection })
     }

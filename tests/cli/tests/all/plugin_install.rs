@@ -220,6 +220,28 @@ fn what_labels_and_records_need_is_missed_when_a_configuration_is_tested() {
 }
 
 #[test]
+fn the_plugin_of_ours_that_keeps_the_records_is_missed_as_others_are() {
+    let shop = Shop::open();
+    let test = |load: &str| {
+        let plugins = shop.desk.path("plugins");
+        let etcd = "{type: etcd, peers: [\"https://10.0.0.1\"], prefix: x, tls_cert_file: /c, tls_key_file: /k, tls_ca_file: /a}";
+        let yaml = format!(
+            "teleport:\n  storage: {etcd}\n  plugins: {{directory: {}, load: {{{load}}}}}\nauth_service: {{enabled: yes}}\n",
+            plugins.display()
+        );
+        std::fs::write(shop.desk.path("teleport.yaml"), yaml).unwrap();
+        shop.desk.run(&program("teleport"), "configure --test teleport.yaml").good()
+    };
+    let said = test("");
+    assert!(!said.contains("storage-etcd"), "{said}");
+    let said = test("storage-etcd: {enabled: no}");
+    assert!(said.contains("teleport.storage needs plugin storage-etcd, which teleport.plugins.load.storage-etcd.enabled switches off"), "{said}");
+    std::fs::create_dir_all(shop.desk.path("plugins/storage-etcd")).unwrap();
+    let said = test("");
+    assert!(said.contains("on this host, storage-etcd: there is no "), "{said}");
+}
+
+#[test]
 fn another_version_shows_what_is_new_and_replaces_nothing_unasked() {
     let shop = Shop::open();
     shop.package("v1", "1.0.0", ECHO);

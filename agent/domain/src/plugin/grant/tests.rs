@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::plugin::destination::Destination;
 use crate::plugin::{Contract, Need};
 
 fn argv(words: &[&str]) -> Argv {
@@ -71,6 +72,22 @@ fn everything_that_is_missing_is_told_at_once() {
     let text = effective(&manifest(many), &[]).unwrap_err().to_string();
     assert!(text.ends_with("; and for more, which `tctl plugins explain label-load` shows"), "{text}");
     assert!(text.len() < 2000, "{text}");
+    let nine = (0..9).map(|n| need("process", Some(&[format!("program-{n}").as_str()]))).collect();
+    let text = effective(&manifest(nine), &[]).unwrap_err().to_string();
+    assert!(text.contains(r#"["program-8"]]; it also"#) && !text.contains("and for more"), "{text}");
+}
+
+#[test]
+fn whoever_adds_the_line_that_is_told_has_granted_the_need() {
+    let place = |text: &str| Destination::parse(text).unwrap();
+    let hosts = (0..40).map(|n| place(&format!("https://host-{n}.example"))).collect();
+    let asks = manifest(vec![Need { hosts, ..need("http", None) }]);
+    let text = effective(&asks, &[]).unwrap_err().to_string();
+    let (_, line) = text.split_once("grants: http: [").expect("a line");
+    let line = line.split(']').next().unwrap().split(", ");
+    let granted: Vec<_> = line.map(|host| Grant::http(place(host.trim_matches('"')), false)).collect();
+    assert_eq!(granted.len(), 40);
+    effective(&asks, &granted).unwrap();
 }
 
 #[test]

@@ -20,24 +20,24 @@ fn grant_line(plugin: &PluginName, grant: fmt::Arguments<'_>) -> String {
     format!("add under teleport.plugins.load.{plugin}.grants: {grant}")
 }
 
-/// Needs that are named beside the first that is missing, and items that a line has.
-const FURTHER_TOLD: usize = 8;
+/// Missing needs that are told at one time. Each is told as a whole: with a part of it the plugin would not load either.
+const TOLD: usize = 9;
 
 /// The error for a need nobody granted, and for those `further` ones.
 pub(super) fn not_granted(manifest: &Manifest, need: &Need, further: &[&Need]) -> GrantError {
-    let missing: Vec<&Need> = [need].into_iter().chain(further.iter().copied()).collect();
+    let told: Vec<&Need> = [need].into_iter().chain(further.iter().copied()).take(TOLD).collect();
     let (plugin, mut also) = (manifest.name.clone(), String::new());
-    for (index, need) in missing.iter().enumerate().skip(1).take(FURTHER_TOLD) {
+    for (index, need) in told.iter().enumerate().skip(1) {
         also += &format!("; it also asks for {} ({})", asked(need), need.reason);
         // One line is for all of a kind.
-        if !missing.iter().take(index).any(|told| share_a_line(told, need)) {
-            also += &format!(": {}", missing_line(&plugin, need, &missing));
+        if !told.iter().take(index).any(|before| share_a_line(before, need)) {
+            also += &format!(": {}", missing_line(&plugin, need, &told));
         }
     }
-    if further.len() > FURTHER_TOLD {
+    if told.len() <= further.len() {
         also += &format!("; and for more, which `tctl plugins explain {plugin}` shows");
     }
-    let line = missing_line(&plugin, need, &missing);
+    let line = missing_line(&plugin, need, &told);
     GrantError::NotGranted { plugin, what: asked(need), reason: need.reason.clone(), line, also }
 }
 
@@ -47,13 +47,12 @@ fn share_a_line(one: &Need, other: &Need) -> bool {
     one.capability == other.capability && of_a_key(one)
 }
 
-/// Where to add a need, together with those of `missing`, of which it is one, that are granted by the same key.
-pub(super) fn missing_line(plugin: &PluginName, need: &Need, missing: &[&Need]) -> String {
-    let alike: Vec<&Need> = missing.iter().copied().filter(|other| share_a_line(need, other)).collect();
+/// Where to add a need, together with those of `told`, of which it is one, that are granted by the same key.
+pub(super) fn missing_line(plugin: &PluginName, need: &Need, told: &[&Need]) -> String {
+    let alike: Vec<&Need> = told.iter().copied().filter(|other| share_a_line(need, other)).collect();
     match Capability::parse(&need.capability) {
         Some(Capability::Http) => {
-            let all = alike.iter().flat_map(|need| &need.hosts).map(ToString::to_string);
-            let all: Vec<_> = all.take(FURTHER_TOLD).collect();
+            let all: Vec<_> = alike.iter().flat_map(|need| &need.hosts).map(ToString::to_string).collect();
             if all.is_empty() {
                 return http_line(plugin, &"https://HOST");
             }
@@ -64,15 +63,14 @@ pub(super) fn missing_line(plugin: &PluginName, need: &Need, missing: &[&Need]) 
             label(need)
         ),
         Some(Capability::SecretReveal) => {
-            let labels: Vec<_> = alike.iter().map(|need| label(need)).take(FURTHER_TOLD).collect();
+            let labels: Vec<_> = alike.iter().map(|need| label(need)).collect();
             grant_line(plugin, format_args!("secret_reveal: [{}]", labels.join(", ")))
         }
         Some(Capability::Kv) => grant_line(plugin, format_args!("kv: yes")),
         Some(Capability::Process) | None => {
             let example: Argv = vec!["PROGRAM".to_owned(), "ARGUMENT".to_owned()];
             let all = alike.iter().map(|need| argv_text(need.argv.as_ref().unwrap_or(&example)));
-            let all: Vec<_> = all.take(FURTHER_TOLD).collect();
-            grant_line(plugin, format_args!("process: [{}]", all.join(", ")))
+            grant_line(plugin, format_args!("process: [{}]", all.collect::<Vec<_>>().join(", ")))
         }
     }
 }

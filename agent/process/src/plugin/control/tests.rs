@@ -14,7 +14,7 @@ impl Desk {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let host = PluginHost::new(Settings::new(folder.path())).unwrap();
-        let control = Control::open(folder.path()).unwrap();
+        let control = Control::open(folder.path(), Timestamp::UNIX_EPOCH).unwrap();
         let stop = CancellationToken::new();
         let answering = Arc::new(Answering::new(host, Timestamp::UNIX_EPOCH));
         let stopping = stop.clone();
@@ -48,6 +48,13 @@ async fn the_list_has_every_carried_plugin_with_its_grants() {
     assert_eq!(listed.state, "Not loaded");
     let known = listed.known.as_ref().unwrap();
     assert_eq!(known.grants, ["process with the command configured for each label"]);
+}
+
+#[tokio::test]
+async fn the_socket_is_as_old_as_the_daemon() {
+    let desk = Desk::open();
+    let found = std::fs::symlink_metadata(desk.folder.path().join(SOCKET)).unwrap();
+    assert_eq!(found.modified().unwrap(), std::time::SystemTime::UNIX_EPOCH);
 }
 
 #[tokio::test]
@@ -90,7 +97,7 @@ async fn the_socket_is_private_and_goes_with_its_own_daemon_alone() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     // Another daemon starts before this one has ended.
-    let later = Control::open(desk.folder.path()).unwrap();
+    let later = Control::open(desk.folder.path(), Timestamp::UNIX_EPOCH).unwrap();
     desk.stop.cancel();
     desk.serving.await.unwrap();
     assert!(path.exists(), "it is the later one's");

@@ -21,7 +21,7 @@ impl Daemon {
         let desk = Desk { host, data_dir: folder.path().to_owned(), started: Timestamp::UNIX_EPOCH };
         let (stop, has_started) = (CancellationToken::new(), CancellationToken::new());
         has_started.cancel();
-        let first = if desk.is_answered().await { None } else { Control::open(folder.path()).ok() };
+        let first = if desk.is_answered().await { None } else { desk.open_here().ok() };
         let stopping = stop.clone();
         let serving = tokio::spawn(async move { desk.serve(first, has_started, &stopping).await });
         Self { stop, serving }

@@ -8,12 +8,13 @@ use std::io;
 use reqwest::{Client, Request, Response};
 
 use super::failure::find;
+use super::resolve::LookupError;
 
 /// The answer to a request. A safe one (RFC 9110, 9.2.1) is sent once more if its connection is cut before the head of
 /// the answer is there.
 ///
 /// # Errors
-/// The client's, of the first time it was sent.
+/// The client's, of the first time it was sent; of the second where the host refused to send it.
 pub(super) async fn execute(client: &Client, request: Request) -> reqwest::Result<Response> {
     let again = if request.method().is_safe() { request.try_clone() } else { None };
     match (client.execute(request).await, again) {
@@ -23,7 +24,10 @@ pub(super) async fn execute(client: &Client, request: Request) -> reqwest::Resul
                 host = again.url().host_str(),
                 "a request is sent once more, its connection was closed"
             );
-            client.execute(again).await.map_err(|_| error)
+            let is_refused = |second: &reqwest::Error| {
+                matches!(find::<LookupError>(second), Some(LookupError::Refused(_)))
+            };
+            client.execute(again).await.map_err(|second| if is_refused(&second) { second } else { error })
         }
         (answer, _) => answer,
     }

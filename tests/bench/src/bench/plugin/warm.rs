@@ -19,9 +19,10 @@ use crate::table::{Report, below};
 
 /// Callers at one time, so that there is always another call to do.
 const CALLERS: usize = 4;
-/// Instances that are made to see what each holds; the first few fill what all share.
-const IDLE: usize = 100;
-const FIRST: usize = 10;
+/// Instances that are made to see what each holds. The first fill what all share, and what the heap had free: an
+/// instance that found room there would seem to hold less.
+const IDLE: usize = 400;
+const FIRST: usize = 200;
 
 pub(crate) async fn run(guests: &Guests, scale: Scale, report: &mut Report) -> Result<(), Failure> {
     let rounds = scale.rounds(20_000);
@@ -99,7 +100,7 @@ async fn idle(guests: &Guests, report: &mut Report) -> Result<(), Failure> {
         tails.push(tail);
     }
     let grown = proportional_kib(std::process::id()) - before;
-    #[allow(clippy::cast_precision_loss, reason = "a hundred")]
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
     let each = grown / (IDLE - FIRST) as f64;
     report.add(below("storage plugin: memory of an idle instance", each, 32.0, "KiB", String::new()));
     Ok(())

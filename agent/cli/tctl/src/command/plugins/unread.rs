@@ -28,8 +28,7 @@ pub(super) fn note(context: &mut Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the file is younger than the socket, which a daemon makes when it starts; later only where another one
-/// answered there until then.
+/// Whether the file is younger than the daemon: that is as old as its socket says.
 fn has_changed(file: &Path, socket: &Path) -> bool {
     modified(file).zip(modified(socket)).is_some_and(|(changed, started)| changed > started)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use config::{Settings, Storage};
+use config::Settings;
 use domain::plugin::PluginName;
 use plugin_host::is_carried;
 use plugin_host::publish::{Package, carried_agrees};
@@ -17,7 +17,7 @@ use super::verify::fits;
 
 /// One line for each. A host that is a proxy alone runs no plugins.
 pub(crate) fn misfits(settings: &Settings) -> Vec<String> {
-    if settings.node.is_none() && settings.auth.is_none() {
+    if !process::plugins_are_wanted(settings) {
         return Vec::new();
     }
     let directory = settings.plugins.directory.as_deref();
@@ -47,8 +47,8 @@ fn wanted(settings: &Settings) -> BTreeMap<PluginName, Vec<String>> {
             wanted.entry(name).or_default().push(format!("label {}", label.name));
         }
     }
-    if let (Some(_), Storage::Plugin { name }) = (&settings.auth, &settings.storage) {
-        wanted.entry(name.clone()).or_default().push("teleport.storage".to_owned());
+    if let Some(name) = settings.auth.as_ref().and_then(|_| process::storage_plugin(&settings.storage)) {
+        wanted.entry(name).or_default().push("teleport.storage".to_owned());
     }
     wanted
 }
