@@ -11,10 +11,14 @@ use crate::Timestamp;
 use crate::label::Labels;
 
 mod detail;
+mod file;
 mod plugin;
+mod record;
 
-pub use detail::{CertKind, CopyProtocol, Detail, FileAction, FileOperation, Outcome};
+pub use detail::{CertKind, Detail, Outcome};
+pub use file::{CopyProtocol, FileAccess, FileAction, FileOperation};
 pub use plugin::{PluginChange, PluginFacts};
+pub use record::RecordFacts;
 
 /// The longest text field of an event, in bytes; longer ones are cut at a character boundary.
 pub const FIELD_MAX: usize = 8 * 1024;
@@ -123,7 +127,12 @@ mod tests {
 
     #[test]
     fn a_session_start_has_the_fields_of_the_manual() {
-        let json = event(Detail::SessionStart { size: Some("80:25".into()), interactive: true }).to_json();
+        let json = event(Detail::SessionStart {
+            size: Some("80:25".into()),
+            interactive: true,
+            initial_command: Vec::new(),
+        })
+        .to_json();
         let field = |name: &str| json.get(name).and_then(Value::as_str).unwrap();
         assert_eq!(field("event"), "session.start");
         assert_eq!(field("code"), "T2000I");
@@ -148,7 +157,8 @@ mod tests {
 
     #[test]
     fn events_of_a_session_have_their_place_and_the_hosts_labels() {
-        let mut start = event(Detail::SessionStart { size: None, interactive: false });
+        let mut start =
+            event(Detail::SessionStart { size: None, interactive: false, initial_command: Vec::new() });
         start.context.ei = 3;
         start.context.server_labels = [("env", "prod")].into_iter().collect();
         let json = start.to_json();
@@ -183,7 +193,8 @@ mod tests {
 
     #[test]
     fn line_breaks_in_names_cannot_make_a_second_line() {
-        let mut evil = event(Detail::SessionStart { size: None, interactive: false });
+        let mut evil =
+            event(Detail::SessionStart { size: None, interactive: false, initial_command: Vec::new() });
         evil.context.user = "joe\n{\"event\":\"forged\"}".into();
         assert!(!serde_json::to_string(&evil.to_json()).unwrap().contains('\n'));
     }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn start() -> Detail {
-        Detail::SessionStart { size: None, interactive: false }
+        Detail::SessionStart { size: None, interactive: false, initial_command: Vec::new() }
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::file::{CopyProtocol, FileAccess, FileAction, FileOperation};
 use super::plugin::{PluginChange, PluginFacts};
+use super::record::RecordFacts;
 use crate::Timestamp;
 use crate::resource::Kind;
 
@@ -26,49 +28,6 @@ impl Outcome {
     pub fn failed(error: impl std::fmt::Display) -> Self {
         Self { success: false, error: Some(error.to_string()) }
     }
-}
-
-/// Which way a file went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileAction {
-    /// From the node to the client.
-    Download,
-    /// From the client to the node.
-    Upload,
-}
-
-/// How files are copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopyProtocol {
-    /// The command `scp`.
-    Scp,
-    /// The subsystem `sftp`.
-    Sftp,
-}
-
-/// What was done to a file over SFTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileOperation {
-    /// Opened.
-    Open,
-    /// Attributes changed.
-    Setstat,
-    /// A folder listed.
-    Opendir,
-    /// Removed.
-    Remove,
-    /// A folder made.
-    Mkdir,
-    /// A folder removed.
-    Rmdir,
-    /// Renamed.
-    Rename,
-    /// A symbolic link made.
-    Symlink,
-    /// A hard link made.
-    Link,
 }
 
 /// What a certificate is for.
@@ -107,6 +66,10 @@ pub enum Detail {
         size: Option<String>,
         /// Whether it has a terminal.
         interactive: bool,
+        /// The command line it is for; none where it is a shell or copies files over SFTP. Here, because what tells
+        /// of the command's end is never written where the host fails meanwhile.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        initial_command: Vec<String>,
     },
     /// A session ended.
     SessionEnd {
@@ -179,6 +142,9 @@ pub enum Detail {
         /// The new path of a rename or link.
         #[serde(skip_serializing_if = "Option::is_none")]
         target_path: Option<String>,
+        /// What a file was opened for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        access: Option<FileAccess>,
         /// How it went.
         #[serde(flatten)]
         outcome: Outcome,
@@ -229,6 +195,9 @@ pub enum Detail {
         serial: u64,
         /// Logins or names it allows.
         principals: Vec<String>,
+        /// The roles of a user.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        roles: Vec<String>,
         /// When it runs out.
         expires: Timestamp,
     },
@@ -239,6 +208,9 @@ pub enum Detail {
         kind: Kind,
         /// Its name; for a join token, only its beginning.
         name: String,
+        /// What it says.
+        #[serde(flatten)]
+        facts: RecordFacts,
     },
     /// A record was replaced.
     RecordUpdate {
@@ -247,6 +219,9 @@ pub enum Detail {
         kind: Kind,
         /// Its name.
         name: String,
+        /// What it says now.
+        #[serde(flatten)]
+        facts: RecordFacts,
     },
     /// A record was removed.
     RecordDelete {
@@ -255,6 +230,9 @@ pub enum Detail {
         kind: Kind,
         /// Its name.
         name: String,
+        /// What it said.
+        #[serde(flatten)]
+        facts: RecordFacts,
     },
     /// A plugin was loaded, replaced, refused, or called no more for a while.
     Plugin {
@@ -323,7 +301,7 @@ impl Detail {
             Self::Scp { action: FileAction::Download, outcome, .. } => pick(outcome, "T3004I", "T3004E"),
             Self::Scp { action: FileAction::Upload, outcome, .. } => pick(outcome, "T3005I", "T3005E"),
             Self::CopyDisallowed { .. } => "T3010E",
-            Self::Sftp { action, outcome, .. } => sftp_code(*action, outcome.success),
+            Self::Sftp { action, outcome, .. } => action.code(outcome.success),
             Self::PortForward { outcome, .. } => pick(outcome, "T3003I", "T3003E"),
             Self::AgentForward { outcome } => pick(outcome, "T3013I", "T3013W"),
             Self::Subsystem { outcome, .. } => pick(outcome, "T3001I", "T3001E"),
@@ -366,29 +344,5 @@ fn record_names(
             "auth_server.deleted",
             "TAS02I",
         ),
-    }
-}
-
-fn sftp_code(operation: FileOperation, success: bool) -> &'static str {
-    use FileOperation as Op;
-    match (operation, success) {
-        (Op::Open, true) => "TS001I",
-        (Op::Open, false) => "TS001E",
-        (Op::Setstat, true) => "TS007I",
-        (Op::Setstat, false) => "TS007E",
-        (Op::Opendir, true) => "TS009I",
-        (Op::Opendir, false) => "TS009E",
-        (Op::Remove, true) => "TS011I",
-        (Op::Remove, false) => "TS011E",
-        (Op::Mkdir, true) => "TS012I",
-        (Op::Mkdir, false) => "TS012E",
-        (Op::Rmdir, true) => "TS013I",
-        (Op::Rmdir, false) => "TS013E",
-        (Op::Rename, true) => "TS016I",
-        (Op::Rename, false) => "TS016E",
-        (Op::Symlink, true) => "TS018I",
-        (Op::Symlink, false) => "TS018E",
-        (Op::Link, true) => "TS019I",
-        (Op::Link, false) => "TS019E",
     }
 }

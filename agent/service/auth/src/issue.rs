@@ -23,6 +23,8 @@ pub(crate) struct HostWish<'a> {
     pub(crate) ssh_public_key: &'a str,
     pub(crate) tls_public_key: &'a [u8],
     pub(crate) addresses: &'a [String],
+    /// Who asks in its place, if anybody does.
+    pub(crate) asked_by: String,
 }
 
 impl HostWish<'_> {
@@ -46,6 +48,8 @@ pub(crate) struct UserWish<'a> {
     pub(crate) ttl: Duration,
     pub(crate) permits: Vec<&'static str>,
     pub(crate) source_address: Option<String>,
+    /// Who asks for it.
+    pub(crate) asked_by: String,
 }
 
 impl AuthService {
@@ -101,7 +105,9 @@ impl AuthService {
         } else {
             issue(self.authorities.host().tls()?, &leaf, now)?
         };
-        self.record_certificate(CertKind::Host, subject, &ssh, principals, (now, ttl)).await?;
+        let detail = certificate_made(CertKind::Host, subject, &ssh, (principals, Vec::new()), (now, ttl));
+        self.record_certificate(&wish.asked_by, detail).await?;
+        self.deps.metrics.certificates.get_or_create(&CertKind::Host.into()).inc();
         let ssh = ssh.to_openssh().map_err(|error| AuthError::Invalid(error.to_string()))?;
         Ok(wire::HostCertificates {
             ssh,
@@ -118,7 +124,8 @@ impl AuthService {
     ) -> Result<wire::UserCertificates, AuthError> {
         let (now, ttl) = (identity.issued, wish.ttl);
         let key = read_public_key(wish.ssh_public_key)?;
-        let (user, principals) = (identity.user.clone(), identity.logins.clone());
+        let (user, principals, roles) =
+            (identity.user.clone(), identity.logins.clone(), identity.roles.clone());
         let spec = UserSpec {
             identity: identity.clone(),
             ttl,
@@ -135,7 +142,9 @@ impl AuthService {
         } else {
             issue(self.authorities.user().tls()?, &leaf, now)?
         };
-        self.record_certificate(CertKind::User, user, &ssh, principals, (now, ttl)).await?;
+        let detail = certificate_made(CertKind::User, user, &ssh, (principals, roles), (now, ttl));
+        self.record_certificate(&wish.asked_by, detail).await?;
+        self.deps.metrics.certificates.get_or_create(&CertKind::User.into()).inc();
         let ssh = ssh.to_openssh().map_err(|error| AuthError::Invalid(error.to_string()))?;
         Ok(wire::UserCertificates {
             ssh,
@@ -144,20 +153,21 @@ impl AuthService {
         })
     }
 
-    async fn record_certificate(
-        &self,
-        cert_type: CertKind,
-        subject: String,
-        certificate: &ssh_key::Certificate,
-        principals: Vec<String>,
-        (now, ttl): (Timestamp, Duration),
-    ) -> Result<(), AuthError> {
-        let context = Context { cluster_name: self.cluster.clone(), ..Context::default() };
-        let expires = now.saturating_add(ttl).unwrap_or(Timestamp::MAX);
-        let serial = certificate.serial();
-        let detail = Detail::CertCreate { cert_type, subject, serial, principals, expires };
-        self.record_event(context, detail).await?;
-        self.deps.metrics.certificates.get_or_create(&cert_type.into()).inc();
-        Ok(())
+    /// It is on disk when this returns.
+    async fn record_certificate(&self, by: &str, detail: Detail) -> Result<(), AuthError> {
+        let (cluster_name, user) = (self.cluster.clone(), by.to_owned());
+        self.record_event(Context { cluster_name, user, ..Context::default() }, detail).await
     }
+}
+
+/// The event of a certificate.
+fn certificate_made(
+    cert_type: CertKind,
+    subject: String,
+    certificate: &ssh_key::Certificate,
+    (principals, roles): (Vec<String>, Vec<String>),
+    (now, ttl): (Timestamp, Duration),
+) -> Detail {
+    let expires = now.saturating_add(ttl).unwrap_or(Timestamp::MAX);
+    Detail::CertCreate { cert_type, subject, serial: certificate.serial(), principals, roles, expires }
 }

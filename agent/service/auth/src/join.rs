@@ -120,6 +120,7 @@ impl AuthService {
             ssh_public_key: &request.ssh_public_key,
             tls_public_key: &request.tls_public_key,
             addresses: &request.addresses,
+            asked_by: String::new(),
         };
         // First, so that of two that come at once one is refused before there is a certificate.
         let proof = if is_local { Proof::Own } else { Proof::Token(&presented) };

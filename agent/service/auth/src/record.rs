@@ -3,7 +3,7 @@
 use api::auth as wire;
 use domain::Timestamp;
 use domain::access::api::Caller;
-use domain::audit::{Context, Detail};
+use domain::audit::{Context, Detail, RecordFacts};
 use domain::identity::Identity;
 use domain::lock::{Lock, LockSpec};
 use domain::node::NodeSpec;
@@ -89,7 +89,8 @@ impl AuthService {
         let transaction =
             Transaction::default().when(condition).put(key, record.json.clone(), record.expires);
         let transaction = self.with_consequences(&record, existing.as_ref(), transaction).await?;
-        self.record_change(caller, kind, &name, verb).await?;
+        let facts = RecordFacts::of(kind, &record.json);
+        self.record_change(caller, (kind, &name), verb, facts).await?;
         let changed = |error| {
             if matches!(error, StoreError::Conflict(_)) {
                 AuthError::Changed { kind, name }
@@ -112,7 +113,8 @@ impl AuthService {
         domain::resource::check_name(kind, &request.name)?;
         let key = key::record(kind, &request.name);
         let name = request.name;
-        let is_there = self.deps.store.get(&key).await?.is_some();
+        let existing = self.deps.store.get(&key).await?;
+        let is_there = existing.is_some();
         // A node that has fallen silent is listed no more, but still has its UUID.
         if !(is_there || kind == Kind::Node && self.is_held(&name).await?) {
             return Err(AuthError::NotFound { kind, name });
@@ -130,7 +132,8 @@ impl AuthService {
             }
             _ => transaction,
         };
-        self.record_change(caller, kind, &name, Verb::Delete).await?;
+        let facts = existing.map(|item| RecordFacts::of(kind, &item.value)).unwrap_or_default();
+        self.record_change(caller, (kind, &name), Verb::Delete, facts).await?;
         let gone = |error| {
             if matches!(error, StoreError::Conflict(_)) {
                 AuthError::NotFound { kind, name }
@@ -161,23 +164,28 @@ impl AuthService {
     async fn record_change(
         &self,
         caller: &Caller,
-        kind: Kind,
-        name: &str,
+        (kind, name): (Kind, &str),
         verb: Verb,
+        facts: RecordFacts,
     ) -> Result<(), AuthError> {
-        let user = match caller.identity() {
-            Identity::User(user) => user.user.clone(),
-            Identity::Host(host) => format!("@{}", host.role),
-        };
+        let user = acting(caller);
         // The name of a token is a secret.
         let name = if kind == Kind::Token { redacted(name) } else { name.to_owned() };
         let context = Context { cluster_name: self.cluster.clone(), user, ..Context::default() };
         let detail = match verb {
-            Verb::Create => Detail::RecordCreate { kind, name },
-            Verb::Delete => Detail::RecordDelete { kind, name },
-            _ => Detail::RecordUpdate { kind, name },
+            Verb::Create => Detail::RecordCreate { kind, name, facts },
+            Verb::Delete => Detail::RecordDelete { kind, name, facts },
+            _ => Detail::RecordUpdate { kind, name, facts },
         };
         self.record_event(context, detail).await
+    }
+}
+
+/// Who wants something, as the audit log calls them.
+pub(crate) fn acting(caller: &Caller) -> String {
+    match caller.identity() {
+        Identity::User(user) => user.user.clone(),
+        Identity::Host(host) => format!("@{}", host.role),
     }
 }
 

@@ -21,6 +21,7 @@ impl AuthService {
             ssh_public_key: &request.ssh_public_key,
             tls_public_key: &request.tls_public_key,
             addresses: &request.addresses,
+            asked_by: String::new(),
         };
         let host = (identity.host_id, identity.role);
         let certificates = self.issue_host(identity, &wish).await?;

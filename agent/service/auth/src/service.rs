@@ -162,6 +162,7 @@ impl AuthService {
             ssh_public_key: &ssh_public_key,
             tls_public_key: &tls_public_key,
             addresses: &self.settings.names,
+            asked_by: String::new(),
         };
         let now = self.deps.clock.now();
         let wire = self.host_certificates(identity.clone(), principals, &wish, (now, OWN_TTL)).await?;

@@ -15,6 +15,7 @@ use domain::user::{self, User};
 use crate::error::AuthError;
 use crate::issue::{HostWish, UserWish};
 use crate::key;
+use crate::record::acting;
 use crate::service::AuthService;
 
 impl AuthService {
@@ -78,6 +79,7 @@ impl AuthService {
             .min(end.map_or(Duration::MAX, |end| end.duration_since(now).unsigned_abs())),
             permits,
             source_address: checked_source(request.source_address)?,
+            asked_by: acting(caller),
         };
         self.issue_user(UserIdentity { logins, ..identity }, wish).await
     }
@@ -100,6 +102,7 @@ impl AuthService {
             ssh_public_key: &request.ssh_public_key,
             tls_public_key: &request.tls_public_key,
             addresses: &[],
+            asked_by: acting(caller),
         };
         let ttl = asked(request.ttl_seconds).unwrap_or(self.settings.host_ttl);
         self.host_certificates(identity, request.hosts.clone(), &wish, (self.deps.clock.now(), ttl)).await

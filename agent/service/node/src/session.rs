@@ -59,6 +59,16 @@ pub(crate) enum Wanted {
     Sftp,
 }
 
+impl Wanted {
+    /// The command line, where there is one.
+    fn command_line(&self) -> Vec<String> {
+        match self {
+            Self::Command(command) => vec![command.to_string_lossy().into_owned()],
+            Self::Shell | Self::Sftp => Vec::new(),
+        }
+    }
+}
+
 /// Everything about a session that is about to start.
 pub(crate) struct Plan {
     pub(crate) service: Arc<NodeService>,
@@ -102,7 +112,7 @@ impl Plan {
         let started = service.deps.clock.now();
         let interactive = terminal.is_some();
         let size = terminal.as_ref().map(|terminal| format!("{}:{}", terminal.size.cols, terminal.size.rows));
-        let start = Detail::SessionStart { size, interactive };
+        let start = Detail::SessionStart { size, interactive, initial_command: wanted.command_line() };
         if let Err(error) = journal.record(start).await {
             refuse(&client, &write, SessionError::NotRecorded(error)).await;
             return;
@@ -184,6 +194,7 @@ impl Begin<'_> {
         control: mpsc::Receiver<Control>,
         (read, write): (russh::ChannelReadHalf, &ChannelWriteHalf<Msg>),
     ) -> Result<ExitStatus, SessionError> {
+        let home = request.user.home.clone();
         let session = self.service.deps.launcher.spawn(request).await?;
         self.service.deps.metrics.started.inc();
         let reporting =
@@ -202,7 +213,7 @@ impl Begin<'_> {
         }
         if let Some(copying) = copying {
             let success = outcome.as_ref().is_ok_and(ExitStatus::success);
-            copying.record(self.journal, success).await;
+            copying.record(self.journal, &home, success).await;
         }
         if let Some(reporting) = reporting {
             // It ends with the program's last word, unless something of the user's keeps that back.

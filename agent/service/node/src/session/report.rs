@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use domain::audit::{Detail, FileOperation, Outcome};
+use domain::audit::{Detail, FileAccess, FileOperation, Outcome};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
@@ -22,6 +22,8 @@ struct Report {
     path: String,
     #[serde(default)]
     target_path: Option<String>,
+    #[serde(default)]
+    access: Option<FileAccess>,
     success: bool,
     #[serde(default)]
     error: Option<String>,
@@ -37,10 +39,11 @@ pub(super) async fn follow(report: pipe::Receiver, journal: Arc<Journal>) {
             Ok(_) => {}
         }
         // A line that makes no sense is not ours to repair; the next one may.
-        let Ok(Report { action, path, target_path, success, error }) = serde_json::from_slice(&line) else {
+        let Ok(Report { action, path, target_path, access, success, error }) = serde_json::from_slice(&line)
+        else {
             continue;
         };
-        let detail = Detail::Sftp { action, path, target_path, outcome: Outcome { success, error } };
+        let detail = Detail::Sftp { action, path, target_path, access, outcome: Outcome { success, error } };
         journal.note(detail).await;
     }
 }

@@ -4,12 +4,17 @@
 //! which files went where, the control lines of the protocol are read along: `C0644 12 name`, then
 //! twelve bytes and a NUL. Newer clients use SFTP, whose server tells by itself.
 
+use std::path::Path;
+use std::time::Duration;
+
 use domain::audit::{CopyProtocol, Detail, FileAction, Outcome};
 
 use super::journal::Journal;
 
 /// The most files of one copy that are written down one by one.
 const FILES_MAX: usize = 1000;
+/// How long it may take to see what a path is: its disk may hang.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The longest control line, in bytes.
 const LINE_MAX: usize = 4096;
 
@@ -18,6 +23,8 @@ const LINE_MAX: usize = 4096;
 pub(crate) struct Copying {
     action: FileAction,
     path: String,
+    /// Whether the client said that files go into a folder of that path.
+    into_folder: bool,
     along: Along,
 }
 
@@ -49,7 +56,8 @@ impl Copying {
             _ => return None,
         };
         let path = (*words.last()?).trim_matches(['\'', '"']).to_owned();
-        Some(Self { action, path, along: Along::default() })
+        let into_folder = flag('d') || path.ends_with(['/', '.']);
+        Some(Self { action, path, into_folder, along: Along::default() })
     }
 
     /// The event of a copy that is not allowed.
@@ -69,8 +77,8 @@ impl Copying {
         Tap { up: look(up), down: look(down) }
     }
 
-    /// Writes down every file that was seen, or the copy itself when none was.
-    pub(super) async fn record(self, journal: &Journal, success: bool) {
+    /// Writes down every file that was seen, or the copy itself when none was. Paths begin at the user's `home`.
+    pub(super) async fn record(self, journal: &Journal, home: &Path, success: bool) {
         let outcome = || if success { Outcome::ok() } else { Outcome::failed("scp failed") };
         let event = |path: String, len: Option<u64>| Detail::Scp {
             path,
@@ -81,14 +89,25 @@ impl Copying {
         if self.along.files.is_empty() {
             journal.note(event(self.path.clone(), None)).await;
         }
+        let goes_into = self.action == FileAction::Upload && self.is_into_folder(home).await;
         for (name, len) in &self.along.files {
-            let path = if self.action == FileAction::Upload && self.path != *name {
-                format!("{}/{name}", self.path.trim_end_matches('/'))
-            } else {
-                self.path.clone()
+            let path = match goes_into {
+                true => format!("{}/{name}", self.path.trim_end_matches('/')),
+                false => self.path.clone(),
             };
             journal.note(event(path, Some(*len))).await;
         }
+    }
+}
+
+impl Copying {
+    /// Whether the files went into a folder. A client that sends one file does not know, so there has to be a look.
+    async fn is_into_folder(&self, home: &Path) -> bool {
+        let looking = tokio::fs::metadata(home.join(&self.path));
+        self.into_folder
+            || tokio::time::timeout(LOOK_MAX, looking)
+                .await
+                .is_ok_and(|found| found.is_ok_and(|found| found.is_dir()))
     }
 }
 
@@ -167,6 +186,24 @@ mod tests {
         assert_eq!(of("/usr/bin/scp -qt ."), Some((FileAction::Upload, ".".into())));
         for other in ["ls -t", "scp a b:c", "echo scp -t x", "", "scp", "scp -tf x"] {
             assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_to_the_path_that_is_named_or_into_the_folder_that_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("folder")).unwrap();
+        std::fs::write(home.path().join("file"), "").unwrap();
+        for (command, into) in [
+            ("scp -t folder", true),
+            ("scp -t file", false),
+            ("scp -t new", false),
+            ("scp -t -d new", true),
+            ("scp -t new/", true),
+            ("scp -t .", true),
+        ] {
+            let copying = Copying::of(command).unwrap();
+            assert_eq!(copying.is_into_folder(home.path()).await, into, "{command}");
         }
     }
 

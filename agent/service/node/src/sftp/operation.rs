@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use domain::audit::FileAccess;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, chmod, chownat,
@@ -36,10 +37,10 @@ fn mode_of(attributes: &Attributes, default: u32) -> Mode {
 pub(super) fn open_file(path: &[u8], flags: u32, attributes: &Attributes) -> Result<OwnedFd, Failure> {
     // Never blocking: opening a pipe without another end would hold the whole session up.
     let mut how = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    how |= match (flags & READ != 0, flags & WRITE != 0) {
-        (true, true) => OFlags::RDWR,
-        (false, true) => OFlags::WRONLY,
-        (_, false) => OFlags::RDONLY,
+    how |= match access(flags) {
+        FileAccess::ReadWrite => OFlags::RDWR,
+        FileAccess::Write => OFlags::WRONLY,
+        FileAccess::Read => OFlags::RDONLY,
     };
     for (flag, meaning) in [
         (APPEND, OFlags::APPEND),
@@ -50,6 +51,15 @@ pub(super) fn open_file(path: &[u8], flags: u32, attributes: &Attributes) -> Res
         how.set(meaning, flags & flag != 0);
     }
     Ok(open(path, how, mode_of(attributes, 0o666))?)
+}
+
+/// What a file is opened for.
+pub(super) fn access(flags: u32) -> FileAccess {
+    match (flags & READ != 0, flags & WRITE != 0) {
+        (true, true) => FileAccess::ReadWrite,
+        (false, true) => FileAccess::Write,
+        (_, false) => FileAccess::Read,
+    }
 }
 
 pub(super) fn open_folder(path: &[u8]) -> Result<OwnedFd, Failure> {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use domain::audit::FileOperation;
+use domain::audit::{FileAccess, FileOperation};
 use serde::Serialize;
 
 use super::status::Failure;
@@ -24,6 +24,8 @@ struct Line<'a> {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<FileAccess>,
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -36,6 +38,8 @@ pub(super) struct Deed<'a> {
     pub(super) path: &'a [u8],
     /// The new path of a rename or link.
     pub(super) target: Option<&'a [u8]>,
+    /// What a file is opened for.
+    pub(super) access: Option<FileAccess>,
 }
 
 /// Where the lines go; nowhere when nobody asked for them.
@@ -63,6 +67,7 @@ impl Report {
             action: deed.action,
             path: self.absolute(deed.path),
             target_path: deed.target.map(|target| self.absolute(target)),
+            access: deed.access,
             success: result.is_ok(),
             error: result.err().map(|failure| failure.message.as_str()),
         };
@@ -102,9 +107,11 @@ mod tests {
     fn lines_are_documents_with_whole_paths() {
         let mut file = tempfile::tempfile().unwrap();
         let mut report = Report::new(Some(file.try_clone().unwrap()));
-        report.note(Deed { action: FileOperation::Open, path: b"/etc/\xffx\n", target: None }, Ok(()));
+        let access = Some(FileAccess::ReadWrite);
+        let open = Deed { action: FileOperation::Open, path: b"/etc/\xffx\n", target: None, access };
+        report.note(open, Ok(()));
         let failure = Failure::new(Code::PermissionDenied, "Permission denied");
-        let rename = Deed { action: FileOperation::Rename, path: b"a", target: Some(b"/b") };
+        let rename = Deed { action: FileOperation::Rename, path: b"a", target: Some(b"/b"), access: None };
         report.note(rename, Err(&failure));
         assert_eq!(file.metadata().unwrap().len(), 0, "nothing is sent before its time");
         report.send().unwrap();
@@ -116,7 +123,7 @@ mod tests {
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let here = std::env::current_dir().unwrap();
         let expected = [
-            serde_json::json!({"action": "open", "path": "/etc/\u{fffd}x\n", "success": true}),
+            serde_json::json!({"action": "open", "path": "/etc/\u{fffd}x\n", "access": "read+write", "success": true}),
             serde_json::json!({
                 "action": "rename", "path": here.join("a").to_str().unwrap(), "target_path": "/b",
                 "success": false, "error": "Permission denied"
@@ -129,7 +136,7 @@ mod tests {
     fn a_path_as_long_as_a_packet_makes_no_line_longer_than_the_daemon_reads() {
         let mut report = Report::new(None);
         let path = vec![0x01; 200_000];
-        let deed = Deed { action: FileOperation::Link, path: &path, target: Some(&path) };
+        let deed = Deed { action: FileOperation::Link, path: &path, target: Some(&path), access: None };
         report.note(deed, Ok(()));
         assert!(report.lines.len() < 60_000, "{}", report.lines.len());
     }

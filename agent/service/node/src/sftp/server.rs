@@ -215,7 +215,11 @@ fn deed_of<'a>(request: Request<'a>, open: Option<&'a [u8]>) -> Option<Deed<'a>>
         Request::Extended(Extension::Hardlink { from, to }) => (Op::Link, from, Some(to)),
         _ => return None,
     };
-    Some(Deed { action, path, target })
+    let access = match request {
+        Request::Open { flags, .. } => Some(operation::access(flags)),
+        _ => None,
+    };
+    Some(Deed { action, path, target, access })
 }
 
 fn begin(out: &mut Vec<u8>, kind: u8, id: u32) -> usize {

@@ -67,7 +67,9 @@ async fn it_is_the_user_and_reports_what_it_does() {
     let home = home.path().display();
     let expected = [
         format!(r#"{{"action":"mkdir","path":"{home}/made","success":true}}"#),
-        format!(r#"{{"action":"open","path":"{home}/secret","success":false,"error":"Permission denied"}}"#),
+        format!(
+            r#"{{"action":"open","path":"{home}/secret","access":"read","success":false,"error":"Permission denied"}}"#
+        ),
     ];
     assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
     assert!(answers.windows(17).any(|window| window == b"Permission denied"));
