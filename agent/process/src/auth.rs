@@ -1,7 +1,6 @@
 //! The auth service of this process: store, audit log, the service itself, and `tctl`'s way in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use audit_service::{LogPorts, LogService, LogSettings};
 use auth_service::{AuthError, AuthService, Deps, Metrics, ProxyAddresses, Settings};
@@ -21,10 +20,9 @@ use crate::error::ProcessError;
 use crate::host::Host;
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
-use crate::{ADMIN_IDENTITY, AUTH_ADDRESS, plugin};
+use crate::{ADMIN_IDENTITY, plugin};
 
-/// How often the identity of `tctl` is made anew; it lives for a week.
-const ADMIN_RENEWAL: Duration = Duration::from_secs(86_400);
+mod admin;
 
 /// There while `tctl`'s identity is that of a cluster in memory.
 const PASSING: &str = "identity/admin.passing";
@@ -137,7 +135,7 @@ impl Starting<'_> {
         let (renewing, data, until) = (Arc::clone(&service), self.data.clone(), stop.auth.clone());
         services.spawn("admin identity", async move {
             tokio::select! {
-                () = keep_admin_fresh(&renewing, &data) => {}
+                () = admin::keep(&renewing, &data, dialable(renewing.address())) => {}
                 () = until.cancelled() => {}
             }
         });
@@ -246,8 +244,7 @@ impl Starting<'_> {
         if !is_passing {
             self.data.remove(PASSING)?;
         }
-        let address = dialable(service.address());
-        self.data.write(AUTH_ADDRESS, format!("{address}\n").as_bytes())
+        admin::leave_address(self.data, dialable(service.address()))
     }
 }
 
@@ -258,18 +255,5 @@ fn refused(error: AuthError) -> ProcessError {
             ProcessError::listen("auth_service.listen_addr")(source)
         }
         error => error.into(),
-    }
-}
-
-async fn keep_admin_fresh(service: &AuthService, data: &DataDir) {
-    loop {
-        tokio::time::sleep(ADMIN_RENEWAL).await;
-        let renewed = async {
-            let admin = service.own_identity(SystemRole::Admin).await?;
-            data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())
-        };
-        if let Err(error) = renewed.await {
-            tracing::error!(error = &error as &dyn std::error::Error, "tctl's identity could not be renewed");
-        }
     }
 }

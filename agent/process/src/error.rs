@@ -28,6 +28,15 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
+    /// A certificate of the web port, or its key.
+    #[error("cannot read {path}, which proxy_service.https_keypairs names")]
+    Keypair {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file in the data folder cannot be written.
     #[error(transparent)]
     Write(#[from] sys::file::FileError),

@@ -97,7 +97,7 @@ impl Starting<'_> {
 
     fn start_links(&self, service: &Arc<NodeService>, stop: &Tokens, group: &mut Group) {
         let metrics = tunnel_service::Metrics::default();
-        self.watchdog.register("agent", |registry| metrics.register(registry));
+        self.watchdog.register("agent", |registry| metrics.register_agent(registry));
         let link =
             LinkSettings { algorithms: crate::proxy::algorithms(self.settings), ..LinkSettings::default() };
         let settings = AgentSettings {

@@ -170,7 +170,7 @@ fn needed(labels: &[DynamicLabel]) -> BTreeSet<String> {
 }
 
 /// Loads plugins, and says now which do not load and what to change: better than a label that
-/// stays empty.
+/// stays empty. A host that is stopped is no news.
 async fn check(plugins: &PluginHost, names: BTreeSet<String>) {
     for refusal in plugins.check(names).await {
         tracing::error!(plugin = %refusal.name, reason = %refusal.reason, "a plugin that labels need does not load");

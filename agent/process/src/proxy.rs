@@ -138,7 +138,7 @@ impl Starting<'_> {
 
     fn registry(&self) -> Arc<Registry> {
         let metrics = tunnel_service::Metrics::default();
-        self.watchdog.register("tunnel", |registry| metrics.register(registry));
+        self.watchdog.register("tunnel", |registry| metrics.register_proxy(registry));
         Registry::new(metrics)
     }
 

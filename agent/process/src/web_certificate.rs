@@ -52,7 +52,7 @@ impl CertificateFiles {
         }
         let read = |path: &Path| {
             std::fs::read_to_string(path)
-                .map_err(|source| ProcessError::File { path: path.to_owned(), source })
+                .map_err(|source| ProcessError::Keypair { path: path.to_owned(), source })
         };
         let pair = |pair: &Keypair| {
             let place = pair.cert_file.display().to_string();

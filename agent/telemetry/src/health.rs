@@ -5,6 +5,7 @@
 //! them is in `process`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::health::{Health, Shown, State};
 use parking_lot::Mutex;
@@ -23,13 +24,15 @@ struct Inner {
     clock: Arc<dyn Clock>,
     health: Mutex<Health>,
     overall: watch::Sender<State>,
+    /// Whether no new connections are taken any more.
+    drains: AtomicBool,
 }
 
 impl HealthHandle {
     /// A daemon in which no component has been heard of yet: it is starting.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (overall, _) = watch::channel(State::Starting);
-        Self(Arc::new(Inner { clock, health: Mutex::default(), overall }))
+        Self(Arc::new(Inner { clock, health: Mutex::default(), overall, drains: AtomicBool::new(false) }))
     }
 
     /// Announces a component that has yet to work; the whole is not ready before it does.
@@ -48,6 +51,12 @@ impl HealthHandle {
     /// A component failed, for this reason (one line, without secrets). Returns its state.
     pub fn failed(&self, component: &str, reason: impl Into<String>) -> State {
         self.change(component, |health| health.failed(component, reason))
+    }
+
+    /// No new connections are taken from now on: whoever chooses between daemons is to choose another, though
+    /// everything works.
+    pub fn drains(&self) {
+        self.0.drains.store(true, Ordering::Relaxed);
     }
 
     /// The state of the whole.
@@ -136,7 +145,7 @@ struct Component<'a> {
 }
 
 /// The answer to `GET /readyz`: 200 when every component works, 400 while starting or recovering,
-/// 503 when one fails. Status and body.
+/// 503 when one fails, and while the daemon drains. Status and body.
 pub fn readyz(health: &HealthHandle, pid: u32) -> (u16, String) {
     let (overall, shown) = {
         let health = health.0.health.lock();
@@ -147,9 +156,13 @@ pub fn readyz(health: &HealthHandle, pid: u32) -> (u16, String) {
         state: state.as_str(),
         reason: reason.as_deref(),
     });
-    let body = Ready { status: overall.as_str(), pid, components: components.collect() };
+    let (code, status) = match health.0.drains.load(Ordering::Relaxed) {
+        true => (503, "draining"),
+        false => (overall.http_status(), overall.as_str()),
+    };
+    let body = Ready { status, pid, components: components.collect() };
     // Strings and numbers always serialise.
-    (overall.http_status(), serde_json::to_string(&body).unwrap_or_default())
+    (code, serde_json::to_string(&body).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -189,6 +202,16 @@ mod tests {
         assert_eq!(readyz(&health, 7), (400, body.into()));
         health.failed("auth", "disk full");
         assert_eq!(readyz(&health, 7).0, 503);
+    }
+
+    #[test]
+    fn who_drains_is_not_ready_though_everything_works() {
+        let (_, health) = handle();
+        health.worked("proxy");
+        assert_eq!(readyz(&health, 7).0, 200);
+        health.drains();
+        let (code, body) = readyz(&health, 7);
+        assert!(code == 503 && body.starts_with(r#"{"status":"draining""#), "{body}");
     }
 
     #[test]

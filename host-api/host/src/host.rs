@@ -182,7 +182,9 @@ impl PluginHost {
         let mut refusals = Vec::new();
         for name in names {
             let name = name.into();
-            if let Err(error) = self.load(&name).await {
+            if let Err(error) = self.load(&name).await
+                && !matches!(error, LoadError::Stopped(_))
+            {
                 refusals.push(Refusal { name, reason: chain(&error) });
             }
         }

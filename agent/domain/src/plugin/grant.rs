@@ -151,11 +151,11 @@ pub fn known_needs(manifest: &Manifest) -> Result<(), GrantError> {
 /// What follows from a manifest and the operator's grants.
 ///
 /// # Errors
-/// [`GrantError`] names the first grant that is too much, or everything that is missing.
+/// [`GrantError`] names everything that is too much, or else everything that is missing.
 pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, GrantError> {
     let plugin = || manifest.name.clone();
     known_needs(manifest)?;
-    let mut effective = Effective::default();
+    let (mut effective, mut unasked) = (Effective::default(), Vec::new());
     for grant in grants {
         let Some(capability) = Capability::parse(&grant.capability) else {
             return Err(GrantError::UnknownGrant { plugin: plugin(), capability: grant.capability.clone() });
@@ -169,9 +169,12 @@ pub fn effective(manifest: &Manifest, grants: &[Grant]) -> Result<Effective, Gra
             asked = true;
         }
         if !asked {
-            let (what, asked) = (wording::granted(capability, &grant.scope), wording::asked_list(manifest));
-            return Err(GrantError::NotAsked { plugin: plugin(), what, asked });
+            unasked.push(wording::granted(capability, &grant.scope));
         }
+    }
+    if !unasked.is_empty() {
+        let (what, asked) = (unasked.join(" and "), wording::asked_list(manifest));
+        return Err(GrantError::NotAsked { plugin: plugin(), what, asked });
     }
     let missing: Vec<_> = manifest.needs.iter().filter(|need| !is_met(need, grants)).collect();
     match missing.split_first() {

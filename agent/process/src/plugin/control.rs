@@ -14,7 +14,7 @@ use api::control::{
     ANSWER_MAX, Answer, Explained, Item, Known, Line, Plugin, QUESTION_MAX, Question, SOCKET, Used,
 };
 use domain::Timestamp;
-use domain::plugin::PluginName;
+use domain::plugin::{ContractKind, PluginName};
 use plugin_host::{LoadError, PluginHost, PluginListing, PluginState};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -176,12 +176,14 @@ impl Answering {
             let (what, times) = account.uses.get(*index)?;
             Some(Used { what: what.to_string(), times: *times })
         };
+        let is_unneeded = needs_storage_section(&account.listing).is_some();
         let item = |item: &domain::plugin::grant::Item| Item {
             what: item.what.clone(),
             reason: item.reason.clone(),
             meeting: item.meeting.key().to_owned(),
             granted: item.granted.clone(),
-            change: item.change.clone(),
+            // The storage section grants what it needs.
+            change: item.change.clone().filter(|_| !is_unneeded),
             used: item.uses.iter().filter_map(used).collect(),
         };
         Ok(Answer::Explained(Box::new(Explained {
@@ -215,13 +217,21 @@ impl Answering {
     }
 }
 
+/// What lets a carried storage backend be used that is not.
+fn needs_storage_section(listing: &PluginListing) -> Option<String> {
+    let known = listing.known.as_ref().filter(|_| listing.state == PluginState::NotLoaded)?;
+    let of_storage = known.contract.to_string().starts_with(ContractKind::StorageBackend.package());
+    of_storage.then(|| "this daemon keeps its records elsewhere, as teleport.storage.type says".to_owned())
+}
+
 fn plugin(listing: PluginListing) -> Plugin {
+    let unneeded = needs_storage_section(&listing);
     let name = listing.name.to_string();
     let (state, reason) = match listing.state {
         PluginState::Ready => ("Ready", None),
         PluginState::Behind(reason) => ("Behind", Some(reason)),
         PluginState::Quarantined(reason) => ("Quarantined", Some(reason)),
-        PluginState::NotLoaded => ("Not loaded", None),
+        PluginState::NotLoaded => ("Not loaded", unneeded),
         PluginState::Disabled => {
             ("Disabled", Some(format!("by teleport.plugins.load.{name}.enabled in the configuration")))
         }

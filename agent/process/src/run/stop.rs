@@ -69,6 +69,8 @@ impl Running {
     /// Takes no more connections and waits until the last connection has ended, at most thirty hours.
     /// [`Running::stop`] is still to be called. Cancelling gives up waiting.
     pub async fn drain(&self) {
+        // First: whoever asks is to stay away before the door is shut.
+        self.health.drains();
         self.tokens.accept.cancel();
         tracing::info!(left = self.busy(), "draining: no new connections, waiting for the open ones");
         if !none_left(|| self.busy(), LOOK, DRAIN_MAX).await {

@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counters of both ends.
+/// Counters of both ends; each has its own.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     pub(crate) links: Gauge,
@@ -14,8 +14,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the counters to a registry.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Adds what a proxy counts to a registry.
+    pub fn register_proxy(&self, registry: &mut Registry) {
         registry.register("links", "Links of agents that are up", self.links.clone());
         registry.register("dials", "Connections to nodes asked for", self.dials.clone());
         registry.register(
@@ -23,6 +23,10 @@ impl Metrics {
             "Connections to nodes that could not be made",
             self.failed_dials.clone(),
         );
+    }
+
+    /// Adds what an agent counts.
+    pub fn register_agent(&self, registry: &mut Registry) {
         registry.register("connects", "Times this agent connected to a proxy", self.reconnects.clone());
     }
 }

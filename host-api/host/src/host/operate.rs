@@ -33,7 +33,8 @@ pub struct PluginAccount {
 }
 
 impl PluginHost {
-    /// What a plugin asks for, is granted and has used. One that is not loaded is loaded, or tried again.
+    /// What a plugin asks for, is granted and has used. One that is not loaded is loaded, or tried again; but for one
+    /// that this program carries and nobody has asked for, of which everything is known.
     ///
     /// # Errors
     /// [`LoadError::Unknown`], [`LoadError::Stopped`]. One that does not load is explained all the same.
@@ -41,7 +42,7 @@ impl PluginHost {
         self.core.known(name)?;
         let is_loaded =
             self.core.registry.entry(name).is_some_and(|entry| matches!(entry.state, State::Ready { .. }));
-        if !is_loaded && !self.core.is_off(name) {
+        if !is_loaded && !self.core.is_off(name) && !self.core.is_idle(name) {
             // That it does not load is part of the account.
             let _ = self.load(name.as_str()).await;
         }
@@ -146,6 +147,12 @@ impl Core {
     /// How many instances of one plugin may follow the changes.
     pub(crate) fn tails(&self) -> u32 {
         self.settings.tails
+    }
+
+    /// Whether this program carries it, and nobody has called for it, nor written or installed anything.
+    fn is_idle(&self, name: &PluginName) -> bool {
+        let is_written = self.settings.plugins.contains_key(name);
+        !is_written && self.registry.entry(name).is_none() && self.carried_asks(name).is_some()
     }
 
     /// Whether this is the plugin that the cluster's records are in.

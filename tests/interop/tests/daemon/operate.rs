@@ -11,8 +11,12 @@ const LABELS: &str = "  commands:\n  - name: word\n    command: [echo, hello]\n 
 
 /// What a command says, or why it fails.
 async fn plugins(node: &Daemon, words: &str) -> Result<String, String> {
+    tctl(node, &format!("plugins {words}")).await
+}
+
+async fn tctl(node: &Daemon, words: &str) -> Result<String, String> {
     let mut command = Command::new(program("tctl"));
-    command.arg("plugins").args(words.split(' ')).arg("-c").arg(&node.config);
+    command.args(words.split(' ')).arg("-c").arg(&node.config);
     let output = run(&mut command).await;
     if output.code() == Some(0) { Ok(output.text()) } else { Err(output.stderr) }
 }
@@ -99,9 +103,13 @@ async fn a_daemon_that_cannot_start_leaves_the_socket_to_the_one_that_runs() {
     other.logged("plugin switched off").await;
     other.stop().await;
     // Its place is taken again by the one that has been there all the time.
-    let answered = || async { plugins(&world.main, "disable label-command").await.ok() };
+    let answered = || async { plugins(&world.main, "ls").await.ok() };
     eventually("the first one answers again", answered).await;
-    world.main.logged("plugin switched off").await;
+    // It does what the other one was told.
+    let line = world.main.logged("plugin switched off").await;
+    assert!(line.contains("another teleport in this data folder"), "{line}");
+    let asked = || async { tctl(&world.main, "status").await.ok() };
+    eventually("tctl finds the auth server that is left", asked).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use config::SampleOptions;
 use terminal::{Explain, Failure, Printer, Screen};
 
+use self::absent::absent;
 use super::plugin::misfits;
+
+mod absent;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Check this configuration instead of printing one, and the plugins of this host against it.
+    /// Check this configuration instead of printing one, and the files and plugins of this host against it.
     #[arg(long, value_name = "FILE", exclusive = true)]
     test: Option<PathBuf>,
     /// Write to this file instead of standard output; it must not exist.
@@ -54,7 +57,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failu
         let name = path.display().to_string();
         let text = config::read_file(path).while_doing(format!("cannot read {name}"))?;
         let settings = config::check(&text, &name)?;
-        for warning in settings.warnings.iter().cloned().chain(misfits(&settings)) {
+        for warning in settings.warnings.iter().cloned().chain(absent(&settings)).chain(misfits(&settings)) {
             printer.line(format!("warning: {warning}"))?;
         }
         printer.line(format!("{name}: OK"))?;

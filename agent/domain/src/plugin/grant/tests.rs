@@ -98,6 +98,9 @@ fn granted_but_not_asked_says_what_is_asked() {
         error.to_string(),
         r#"plugin label-load is granted process ["reboot"] and does not ask for it; it asks for nothing; remove that in teleport.yaml under teleport.plugins.load.label-load"#
     );
+    let more = [Grant::process(argv(&["reboot"])), Grant::kv()];
+    let text = effective(&manifest(vec![]), &more).unwrap_err().to_string();
+    assert!(text.contains(r#"is granted process ["reboot"] and kv and does not ask for it"#), "{text}");
     let asks = manifest(vec![need("process", Some(&["uptime"]))]);
     let both = [Grant::process(argv(&["uptime"])), Grant::process(argv(&["reboot"]))];
     let text = effective(&asks, &both).unwrap_err().to_string();
