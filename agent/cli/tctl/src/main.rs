@@ -6,15 +6,17 @@
 //! store, hold a key of an authority, or go on with a guess about which cluster is meant.
 //!
 //! One command, one file under [`command`]; [`context`] is what every command gets, [`place`] finds
-//! the auth server, [`document`] and [`record`] read and show resources.
+//! the auth server, [`document`], [`record`] and [`listing`] read and show resources.
 
 mod arguments;
 mod command;
 mod context;
 mod credential;
+mod demotion;
 mod document;
 mod document_error;
 mod invite;
+mod listing;
 mod place;
 mod record;
 mod reference;

@@ -3,7 +3,6 @@
 //! The name of a token is a secret, so it is cut short unless somebody asks for secrets. A name that
 //! was cut short is never taken back in: it would make a token that is easy to guess.
 
-use domain::Timestamp;
 use domain::authority::CertAuthority;
 use domain::lock::Lock;
 use domain::node::Node;
@@ -15,7 +14,6 @@ use domain::token::Token;
 use domain::user::User;
 use serde::Serialize;
 use serde_json::Value;
-use terminal::{Column, Table};
 
 /// What a name that was cut short ends in.
 const CUT: char = '…';
@@ -166,27 +164,17 @@ pub(crate) fn redacted(secret: &str) -> String {
     secret.chars().take(shown).chain([CUT]).collect()
 }
 
+/// Whether a secret was cut short.
+pub(crate) fn is_cut(secret: &str) -> bool {
+    secret.ends_with(CUT)
+}
+
 fn check_whole(token: &Token) -> Result<(), ResourceError> {
-    if !token.name().ends_with(CUT) {
+    if !is_cut(token.name()) {
         return Ok(());
     }
     let reason = "this is a token that was cut short when it was shown; get it with --with-secrets";
     Err(Token::invalid(&token.metadata, "metadata.name", reason))
-}
-
-/// Records of any kinds as a table.
-pub(crate) fn table(records: &[Record]) -> Table<3> {
-    let mut table = Table::new([Column::new("Kind"), Column::new("Name"), Column::new("Expires (UTC)")]);
-    for record in records {
-        let kind = record.kind().map_or_else(|| "unknown".to_owned(), |kind| kind.to_string());
-        let expires = record.metadata().and_then(|metadata| metadata.expires);
-        table.row([kind, record.name().to_owned(), expires_text(expires)]);
-    }
-    table
-}
-
-fn expires_text(expires: Option<Timestamp>) -> String {
-    expires.map_or_else(|| "never".to_owned(), |time| time.strftime("%d %b %y %H:%M UTC").to_string())
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use domain::resource::Kind;
 use terminal::{Explain, Failure};
 
-use crate::context::Context;
+use crate::context::{Context, Session};
+use crate::demotion;
 use crate::document;
+use crate::record::Record;
 
 /// Arguments of `tctl create`.
 #[derive(Debug, Args)]
@@ -42,6 +45,8 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     let written = document::read(&name, &text).hint("nothing was changed")?;
     let session = context.connect().await?;
     for one in &written {
+        // Only where something may be replaced.
+        let before = if arguments.force { user_before(&session, &one.record).await } else { None };
         let put = session.client.put_json(one.record.to_json(), arguments.force, None).await;
         let put = put.map_err(|error| {
             let is_taken = error.is_taken();
@@ -50,8 +55,19 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         })?;
         let deed = if put.replaced { "updated" } else { "created" };
         context.printer.line(format_args!("{} has been {deed}", one.record.title()))?;
+        if let Some(note) = before.and_then(|before| demotion::note(&before, &one.record)) {
+            context.note(note);
+        }
     }
     Ok(())
+}
+
+/// The user that is about to be replaced. Only a note depends on it: what keeps the answer away keeps the new one
+/// away, too, and is told then.
+async fn user_before(session: &Session, record: &Record) -> Option<Record> {
+    let Record::User(user) = record else { return None };
+    let json = session.client.get_json(Kind::User, user.name()).await.ok()?;
+    Some(Record::from_server(Kind::User, &json))
 }
 
 /// Standard input, as far as a file may reach.

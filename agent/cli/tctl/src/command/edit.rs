@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tonic::Code;
 
 use crate::context::{Context, Session};
+use crate::demotion;
 use crate::document;
 use crate::record::{Record, title};
 use crate::reference::One;
@@ -32,14 +33,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COMMAND", env = "VISUAL")]
     editor: Option<String>,
     /// The editor to run when neither --editor nor VISUAL names one
-    #[arg(long, hide = true, value_name = "COMMAND", env = "EDITOR", default_value = "vi")]
-    fallback_editor: String,
+    #[arg(long, hide = true, value_name = "COMMAND", env = "EDITOR")]
+    fallback_editor: Option<String>,
 }
+
+/// The editor where nobody names one.
+const EDITOR: &str = "vi";
 
 /// Lets the resource be edited and writes it back.
 pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let Arguments { record: One { kind, name }, editor, fallback_editor } = arguments;
-    let editor = editor.filter(|editor| !editor.trim().is_empty()).unwrap_or(fallback_editor);
+    let editor = chosen([editor, fallback_editor]);
     let session = context.connect().await?;
     let json = session.client.get_json(kind, &name).await?;
     let original = Record::from_server(kind, &json);
@@ -60,20 +64,33 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         Ok(()) => write_back(&session, &draft.path, &text, &original, revision).await,
         Err(failure) => Err(failure),
     };
-    if let Err(failure) = written {
-        return Err(failure.hint(format!("what you typed is in {}", draft.keep().display())));
+    let edited = match written {
+        Ok(edited) => edited,
+        Err(failure) => {
+            return Err(failure.hint(format!("what you typed is in {}", draft.keep().display())));
+        }
+    };
+    context.printer.line(format_args!("{} has been updated", original.title()))?;
+    if let Some(note) = demotion::note(&original, &edited) {
+        context.note(note);
     }
-    Ok(context.printer.line(format_args!("{} has been updated", original.title()))?)
+    Ok(())
 }
 
-/// Checks what was typed and writes it back over the record that was read.
+/// The first editor that is named. A variable that is set to nothing names none.
+fn chosen(named: [Option<String>; 2]) -> String {
+    let named = named.into_iter().flatten().find(|editor| !editor.trim().is_empty());
+    named.unwrap_or_else(|| EDITOR.to_owned())
+}
+
+/// Checks what was typed, writes it back over the record that was read, and returns it.
 async fn write_back(
     session: &Session,
     file: &Path,
     text: &str,
     original: &Record,
     revision: String,
-) -> Result<(), Failure> {
+) -> Result<Record, Failure> {
     let force = format!("correct it and run: tctl create -f {}", quoted(&file.display().to_string()));
     let mut written = document::read(&file.display().to_string(), text).hint(force.clone())?;
     let edited = match (written.pop(), written.is_empty()) {
@@ -92,7 +109,7 @@ async fn write_back(
     } else {
         put?;
     }
-    Ok(())
+    Ok(edited)
 }
 
 /// The file somebody edits. Its folder belongs to this run alone, because editors make files of their
@@ -146,4 +163,22 @@ impl Draft {
 fn failed(editor: &str, status: ExitStatus) -> Failure {
     Failure::new(format!("the editor {editor:?} ended with {status}; nothing was changed"))
         .hint("choose an editor with --editor, VISUAL or EDITOR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_names_no_editor() {
+        let chosen = |first: Option<&str>, second: Option<&str>| {
+            chosen([first.map(str::to_owned), second.map(str::to_owned)])
+        };
+        assert_eq!(chosen(Some("code -w"), Some("nano")), "code -w");
+        assert_eq!(chosen(Some(" "), Some("nano")), "nano");
+        for nothing in [None, Some(""), Some(" \t")] {
+            assert_eq!(chosen(None, nothing), "vi");
+            assert_eq!(chosen(Some(""), nothing), "vi");
+        }
+    }
 }

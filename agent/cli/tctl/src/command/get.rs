@@ -5,7 +5,8 @@ use domain::resource::Kind;
 use terminal::{Failure, Format};
 
 use crate::context::{Context, Session};
-use crate::record::{self, Record};
+use crate::listing;
+use crate::record::Record;
 use crate::reference::{Reference, References};
 
 /// Arguments of `tctl get`.
@@ -49,7 +50,7 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         }
         records = records.into_iter().map(Record::without_secrets).collect();
     }
-    Ok(context.printer.list(arguments.format, &records, record::table)?)
+    Ok(listing::print(&mut context.printer, arguments.format, &records)?)
 }
 
 async fn fetch(session: &Session, reference: Reference) -> Result<Vec<Record>, Failure> {

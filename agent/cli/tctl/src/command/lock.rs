@@ -6,10 +6,12 @@ use clap::Args;
 use domain::Timestamp;
 use domain::lock::{Lock, LockSpec, Target};
 use domain::name::HostId;
+use domain::resource::{Kind, check_name};
 use serde::Serialize;
 use terminal::{Explain, Failure, FormatArgs};
 
-use crate::context::Context;
+use crate::context::{Context, Session};
+use crate::record::title;
 
 /// Arguments of `tctl lock`.
 #[derive(Debug, Args)]
@@ -20,6 +22,9 @@ pub(crate) struct Arguments {
     /// Told to whoever is shut out
     #[arg(long, value_name = "TEXT", default_value = "")]
     message: String,
+    /// Shut out only certificates that were made until now; those that are made from now on are good
+    #[arg(long, conflicts_with = "server_id")]
+    until_now: bool,
     /// How long the lock holds [default: until it is removed]
     #[arg(long, value_parser = self::ttl)]
     ttl: Option<Duration>,
@@ -70,18 +75,52 @@ struct Made {
 
 /// Makes the lock.
 pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let Arguments { target: Targets { user, role, login, server_id }, message, ttl, format } = arguments;
+    let Arguments { target: Targets { user, role, login, server_id }, message, until_now, ttl, format } =
+        arguments;
     let ends = |ttl| context.now().checked_add(ttl);
     let expires = ttl.map(ends).transpose().while_doing("--ttl reaches beyond the end of the calendar")?;
     let target = Target { user, role, login, serial: None, server_id };
     let name = context.random().uuid().to_string();
-    let spec = LockSpec { target: target.clone(), message, issued_before: None };
+    let spec = LockSpec { target: target.clone(), message, issued_before: until_now.then(|| context.now()) };
     let lock = Lock::new(name.clone(), spec).expiring(expires);
     lock.check()?;
     let session = context.connect().await?;
     session.client.put(&lock, false).await.while_doing("cannot make the lock")?;
+    note_strangers(context, &session, &target).await;
     let made = Made { name, target, expires };
     let text =
         |made: &Made| format!("Created a lock with name \"{0}\"; lift it with: tctl rm lock/{0}", made.name);
     Ok(context.printer.record(format.format, &made, text)?)
+}
+
+/// Says which of the names are nobody's. The lock is made all the same, and first: who signs in by single sign-on
+/// becomes a user only then, and a lock must not wait for its spelling.
+async fn note_strangers(context: &mut Context<'_>, session: &Session, target: &Target) {
+    for (kind, name) in [(Kind::User, &target.user), (Kind::Role, &target.role)] {
+        let Some(name) = name else { continue };
+        // No record has a name that none can have. Whatever else keeps the answer away, the lock holds.
+        let is_stranger = check_name(kind, name).is_err()
+            || session.client.get_json(kind, name).await.is_err_and(|error| error.is_not_found());
+        if is_stranger {
+            context.note(stranger(kind, name));
+        }
+    }
+}
+
+fn stranger(kind: Kind, name: &str) -> String {
+    let title = title(kind, name);
+    format!("note: there is no {title} now; the lock waits for one; if it is misspelt, see: tctl get {kind}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_exist_is_named_with_the_list_of_those_who_do() {
+        let said = stranger(Kind::Role, "acess");
+        assert!(said.starts_with("note: there is no role \"acess\" now; "), "{said}");
+        assert!(said.ends_with("tctl get roles"), "{said}");
+        assert!(stranger(Kind::User, "a\nb").ends_with("tctl get users"));
+    }
 }

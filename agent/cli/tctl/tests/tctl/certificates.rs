@@ -76,6 +76,17 @@ async fn a_users_certificate_is_written_for_openssh() {
 }
 
 #[tokio::test]
+async fn without_a_proxy_the_way_to_a_node_is_told_straight() {
+    let cluster = Cluster::with(&[], &[]).await;
+    cluster.tctl(&["users", "add", "joe", "joe,root"]).await.ok();
+    let done = cluster.tctl(&["auth", "sign", "--user=joe"]).await;
+    assert_eq!(done.err, "", "nobody asked for a life");
+    let text = done.ok();
+    assert!(text.contains("ssh -p 3022 -o HostKeyAlias=NODE.main joe@ADDRESS"), "{text}");
+    assert!(!text.contains("-J"), "{text}");
+}
+
+#[tokio::test]
 async fn a_hosts_certificate_is_written_for_sshd() {
     let cluster = Cluster::new().await;
     let sign = ["auth", "sign", "--host=db.example.com,10.0.0.7", "--out=key", "--ttl=90d"];

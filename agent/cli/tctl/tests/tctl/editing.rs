@@ -84,3 +84,11 @@ async fn an_editor_that_fails_changes_nothing_and_what_was_typed_is_kept() {
     assert!(done.code == 1 && done.err.contains("ERROR: the editor \"no-such-editor\""), "{done:?}");
     assert!(done.err.contains("VISUAL"), "{done:?}");
 }
+
+#[tokio::test]
+async fn a_role_that_is_edited_away_stays_in_certificates_and_that_is_told() {
+    let cluster = with_joe().await;
+    let done = edit(&cluster, "sed -i 's/^  - access$/  - auditor/'").await;
+    assert!(done.err.contains("keep access until they expire"), "{done:?}");
+    done.ok();
+}

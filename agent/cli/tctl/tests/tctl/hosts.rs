@@ -78,7 +78,7 @@ async fn tokens_are_listed_cut_short_with_those_of_the_configuration_first() {
     assert_eq!(words[0], ["Token", "Type", "Labels", "Expiry Time (UTC)"]);
     assert_eq!(words[2], ["eoKo…", "Proxy,Node", "never"]);
     assert_eq!(words[3][..3], ["soo…", "Node", "env=dev"]);
-    assert_eq!(words[4][1], "User signup");
+    assert_eq!(words[4][1..3], ["User signup", "invites joe"]);
     assert_eq!(words[5][..2], ["lat…", "Node"]);
     assert!(words[3][3].contains(" UTC ("), "{text}");
     assert!(!text.contains("secret"), "{text}");
@@ -100,6 +100,13 @@ async fn a_token_is_taken_back_under_both_names_of_the_command() {
         let done = cluster.tctl(&["tokens", verb, token]).await.ok();
         assert_eq!(done, format!("Token {token} has been deleted\n"));
     }
+    for (value, typed) in [("abcdefgh-secret", "abcdefgh"), ("xyz-secret-xyz", "xyz…")] {
+        cluster.tctl(&["tokens", "add", "--type=node", "--value", value]).await.ok();
+        let done = cluster.tctl(&["tokens", "rm", typed]).await;
+        assert_eq!(done.err, "", "{typed}");
+        assert_eq!(done.ok(), format!("Token {typed} has been deleted\n"));
+    }
+    assert_eq!(cluster.json(&["tokens", "ls"]).await, json!([]));
     let error = cluster.tctl(&["tokens", "rm", "secret-one"]).await.failed(1);
     assert!(error.contains("does not exist") && error.contains("--with-secrets"), "{error}");
 }

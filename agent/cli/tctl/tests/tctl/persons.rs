@@ -95,3 +95,17 @@ async fn a_lock_names_its_target_and_is_lifted_by_name() {
     let lift = text.trim_end().rsplit_once("tctl rm ").unwrap().1;
     assert!(cluster.tctl(&["rm", lift]).await.ok().ends_with("has been deleted\n"));
 }
+
+#[tokio::test]
+async fn a_lock_on_nobody_is_made_with_a_note_beside_it() {
+    let cluster = Cluster::new().await;
+    cluster.tctl(&["users", "add", "joe"]).await.ok();
+    let done = cluster.tctl(&["lock", "--user=jo", "--role=acess"]).await;
+    for note in ["there is no user \"jo\" now", "there is no role \"acess\" now"] {
+        assert!(done.err.contains(note), "{done:?}");
+    }
+    done.ok();
+    let done = cluster.tctl(&["lock", "--user=joe", "--role=access", "--login=nobody"]).await;
+    assert_eq!(done.err, "");
+    done.ok();
+}

@@ -119,6 +119,9 @@ async fn references_and_formats_are_told_apart() {
     let text = cluster.tctl(&["get", "role/access,cas", "--format=text"]).await.ok();
     let names: Vec<_> = text.lines().skip(2).map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     assert_eq!(names, ["access", "host", "jwt", "user"]);
+    cluster.tctl(&["lock", "--login=root", "--message=see the desk"]).await.ok();
+    let text = cluster.tctl(&["get", "locks", "--format=text"]).await.ok();
+    assert!(text.contains("login=root") && text.contains("see the desk"), "{text}");
     assert_eq!(cluster.tctl(&["get", "nodes", "--format=json"]).await.ok(), "[]\n");
     assert_eq!(cluster.tctl(&["get", "nodes"]).await.ok(), "");
     assert!(cluster.tctl(&["get", "spoons"]).await.failed(2).contains("user, role, token"));
@@ -140,4 +143,17 @@ async fn records_are_removed_by_singular_and_plural() {
     // What was done by whom is on record before it is done.
     let removed = |line: &serde_json::Map<_, _>| line.get("name") == Some(&json!("ann"));
     assert!(cluster.audit.lines().iter().any(removed), "{:?}", cluster.audit.lines());
+}
+
+#[tokio::test]
+async fn whoever_takes_a_role_away_is_told_that_certificates_keep_it() {
+    let cluster = Cluster::new().await;
+    cluster.tctl(&["users", "add", "ann", "--roles=access,editor"]).await.ok();
+    let less = cluster.tctl(&["get", "user/ann"]).await.ok().replace("  - editor\n", "");
+    let done = cluster.tctl_with(&["create", "-f"], &less, &[]).await;
+    assert!(done.err.contains("keep editor until they expire"), "{done:?}");
+    assert!(done.err.contains("tctl lock --user=ann"), "{done:?}");
+    assert_eq!(done.ok(), "user \"ann\" has been updated\n");
+    let done = cluster.tctl_with(&["create", "-f"], &less, &[]).await;
+    assert_eq!(done.err, "", "nothing more is taken away");
 }

@@ -115,3 +115,21 @@ async fn help_and_version_need_no_auth_server() {
     assert!(error.contains("frobnicate"), "{error}");
     run(&[]).await.failed(2);
 }
+
+#[tokio::test]
+async fn where_a_plugin_comes_from_and_what_cannot_be_removed_is_said_without_a_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("teleport:\n  data_dir: {}\n", folder.path().display());
+    std::fs::write(folder.path().join("t.yaml"), text).unwrap();
+    let run = async |words: &str| {
+        let words: Vec<_> = ["-ct.yaml", "plugins"].into_iter().chain(words.split(' ')).collect();
+        tctl(folder.path(), &words, "", &[]).await.failed(1)
+    };
+    let error = run("rm label-command").await;
+    assert!(error.contains("carried in the program") && !error.contains("mkdir"), "{error}");
+    assert!(error.contains("tctl plugins disable label-command"), "{error}");
+    assert!(run("rm label-other").await.contains("mkdir"), "one that may be in a directory");
+    for words in ["install --plugin-dir . https://foo/x", "inspect https://foo/x"] {
+        assert!(run(words).await.contains("from a file or from oci://REGISTRY/NAME"), "{words}");
+    }
+}

@@ -26,9 +26,9 @@ pub(crate) struct Arguments {
     /// Which files to write
     #[arg(long, value_enum, default_value_t = Format::Openssh)]
     format: Format,
-    /// How long the certificates are good for; the roles of a user may allow less
-    #[arg(long, default_value = "12h", value_parser = ttl)]
-    ttl: Duration,
+    /// How long the certificates are good for; the roles of a user may allow less [default: 12h]
+    #[arg(long, value_parser = ttl)]
+    ttl: Option<Duration>,
     /// The file of the private key, or the identity file [default: the name of the user or first host]
     #[arg(short, long, value_name = "PATH")]
     out: Option<PathBuf>,
@@ -72,6 +72,12 @@ Examples:
   tctl auth sign --user=joe --ttl=8h --out=joe && ssh-add joe
   tctl auth sign --host=db.example.com,10.0.0.7 --ttl=90d --out=/etc/ssh/teleport_host_key";
 
+/// How long certificates are good for, where nobody says it.
+const TTL: Duration = Duration::from_secs(12 * 3600);
+
+/// Where a node listens that is told nothing else.
+const NODE_PORT: u16 = 3022;
+
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = domain::duration::parse(text).map_err(|error| error.to_string())?;
     if ttl < Duration::from_secs(60) { Err("a certificate lives at least 1m".to_owned()) } else { Ok(ttl) }
@@ -95,7 +101,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     keys.ssh.set_comment(arguments.comment());
     let certificate =
         Certificate::from_openssh(&signed.ssh).while_doing("the auth server's answer cannot be used")?;
-    arguments.note_shortened(context, &certificate);
+    if let Some(note) =
+        arguments.shortened(certificate.valid_before().saturating_sub(certificate.valid_after()))
+    {
+        context.note(note);
+    }
     let proxies = proxy_hosts(&session.status);
     let credential = Credential {
         keys,
@@ -147,7 +157,7 @@ impl Arguments {
     async fn sign(&self, session: &Session, keys: &HostKeys) -> Result<Signed, Failure> {
         let ssh_public_key = keys.ssh_public()?;
         let tls_public_key = keys.tls.public_der();
-        let ttl_seconds = self.ttl.as_secs();
+        let ttl_seconds = self.ttl().as_secs();
         if let Some(user) = self.subject.user.clone() {
             let source_address = self.source_address.clone().unwrap_or_default();
             let request =
@@ -163,12 +173,16 @@ impl Arguments {
         Ok(Signed { ssh: made.ssh, tls: made.tls, authorities: made.authorities })
     }
 
-    /// Says so when the roles of a user allow less than was asked for.
-    fn note_shortened(&self, context: &mut Context<'_>, certificate: &Certificate) {
-        let life = certificate.valid_before().saturating_sub(certificate.valid_after());
-        if life < self.ttl.as_secs() {
-            context.note("note: the roles of the user allow a shorter life than --ttl asks for");
-        }
+    fn ttl(&self) -> Duration {
+        self.ttl.unwrap_or(TTL)
+    }
+
+    /// What to say when the roles of a user allow less than was asked for.
+    fn shortened(&self, life: u64) -> Option<&'static str> {
+        (life < self.ttl().as_secs()).then_some(match self.ttl {
+            Some(_) => "note: the roles of the user allow a shorter life than --ttl asks for",
+            None => "note: the roles of the user limit the life of the certificate",
+        })
     }
 
     /// How to use what was written.
@@ -191,18 +205,75 @@ impl Arguments {
             );
         }
         let login = certificate.valid_principals().first().map_or("LOGIN", String::as_str);
-        // An auth server of an older version tells the host alone.
-        let host = || format!("{}:3023", proxies.first().map_or("<proxyhost>", String::as_str));
-        let proxy = status.proxy_ssh_addresses.first().cloned().unwrap_or_else(host);
-        let [login, cluster, proxy] = [login, &status.cluster_name, &proxy].map(escape);
         format!(
-            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  ssh -J {login}@{proxy} {login}@NODE.{cluster}",
-            quoted(&path.to_string())
+            "Use it with OpenSSH (once, for the host keys: tctl auth export --type=host >> ~/.ssh/known_hosts):\n  ssh-add {}\n  {}",
+            quoted(&path.to_string()),
+            ssh(login, status, proxies)
         )
     }
+}
+
+/// The command that gets onto a node: through a proxy, or straight where there is none.
+fn ssh(login: &str, status: &StatusResponse, proxies: &[String]) -> String {
+    let [login, cluster] = [login, &status.cluster_name].map(escape);
+    if status.proxy_addresses.is_empty() && status.proxy_ssh_addresses.is_empty() {
+        // The host's certificate holds the name in the cluster, which no DNS knows.
+        return format!(
+            "ssh -p {NODE_PORT} -o HostKeyAlias=NODE.{cluster} {login}@ADDRESS\nNo proxy is known; nodes and their addresses are listed by: tctl nodes ls"
+        );
+    }
+    // An auth server of an older version tells the host alone.
+    let host = || format!("{}:3023", proxies.first().map_or("<proxyhost>", String::as_str));
+    let proxy = status.proxy_ssh_addresses.first().cloned().unwrap_or_else(host);
+    format!("ssh -J {login}@{} {login}@NODE.{cluster}", escape(&proxy))
 }
 
 fn tls_authorities(authorities: &[AuthoritySpec]) -> Vec<String> {
     let hosts = authorities.iter().filter(|authority| authority.r#type == AuthorityType::Host);
     hosts.flat_map(|authority| &authority.active_keys).map(|keys| keys.tls.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn arguments(line: &[&str]) -> Arguments {
+        Line::parse_from(["sign", "--user=joe"].iter().chain(line)).arguments
+    }
+
+    #[test]
+    fn a_short_life_is_blamed_on_the_option_only_where_it_was_given() {
+        let given = arguments(&["--ttl=12h"]).shortened(3600).unwrap();
+        assert!(given.contains("shorter life than --ttl"), "{given}");
+        let silent = arguments(&[]).shortened(3600).unwrap();
+        assert!(silent.contains("roles of the user") && !silent.contains("--ttl"), "{silent}");
+        assert_eq!(arguments(&[]).shortened(12 * 3600), None);
+        assert_eq!(arguments(&["--ttl=1h"]).shortened(3600), None);
+    }
+
+    #[test]
+    fn the_way_to_a_node_leads_through_a_proxy_where_there_is_one() {
+        let status = |web: &[&str], ssh: &[&str]| StatusResponse {
+            cluster_name: "main".into(),
+            proxy_addresses: web.iter().map(|address| (*address).to_owned()).collect(),
+            proxy_ssh_addresses: ssh.iter().map(|address| (*address).to_owned()).collect(),
+            ..StatusResponse::default()
+        };
+        let said = |status: &StatusResponse| ssh("root", status, &proxy_hosts(status));
+        let both = status(&["p.example.com:443"], &["p.example.com:2023"]);
+        assert_eq!(said(&both), "ssh -J root@p.example.com:2023 root@NODE.main");
+        let older = status(&["p.example.com:443"], &[]);
+        assert_eq!(said(&older), "ssh -J root@p.example.com:3023 root@NODE.main");
+        let none = said(&status(&[], &[]));
+        assert!(none.starts_with("ssh -p 3022 -o HostKeyAlias=NODE.main root@ADDRESS\n"), "{none}");
+        assert!(none.ends_with("tctl nodes ls") && !none.contains("-J"), "{none}");
+    }
 }

@@ -73,6 +73,12 @@ fn file(source: &str) -> Result<Option<&Path>, Failure> {
         return Ok(None);
     }
     let path = Path::new(source);
+    if source.contains("://") && !path.exists() {
+        return Err(Failure::new(format!(
+            "{source} cannot be fetched: a plugin comes from a file or from {SCHEME}REGISTRY/NAME"
+        ))
+        .hint("download it first and name the file, or name a registry that it was pushed to"));
+    }
     if path.is_dir() {
         return Err(Failure::new(format!("{source} is a folder"))
             .hint(format!("a plugin is one file: {}/plugin.wasm", source.trim_end_matches('/'))));
@@ -83,4 +89,22 @@ fn file(source: &str) -> Result<Option<&Path>, Failure> {
 /// Whether this names a file or a registry's place and not a plugin.
 pub(super) fn is_source(text: &str) -> bool {
     text.starts_with(SCHEME) || text.contains('/') || text.ends_with(".wasm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_no_registrys_is_refused_with_what_can_be_named() {
+        for address in ["https://foo/x", "http://foo/x.wasm", "ftp://foo/x", "OCI://foo/x"] {
+            let error = file(address).unwrap_err().render();
+            assert!(
+                error.contains(address) && error.contains("a file or from oci://REGISTRY/NAME"),
+                "{error}"
+            );
+        }
+        assert_eq!(file("oci://foo/x").unwrap(), None);
+        assert_eq!(file("x/plugin.wasm").unwrap(), Some(Path::new("x/plugin.wasm")));
+    }
 }

@@ -48,13 +48,21 @@ pub(super) struct DirectoryArgs {
 }
 
 impl DirectoryArgs {
+    /// Whether there is one to look in, by what was given or written.
+    pub(super) fn is_set(&self, settings: &Settings) -> bool {
+        self.named(settings).is_some()
+    }
+
+    fn named<'a>(&'a self, settings: &'a Settings) -> Option<&'a PathBuf> {
+        self.plugin_dir.as_ref().or(settings.plugins.directory.as_ref())
+    }
+
     /// The plugin directory.
     ///
     /// # Errors
     /// A failure that says how to set one.
     pub(super) fn find(&self, settings: &Settings) -> Result<PathBuf, Failure> {
-        let directory = self.plugin_dir.as_ref().or(settings.plugins.directory.as_ref());
-        let Some(directory) = directory else {
+        let Some(directory) = self.named(settings) else {
             let failure = Failure::new(format!("no plugin directory is set in {}", settings.source));
             return Err(failure
                 .hint("set teleport.plugins.directory, for example to /var/lib/teleport-plugins, and make it: mkdir -m 755 /var/lib/teleport-plugins")
@@ -143,24 +151,48 @@ pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Res
         }
     }
     let changes = lacking::changes(&delivery, &trust, &settings);
-    // One that runs on another directory, or must be told something first, has nothing to say.
-    let is_watched = changes.is_none() && settings.plugins.directory.as_ref() == Some(&directory);
-    let watched = if is_watched {
+    // One that runs on another directory has nothing to say.
+    let watched = if settings.plugins.directory.as_ref() == Some(&directory) {
         Some(Watched::begin(settings.data_dir.clone(), manifest.name.clone()).await)
     } else {
         None
     };
     let path = delivery.install(&directory)?;
     context.printer.line(format!("installed {}", path.display()))?;
-    if let Some(changes) = changes {
-        return Ok(context.printer.line(changes)?);
+    if let Some(changes) = &changes {
+        context.printer.line(changes)?;
     }
     context.printer.flush()?;
+    // Also where something is left to write: what `tctl plugins ls` says afterwards is of these bytes.
     let uptake = match watched {
         Some(watched) => patience::heard(context, watched.end(delivery.digest())).await,
         None => Uptake::NoDaemon,
     };
-    Ok(context.printer.line(told(uptake, &manifest.name)?)?)
+    if changes.is_none() {
+        return Ok(context.printer.line(told(uptake, &manifest.name)?)?);
+    }
+    if let Some(note) = until_then(&uptake) {
+        context.note(note);
+    }
+    Ok(())
+}
+
+/// What the daemon makes of a plugin that is not granted what it asks for: no failure, for it was said what to write.
+fn until_then(uptake: &Uptake) -> Option<String> {
+    Some(match uptake {
+        Uptake::Not(_) => {
+            "note: until then the running daemon does not serve it; why is shown by: tctl plugins ls"
+                .to_owned()
+        }
+        Uptake::Served => {
+            "note: the running daemon serves it by what teleport.yaml said when it started".to_owned()
+        }
+        Uptake::Off(how) => format!("note: it is switched off {how}"),
+        Uptake::NotYet => {
+            "note: the running daemon has not taken notice of it yet; see: tctl plugins ls".to_owned()
+        }
+        Uptake::NoDaemon => return None,
+    })
 }
 
 /// What the daemon makes of it, in words; a failure where it does not serve it.
@@ -233,4 +265,19 @@ pub(super) fn written(settings: &Settings, name: &PluginName) -> PluginSettings 
 pub(super) fn known_publishers(settings: &Settings) -> Vec<Publisher> {
     let publishers = settings.plugins.publishers.iter();
     publishers.map(|(name, key)| Publisher { name: name.clone(), key: key.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_to_grant_is_no_failure_and_the_daemons_word_is_passed_on() {
+        let refused = Uptake::Not("Refused: it is not granted kv".to_owned());
+        let said = until_then(&refused).unwrap();
+        assert!(said.contains("does not serve it") && said.ends_with("tctl plugins ls"), "{said}");
+        assert_eq!(until_then(&Uptake::NoDaemon), None);
+        let name = PluginName::new("label-x").unwrap();
+        assert!(told(refused, &name).is_err(), "nothing is left to write, and still it is refused");
+    }
 }

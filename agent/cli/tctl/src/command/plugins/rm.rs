@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
 pub(super) async fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let name = PluginName::new(arguments.name.as_str())?;
     let settings = context.place.settings()?;
+    if is_carried(&name) && !arguments.directory.is_set(&settings) {
+        return Err(carried(&name));
+    }
     let directory = arguments.directory.find(&settings)?;
     let kept = kept_file(&settings.data_dir, &name);
     keeps_no_records(&name, &settings)?;
@@ -96,6 +99,12 @@ fn keeps_no_records(name: &PluginName, settings: &Settings) -> Result<(), Failur
     }
 }
 
+/// Without a plugin directory there is no other of its name.
+fn carried(name: &PluginName) -> Failure {
+    Failure::new(format!("plugin {name} is carried in the program and cannot be removed"))
+        .hint(format!("stop it with: tctl plugins disable {name}"))
+}
+
 fn not_removed(error: InstallError, name: &PluginName) -> Failure {
     match error {
         InstallError::NotInstalled { .. } if is_carried(name) => Failure::from(error)
@@ -112,4 +121,21 @@ fn purge(data_dir: &Path, name: &PluginName) -> Result<String, Failure> {
         true => format!("what it kept in {} has been deleted", kept.display()),
         false => "it kept nothing on this host".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_program_carries_is_stopped_and_not_removed() {
+        let name = PluginName::new("label-command").unwrap();
+        assert!(is_carried(&name));
+        let said = carried(&name).render();
+        assert!(said.contains("label-command is carried in the program"), "{said}");
+        assert!(said.contains("tctl plugins disable label-command"), "{said}");
+        let directory = PathBuf::from("/plugins");
+        let said = not_removed(InstallError::NotInstalled { name: name.clone(), directory }, &name).render();
+        assert!(said.contains("tctl plugins disable label-command"), "{said}");
+    }
 }

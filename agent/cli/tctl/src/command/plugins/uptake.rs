@@ -38,8 +38,8 @@ pub(super) enum Uptake {
 struct How {
     state: String,
     reason: String,
-    /// The digest that is served.
-    served: Option<String>,
+    /// The digest that is served, or that was refused.
+    digest: Option<String>,
 }
 
 /// What one question came to.
@@ -96,8 +96,11 @@ async fn watch(before: Heard, digest: &str, ask: impl AsyncFn() -> Heard) -> Upt
         }
         let is_new = *before.get_or_insert_with(|| now.clone()) != now;
         match now.state.as_str() {
-            "Ready" if now.served.as_deref() == Some(digest) => return Uptake::Served,
+            "Ready" if now.digest.as_deref() == Some(digest) => return Uptake::Served,
             "Disabled" => return Uptake::Off(now.reason),
+            // What is in its directory is listed at once, so that is another one: it reads its configuration when it
+            // starts.
+            "" if since.elapsed() >= SETTLED => return Uptake::NotYet,
             // It has not been looked at.
             "" | "Not loaded" => {}
             state if is_new && since.elapsed() >= SETTLED => {
@@ -120,7 +123,8 @@ async fn ask(data_dir: &Path, name: &PluginName) -> Heard {
     };
     let plugin = plugins.into_iter().find(|plugin| plugin.name == name.as_str());
     let how = plugin.map(|plugin| How {
-        served: served_of(&plugin).map(|known| known.digest.clone()),
+        // Of one that was refused, too: the next file may be refused for the same reason.
+        digest: plugin.known.map(|known| known.digest),
         state: plugin.state,
         reason: plugin.reason.unwrap_or_default(),
     });
@@ -183,9 +187,9 @@ mod tests {
 
     use super::*;
 
-    fn how(state: &str, served: Option<&str>) -> Heard {
-        let (state, served) = (state.to_owned(), served.map(str::to_owned));
-        Heard::How(How { state, reason: "why".to_owned(), served })
+    fn how(state: &str, digest: Option<&str>) -> Heard {
+        let (state, digest) = (state.to_owned(), digest.map(str::to_owned));
+        Heard::How(How { state, reason: "why".to_owned(), digest })
     }
 
     /// Watches a daemon that answers so, one after another and the last over and over; a late answer takes its
@@ -258,5 +262,22 @@ mod tests {
         let refused = how("Refused", None);
         assert_eq!(watched(refused.clone(), std::slice::from_ref(&refused)).await, Uptake::NotYet);
         assert_eq!(watched(refused, &[how("Disabled", None)]).await, Uptake::Off("why".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_file_that_is_refused_for_the_same_reason_is_heard_of() {
+        let (old, new) = (how("Refused", Some("old")), how("Refused", Some("new")));
+        let said = watched(old.clone(), &[old, new]).await;
+        assert_eq!(said, Uptake::Not("Refused: why".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_runs_on_another_directory_is_not_waited_for() {
+        let began = Instant::now();
+        assert_eq!(watched(how("", None), &[how("", None)]).await, Uptake::NotYet);
+        assert!(began.elapsed() < WAIT, "{:?}", began.elapsed());
+        // One that lists it has it.
+        let answers = [how("", None), how("Not loaded", None), how("Refused", Some("new"))];
+        assert_eq!(watched(how("", None), &answers).await, Uptake::Not("Refused: why".to_owned()));
     }
 }

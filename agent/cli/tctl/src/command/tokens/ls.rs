@@ -104,6 +104,13 @@ impl Listed {
         }
         self.roles.iter().map(|role| role.title()).collect::<Vec<_>>().join(",")
     }
+
+    /// The labels; before them, whom it invites.
+    fn labels(&self) -> String {
+        let invited = self.invites_user.as_ref().map(|user| format!("invites {user}"));
+        let labels = (!self.labels.is_empty()).then(|| self.labels.to_string());
+        invited.into_iter().chain(labels).collect::<Vec<_>>().join(",")
+    }
 }
 
 fn table(tokens: &[Listed], now: Timestamp) -> Table<4> {
@@ -115,7 +122,7 @@ fn table(tokens: &[Listed], now: Timestamp) -> Table<4> {
     ]);
     for token in tokens {
         let expiry = terminal::expiry(token.expires, now);
-        table.row([token.token.clone(), token.r#type(), token.labels.to_string(), expiry]);
+        table.row([token.token.clone(), token.r#type(), token.labels(), expiry]);
     }
     table
 }
@@ -140,11 +147,11 @@ mod tests {
         let text = table(&[fixed.into(), node.into(), user.into()], at("2026-11-21T03:21:48Z"))
             .render(terminal::Screen::pipe());
         let expected = [
-            "Token             Type            Labels      Expiry Time (UTC)",
-            "-----             ----            ------      -----------------",
-            "eoKoh0caiw6we     Proxy,Node                  never",
-            "696c0471          Node            env=dev     21 Nov 26 03:51 UTC (29m12s)",
-            "6fc5545a          User signup     env=dev     21 Nov 26 04:24 UTC (1h2m12s)",
+            "Token             Type            Labels                  Expiry Time (UTC)",
+            "-----             ----            ------                  -----------------",
+            "eoKoh0caiw6we     Proxy,Node                              never",
+            "696c0471          Node            env=dev                 21 Nov 26 03:51 UTC (29m12s)",
+            "6fc5545a          User signup     invites joe,env=dev     21 Nov 26 04:24 UTC (1h2m12s)",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
