@@ -110,6 +110,7 @@ impl Spec for RoleSpec {
                 Template::parse(login).map_err(|error| Role::invalid(metadata, logins, error))?;
             }
             Selector::new(&side.node_labels).map_err(|error| Role::invalid(metadata, labels, error))?;
+            check_labels(&side.node_labels).map_err(|reason| Role::invalid(metadata, labels, reason))?;
             check_rules(metadata, &side.rules)?;
         }
         if self.options.max_session_ttl < Duration::from_secs(60) || self.options.max_session_ttl > MAX_TTL {
@@ -118,6 +119,20 @@ impl Spec for RoleSpec {
         }
         Ok(())
     }
+}
+
+/// What would fit no node, and so deny nothing, though it looks as if it did.
+fn check_labels(text: &SelectorText) -> Result<(), &'static str> {
+    let holds = |rule: fn(&str, &str) -> bool| {
+        text.iter().any(|(key, values)| values.0.iter().any(|value| rule(key, value)))
+    };
+    if holds(|_, value| value.contains("{{")) {
+        return Err("has a template; those are for logins, here it would be text like any other");
+    }
+    if holds(|key, value| key == "*" && value != "*") {
+        return Err("has another value than \"*\" for the key \"*\", which no node has; name the label");
+    }
+    Ok(())
 }
 
 fn check_rules(metadata: &Metadata, rules: &[Rule]) -> Result<(), ResourceError> {
@@ -235,6 +250,8 @@ mod tests {
         for (spec, field) in [
             (r#"{"allow":{"logins":["{{internal.logins"]}}"#, "spec.allow.logins"),
             (r#"{"deny":{"node_labels":{"a":"^(x$"}}}"#, "spec.deny.node_labels"),
+            (r#"{"deny":{"node_labels":{"env":["x","{{internal.env}}"]}}}"#, "spec.deny.node_labels"),
+            (r#"{"deny":{"node_labels":{"*":["*","prod"]}}}"#, "spec.deny.node_labels"),
             (r#"{"options":{"max_session_ttl":"31h"}}"#, "spec.options.max_session_ttl"),
             (r#"{"options":{"max_session_ttl":"59s"}}"#, "spec.options.max_session_ttl"),
             (r#"{"allow":{"rules":[{"resources":["spoon"],"verbs":["read"]}]}}"#, "rules.resources"),
