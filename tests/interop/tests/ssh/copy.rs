@@ -75,9 +75,14 @@ async fn each_file_of_the_old_protocol_is_written_down() {
     let down = bed.event("scp", |event| event["action"] == "download").await;
     for (event, code) in [(up, "T3005I"), (down, "T3004I")] {
         assert_eq!((&event["code"], &event["len"]), (&code.into(), &1234.into()), "{event}");
-        assert!(event["path"].as_str().unwrap().starts_with(&far), "{event}");
+        assert_eq!(event["path"], far.as_str(), "{event}");
         assert_eq!((&event["user"], &event["success"]), (&"joe".into(), &true.into()), "{event}");
     }
+    let folder = bed.file("folder");
+    std::fs::create_dir(&folder).unwrap();
+    good(bed.through("scp", &["-q", "-O", &near, &format!("{NODE}:{folder}")]).await, "into a folder");
+    let into = format!("{folder}/near");
+    bed.event("scp", |event| event["path"] == into.as_str()).await;
     bed.through("scp", &["-q", "-O", &format!("{NODE}:/no/such/file"), &back]).await;
     let failed = bed.event("scp", |event| event["code"] == "T3004E").await;
     assert_eq!(failed["path"], "/no/such/file");
@@ -130,6 +135,9 @@ async fn sftp_does_what_a_batch_says_and_each_step_is_written_down() {
         assert!(there, "{code} {path} in {events:#?}");
         let event = bed.event("sftp", |event| event["code"] == code && is(path)(event)).await;
         assert_eq!((&event["user"], &event["success"]), (&"joe".into(), &true.into()), "{event}");
+    }
+    for access in ["read", "write"] {
+        bed.event("sftp", |event| event["code"] == "TS001I" && event["access"] == access).await;
     }
     let linked = bed.event("sftp", |event| event["code"] == "TS018I").await;
     assert!(linked.to_string().contains("made/renamed"), "{linked}");

@@ -49,6 +49,8 @@ async fn a_command_ends_as_it_ended_there_and_is_written_down() {
         assert_eq!(event["cluster_name"], "main");
         assert!(event["addr.remote"].as_str().unwrap().starts_with("127.0.0.1:"), "{event}");
     }
+    let start = bed.event("session.start", |event| event["sid"] == sid.as_str()).await;
+    assert_eq!(start["initial_command"], serde_json::json!(["true"]), "before it has ended");
     // A client tells a signal with 255 and a line.
     let killed = bed.on("kill -TERM $$").await;
     assert_eq!(killed.code(), Some(255), "{killed:?}");

@@ -57,6 +57,33 @@ async fn a_removed_user_leaves_a_lock_that_spares_a_later_namesake() {
 }
 
 #[tokio::test]
+async fn what_was_changed_by_whom_is_written_down() {
+    let bed = Bed::start().await;
+    bed.admin.put(&user("joe", &["access"]), false).await.unwrap();
+    bed.sign("joe").await.unwrap();
+    let target = domain::lock::Target { user: Some("joe".into()), ..Default::default() };
+    let spec = domain::lock::LockSpec { target, message: "laptop lost".into(), issued_before: None };
+    bed.admin.put(&Lock::new("l", spec), false).await.unwrap();
+    bed.admin.delete(Kind::Lock, "l").await.unwrap();
+    let lines = bed.audit.lines();
+    let told = |name: &str| {
+        let of_joe = |line: &serde_json::Map<_, serde_json::Value>| {
+            line["event"] == name && !line.get("subject").is_some_and(|subject| subject != "joe")
+        };
+        serde_json::Value::from(lines.iter().find(|line| of_joe(line)).unwrap().clone())
+    };
+    for name in ["user.create", "cert.create", "lock.created", "lock.deleted"] {
+        assert_eq!(told(name)["user"], "@admin", "{name}");
+    }
+    assert_eq!(told("user.create")["roles"], serde_json::json!(["access"]));
+    assert_eq!(told("cert.create")["roles"], serde_json::json!(["access"]));
+    for name in ["lock.created", "lock.deleted"] {
+        let told = told(name);
+        assert_eq!((&told["target"]["user"], &told["message"]), (&"joe".into(), &"laptop lost".into()));
+    }
+}
+
+#[tokio::test]
 async fn a_locked_user_gets_no_certificate_and_an_unlocked_one_does() {
     let bed = Bed::start().await;
     let mut joe = user("joe", &["access"]);
