@@ -95,7 +95,7 @@ impl View {
                 self.freshness.send_replace(Freshness::Stale(reason.clone()));
             }
             let wait = backoff.failed(random.uniform());
-            tracing::warn!(%reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "the view of the cluster is not being refreshed");
+            tracing::warn!(%reason, retry_in = %domain::duration::tenths(wait), "the view of the cluster is not being refreshed");
             tokio::time::sleep(wait).await;
         }
     }

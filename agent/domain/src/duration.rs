@@ -95,6 +95,11 @@ pub fn format(duration: Duration) -> String {
     }
 }
 
+/// Writes a duration for people who read a log: `0.3s`, `12.0s`.
+pub fn tenths(duration: Duration) -> String {
+    format!("{:.1}s", duration.as_secs_f64())
+}
+
 /// A duration inside a resource or configuration file, in the same grammar.
 pub mod text {
     use std::time::Duration;

@@ -110,7 +110,6 @@ impl Spec for RoleSpec {
                 Template::parse(login).map_err(|error| Role::invalid(metadata, logins, error))?;
             }
             Selector::new(&side.node_labels).map_err(|error| Role::invalid(metadata, labels, error))?;
-            check_labels(&side.node_labels).map_err(|reason| Role::invalid(metadata, labels, reason))?;
             check_rules(metadata, &side.rules)?;
         }
         if self.options.max_session_ttl < Duration::from_secs(60) || self.options.max_session_ttl > MAX_TTL {
@@ -121,16 +120,32 @@ impl Spec for RoleSpec {
     }
 }
 
-/// What would fit no node, and so deny nothing, though it looks as if it did.
+/// What is refused in a role that somebody writes: what looks as if it fitted nodes, and closed them where it is denied,
+/// and fits none. A role that is stored stays as it is, for one that cannot be read denies everything.
+///
+/// # Errors
+/// The field, and why.
+pub fn check_written(role: &Role) -> Result<(), ResourceError> {
+    for (side, field) in
+        [(&role.spec.allow, "spec.allow.node_labels"), (&role.spec.deny, "spec.deny.node_labels")]
+    {
+        check_labels(&side.node_labels).map_err(|reason| Role::invalid(&role.metadata, field, reason))?;
+    }
+    Ok(())
+}
+
 fn check_labels(text: &SelectorText) -> Result<(), &'static str> {
     let holds = |rule: fn(&str, &str) -> bool| {
         text.iter().any(|(key, values)| values.0.iter().any(|value| rule(key, value)))
     };
-    if holds(|_, value| value.contains("{{")) {
+    if holds(|key, value| key.contains("{{") || value.contains("{{")) {
         return Err("has a template; those are for logins, here it would be text like any other");
     }
     if holds(|key, value| key == "*" && value != "*") {
         return Err("has another value than \"*\" for the key \"*\", which no node has; name the label");
+    }
+    if text.values().any(|values| values.0.is_empty()) {
+        return Err("has a label without a value, which fits no node");
     }
     Ok(())
 }
@@ -250,8 +265,6 @@ mod tests {
         for (spec, field) in [
             (r#"{"allow":{"logins":["{{internal.logins"]}}"#, "spec.allow.logins"),
             (r#"{"deny":{"node_labels":{"a":"^(x$"}}}"#, "spec.deny.node_labels"),
-            (r#"{"deny":{"node_labels":{"env":["x","{{internal.env}}"]}}}"#, "spec.deny.node_labels"),
-            (r#"{"deny":{"node_labels":{"*":["*","prod"]}}}"#, "spec.deny.node_labels"),
             (r#"{"options":{"max_session_ttl":"31h"}}"#, "spec.options.max_session_ttl"),
             (r#"{"options":{"max_session_ttl":"59s"}}"#, "spec.options.max_session_ttl"),
             (r#"{"allow":{"rules":[{"resources":["spoon"],"verbs":["read"]}]}}"#, "rules.resources"),
@@ -260,5 +273,25 @@ mod tests {
             let error = Role::from_json(json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
+    }
+
+    #[test]
+    fn labels_that_fit_nothing_are_refused_when_they_are_written_and_read_when_they_are_stored() {
+        for labels in [
+            r#"{"env":["x","{{internal.env}}"]}"#,
+            r#"{"{{a}}":"x"}"#,
+            r#"{"*":["*","prod"]}"#,
+            r#"{"env":[]}"#,
+        ] {
+            for side in ["allow", "deny"] {
+                let json = format!(
+                    r#"{{"kind":"role","version":"v7","metadata":{{"name":"x"}},"spec":{{"{side}":{{"node_labels":{labels}}}}}}}"#
+                );
+                let role = Role::from_json(json.as_bytes()).expect("what is stored is read");
+                let error = check_written(&role).unwrap_err().to_string();
+                assert!(error.contains(&format!("spec.{side}.node_labels")), "{error}");
+            }
+        }
+        presets().iter().for_each(|role| check_written(role).unwrap());
     }
 }

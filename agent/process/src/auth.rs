@@ -18,9 +18,9 @@ use crate::address::dialable;
 use crate::data_dir::DataDir;
 use crate::error::ProcessError;
 use crate::host::Host;
+use crate::plugin;
 use crate::supervise::{Group, Tokens};
 use crate::watchdog::Watchdog;
-use crate::{ADMIN_IDENTITY, plugin};
 
 mod admin;
 
@@ -235,12 +235,11 @@ impl Starting<'_> {
 
     /// Leaves `tctl` an identity and the address to use it at, readable by this user alone.
     async fn let_tctl_in(&self, service: &AuthService) -> Result<(), ProcessError> {
-        let admin = service.own_identity(SystemRole::Admin).await?;
         let is_passing = matches!(self.settings.storage, Storage::Memory);
         if is_passing {
             self.data.write(PASSING, b"")?;
         }
-        self.data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())?;
+        admin::leave_identity(service, self.data).await?;
         if !is_passing {
             self.data.remove(PASSING)?;
         }

@@ -91,7 +91,7 @@ impl Membership {
                 return Err(ProcessError::NoTrust { servers: self.servers.join(", "), reason });
             }
             let wait = backoff.failed(random.uniform());
-            tracing::warn!(%reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "cannot join yet");
+            tracing::warn!(%reason, retry_in = %domain::duration::tenths(wait), "cannot join yet");
             tokio::time::sleep(wait).await;
         }
     }
@@ -143,7 +143,7 @@ async fn join_patiently(
             Err(error) if error.is_temporary() => {
                 let wait = backoff.failed(random.uniform());
                 let reason = ssh::refuse::chain(&error);
-                tracing::warn!(%role, %reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "cannot join yet");
+                tracing::warn!(%role, %reason, retry_in = %domain::duration::tenths(wait), "cannot join yet");
                 tokio::time::sleep(wait).await;
             }
             Err(source) => return Err(ProcessError::Join { role, source }),

@@ -85,7 +85,9 @@ impl Switches {
 
     /// What another daemon was told since this one read the file: which plugins, and whether each is on.
     pub(crate) fn elsewhere(&self) -> Result<Vec<(PluginName, bool)>, SwitchError> {
-        let (written, off) = (written(&self.path)?, self.off.lock());
+        // First: what this one is told meanwhile is not another's.
+        let off = self.off.lock();
+        let written = written(&self.path)?;
         let others = written.symmetric_difference(&off).cloned();
         Ok(others
             .map(|name| {

@@ -111,7 +111,7 @@ impl Record {
     /// The first rule that is broken.
     pub(crate) fn check(&self) -> Result<(), ResourceError> {
         match self {
-            Self::Role(record) => record.check(),
+            Self::Role(record) => record.check().and_then(|()| domain::role::check_written(record)),
             Self::User(record) => record.check(),
             Self::Token(record) => check_whole(record).and_then(|()| record.check()),
             Self::Node(record) => record.check(),

@@ -67,7 +67,7 @@ pub enum Detail {
         /// Whether it has a terminal.
         interactive: bool,
         /// The command line it is for; none where it is a shell or copies files over SFTP. Here, because what tells
-        /// of the command's end is never written where the host fails meanwhile.
+        /// of the command's end is never written where the daemon dies meanwhile.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         initial_command: Vec<String>,
     },

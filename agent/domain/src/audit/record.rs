@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::resource::Kind;
+use crate::user;
 
 /// What of a record matters to whoever reads the log. Nothing that a secret could be in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -21,6 +22,12 @@ pub struct RecordFacts {
     /// Whom a lock shuts out.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Value>,
+    /// Before when a certificate was made that a lock shuts out; without it, all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_before: Option<Value>,
+    /// Whether the account of a user is locked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_locked: Option<Value>,
     /// What they are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Value>,
@@ -37,11 +44,22 @@ impl RecordFacts {
         let facts = Self { expires: at("/metadata/expires"), ..Self::default() };
         match kind {
             Kind::User => {
-                let ends = at("/spec/expires").or_else(|| facts.expires.clone());
-                Self { roles: at("/spec/roles"), logins: at("/spec/traits/logins"), expires: ends, ..facts }
+                let end = serde_json::from_slice(json).ok().and_then(|user| user::end(&user));
+                Self {
+                    roles: at("/spec/roles"),
+                    logins: at("/spec/traits/logins"),
+                    is_locked: at("/spec/status/is_locked").filter(|locked| *locked == Value::Bool(true)),
+                    expires: end.map(|end| end.to_string().into()),
+                    ..Self::default()
+                }
             }
             Kind::Token => Self { roles: at("/spec/roles"), invites_user: at("/spec/invites_user"), ..facts },
-            Kind::Lock => Self { target: at("/spec/target"), message: at("/spec/message"), ..facts },
+            Kind::Lock => Self {
+                target: at("/spec/target"),
+                message: at("/spec/message"),
+                issued_before: at("/spec/issued_before"),
+                ..facts
+            },
             Kind::Role | Kind::Node | Kind::Proxy | Kind::AuthServer | Kind::CertAuthority => Self::default(),
         }
     }
@@ -64,8 +82,16 @@ mod tests {
             told(Kind::Lock, &lock),
             json!({"target": {"user": "carol"}, "message": "gone", "expires": "2026-01-01T00:00:00Z"})
         );
-        let user = json!({"metadata": {"name": "carol"}, "spec": {"roles": ["admin"], "traits": {"logins": ["root"], "other": ["y"]}}});
-        assert_eq!(told(Kind::User, &user), json!({"roles": ["admin"], "logins": ["root"]}));
+        let until = json!({"metadata": {"name": "x"}, "spec": {"target": {"role": "dev"}, "issued_before": "2026-01-01T00:00:00Z"}});
+        assert_eq!(told(Kind::Lock, &until)["issued_before"], "2026-01-01T00:00:00Z");
+        let user = |expires: &str, is_locked| {
+            json!({"kind": "user", "version": "v2", "metadata": {"name": "carol"},
+                "spec": {"roles": ["admin"], "traits": {"logins": ["root"], "other": ["y"]}, "expires": expires, "status": {"is_locked": is_locked}}})
+        };
+        let never = user("0001-01-01T00:00:00Z", false);
+        assert_eq!(told(Kind::User, &never), json!({"roles": ["admin"], "logins": ["root"]}));
+        let ends = told(Kind::User, &user("2027-01-01T00:00:00Z", true));
+        assert_eq!((&ends["expires"], &ends["is_locked"]), (&"2027-01-01T00:00:00Z".into(), &true.into()));
         let token =
             json!({"metadata": {"name": "secret"}, "spec": {"roles": ["Node"], "join_method": "token"}});
         assert_eq!(told(Kind::Token, &token), json!({"roles": ["Node"]}));

@@ -29,32 +29,36 @@ pub(super) fn leave_address(data: &DataDir, address: SocketAddr) -> Result<(), P
     data.write(AUTH_ADDRESS, format!("{address}\n").as_bytes())
 }
 
+/// Leaves an identity, readable by this user alone.
+pub(super) async fn leave_identity(service: &AuthService, data: &DataDir) -> Result<(), ProcessError> {
+    let admin = service.own_identity(SystemRole::Admin).await?;
+    data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())
+}
+
 /// Keeps both as they should be, for ever.
 pub(super) async fn keep(service: &AuthService, data: &DataDir, address: SocketAddr) {
-    tokio::join!(keep_fresh(service, data), keep_address(data, address));
+    tokio::join!(keep_fresh(service, data), keep_address(service, data, address));
 }
 
 async fn keep_fresh(service: &AuthService, data: &DataDir) {
     loop {
         tokio::time::sleep(RENEWAL).await;
-        let renewed = async {
-            let admin = service.own_identity(SystemRole::Admin).await?;
-            data.write(ADMIN_IDENTITY, admin.to_secret()?.reveal())
-        };
-        if let Err(error) = renewed.await {
+        if let Err(error) = leave_identity(service, data).await {
             tracing::error!(error = &error as &dyn std::error::Error, "tctl's identity could not be renewed");
         }
     }
 }
 
-async fn keep_address(data: &DataDir, address: SocketAddr) {
+async fn keep_address(service: &AuthService, data: &DataDir, address: SocketAddr) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(other) = other(data, address) else { continue };
         if matches!(timeout(CONNECT_MAX, TcpStream::connect(other)).await, Ok(Ok(_))) {
             continue;
         }
-        match leave_address(data, address) {
+        // The other one's cluster may have been in memory, and its identity means nothing now.
+        let left = leave_identity(service, data).await.and_then(|()| leave_address(data, address));
+        match left {
             Ok(()) => tracing::info!(%address, gone = %other, "tctl asks this auth server again"),
             Err(error) => tracing::warn!(%error, "tctl does not know where this auth server is"),
         }

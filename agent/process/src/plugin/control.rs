@@ -176,7 +176,7 @@ impl Answering {
             let (what, times) = account.uses.get(*index)?;
             Some(Used { what: what.to_string(), times: *times })
         };
-        let is_unneeded = needs_storage_section(&account.listing).is_some();
+        let is_unneeded = idle_storage(&account.listing).is_some();
         let item = |item: &domain::plugin::grant::Item| Item {
             what: item.what.clone(),
             reason: item.reason.clone(),
@@ -217,15 +217,16 @@ impl Answering {
     }
 }
 
-/// What lets a carried storage backend be used that is not.
-fn needs_storage_section(listing: &PluginListing) -> Option<String> {
+/// Why a storage backend that this program carries is not loaded.
+fn idle_storage(listing: &PluginListing) -> Option<String> {
     let known = listing.known.as_ref().filter(|_| listing.state == PluginState::NotLoaded)?;
     let of_storage = known.contract.to_string().starts_with(ContractKind::StorageBackend.package());
-    of_storage.then(|| "this daemon keeps its records elsewhere, as teleport.storage.type says".to_owned())
+    of_storage
+        .then(|| "no auth server of this daemon keeps its records with it (teleport.storage.type)".to_owned())
 }
 
 fn plugin(listing: PluginListing) -> Plugin {
-    let unneeded = needs_storage_section(&listing);
+    let unneeded = idle_storage(&listing);
     let name = listing.name.to_string();
     let (state, reason) = match listing.state {
         PluginState::Ready => ("Ready", None),

@@ -69,7 +69,7 @@ impl Running {
     /// Takes no more connections and waits until the last connection has ended, at most thirty hours.
     /// [`Running::stop`] is still to be called. Cancelling gives up waiting.
     pub async fn drain(&self) {
-        // First: whoever asks is to stay away before the door is shut.
+        // Whoever asks is told to go elsewhere.
         self.health.drains();
         self.tokens.accept.cancel();
         tracing::info!(left = self.busy(), "draining: no new connections, waiting for the open ones");

@@ -14,6 +14,10 @@ pub(crate) const EVENT_MAX: usize = 64 * 1024;
 /// The longest text field of an event that was too large.
 const CUT_FIELD_MAX: usize = 1024;
 
+/// How many items such an event keeps of a list, and how much of each, in bytes.
+const CUT_LIST_MAX: usize = 16;
+const CUT_ITEM_MAX: usize = 256;
+
 /// What an event keeps when cutting its fields was not enough.
 const ESSENTIAL: [&str; 17] = [
     "event",
@@ -61,18 +65,29 @@ pub(crate) fn encode(event: Map<String, Value>) -> Line {
     Line { bytes: text.into_bytes(), uid }
 }
 
-/// Cuts long text and leaves out what is not a plain value.
+/// Cuts long text and long lists, and leaves out what is neither a plain value nor a list of such.
 fn cut_fields(event: &mut Value) {
     let Value::Object(fields) = event else { return };
-    fields.retain(|_, value| !value.is_array() && !value.is_object());
+    fields.retain(|_, value| !value.is_object());
     for value in fields.values_mut() {
-        if let Value::String(text) = value
-            && text.len() > CUT_FIELD_MAX
-        {
-            *text = format!("{}…", clip(text, CUT_FIELD_MAX));
+        match value {
+            Value::Array(items) => {
+                items.retain(|item| !item.is_array() && !item.is_object());
+                items.truncate(CUT_LIST_MAX);
+                items.iter_mut().for_each(|item| cut_text(item, CUT_ITEM_MAX));
+            }
+            value => cut_text(value, CUT_FIELD_MAX),
         }
     }
     fields.insert("truncated".into(), true.into());
+}
+
+fn cut_text(value: &mut Value, max: usize) {
+    if let Value::String(text) = value
+        && text.len() > max
+    {
+        *text = format!("{}…", clip(text, max));
+    }
 }
 
 fn keep_essentials(event: &mut Value) {
@@ -108,14 +123,16 @@ mod tests {
     #[test]
     fn an_oversized_event_keeps_who_and_what() {
         let huge = "x".repeat(EVENT_MAX);
-        let event = json!({"event": "exec", "user": "joe", "command": huge, "list": [huge], "exitCode": "0"});
+        let event = json!({"event": "exec", "user": "joe", "command": huge, "roles": ["admin", huge], "object": {"x": huge}, "exitCode": "0"});
         let kept = parsed(&encode(object(event)));
         assert_eq!(
             (&kept["event"], &kept["user"], &kept["exitCode"]),
             (&json!("exec"), &json!("joe"), &json!("0"))
         );
         assert_eq!(kept["truncated"], true);
-        assert!(kept["command"].as_str().unwrap().ends_with("x…") && kept.get("list").is_none());
+        assert!(kept["command"].as_str().unwrap().ends_with("x…") && kept.get("object").is_none());
+        assert_eq!(kept["roles"][0], "admin", "what was granted is told however much it was");
+        assert_eq!(kept["roles"][1].as_str().unwrap().len(), CUT_ITEM_MAX + '…'.len_utf8());
     }
 
     #[test]

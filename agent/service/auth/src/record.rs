@@ -8,7 +8,7 @@ use domain::identity::Identity;
 use domain::lock::{Lock, LockSpec};
 use domain::node::NodeSpec;
 use domain::resource::{Kind, Resource, ResourceError, Spec};
-use domain::role::{RoleSpec, Verb};
+use domain::role::{RoleSpec, Verb, check_written};
 use domain::token::TokenSpec;
 use domain::user::UserSpec;
 use port::store::{Condition, Item, Key, Operation, Revision, StoreError, Transaction};
@@ -216,7 +216,10 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
     let name = value.get("kind").and_then(Value::as_str).unwrap_or_default();
     match parse_kind(name)? {
         Kind::User => checked::<UserSpec>(json),
-        Kind::Role => checked::<RoleSpec>(json),
+        Kind::Role => {
+            check_written(&Resource::from_json(json)?)?;
+            checked::<RoleSpec>(json)
+        }
         Kind::Token => checked::<TokenSpec>(json),
         Kind::Node => checked::<NodeSpec>(json),
         Kind::Lock => checked::<LockSpec>(json),

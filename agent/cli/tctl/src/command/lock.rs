@@ -86,7 +86,7 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
     lock.check()?;
     let session = context.connect().await?;
     session.client.put(&lock, false).await.while_doing("cannot make the lock")?;
-    note_strangers(context, &session, &target).await;
+    note_strangers(context, &session, (&target, until_now)).await;
     let made = Made { name, target, expires };
     let text =
         |made: &Made| format!("Created a lock with name \"{0}\"; lift it with: tctl rm lock/{0}", made.name);
@@ -95,21 +95,22 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
 
 /// Says which of the names are nobody's. The lock is made all the same, and first: who signs in by single sign-on
 /// becomes a user only then, and a lock must not wait for its spelling.
-async fn note_strangers(context: &mut Context<'_>, session: &Session, target: &Target) {
+async fn note_strangers(context: &mut Context<'_>, session: &Session, (target, until_now): (&Target, bool)) {
     for (kind, name) in [(Kind::User, &target.user), (Kind::Role, &target.role)] {
         let Some(name) = name else { continue };
         // No record has a name that none can have. Whatever else keeps the answer away, the lock holds.
         let is_stranger = check_name(kind, name).is_err()
             || session.client.get_json(kind, name).await.is_err_and(|error| error.is_not_found());
         if is_stranger {
-            context.note(stranger(kind, name));
+            context.note(stranger(kind, name, until_now));
         }
     }
 }
 
-fn stranger(kind: Kind, name: &str) -> String {
+fn stranger(kind: Kind, name: &str, until_now: bool) -> String {
     let title = title(kind, name);
-    format!("note: there is no {title} now; the lock waits for one; if it is misspelt, see: tctl get {kind}s")
+    let holds = if until_now { "shuts out certificates that are out" } else { "waits for one" };
+    format!("note: there is no {title} now; the lock {holds}; if it is misspelt, see: tctl get {kind}s")
 }
 
 #[cfg(test)]
@@ -118,9 +119,14 @@ mod tests {
 
     #[test]
     fn who_does_not_exist_is_named_with_the_list_of_those_who_do() {
-        let said = stranger(Kind::Role, "acess");
+        let said = stranger(Kind::Role, "acess", false);
         assert!(said.starts_with("note: there is no role \"acess\" now; "), "{said}");
         assert!(said.ends_with("tctl get roles"), "{said}");
-        assert!(stranger(Kind::User, "a\nb").ends_with("tctl get users"));
+        assert!(stranger(Kind::User, "a\nb", false).ends_with("tctl get users"));
+        let until_now = stranger(Kind::User, "x", true);
+        assert!(
+            !until_now.contains("waits") && until_now.contains("certificates that are out"),
+            "{until_now}"
+        );
     }
 }

@@ -69,9 +69,12 @@ async fn who_has_the_place_back_knows_what_the_other_was_told() {
     };
     // It takes the place a moment after it has started.
     let of_the_first = inode().unwrap();
-    while inode().is_ok_and(|now| now == of_the_first) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let taken = async {
+        while inode().is_ok_and(|now| now == of_the_first) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONG, taken).await.expect("it takes the place");
     disable(&folder, "label-command").await;
     second.end().await;
     let Answer::Plugins(plugins) = ask(&folder, Question::List).await else { panic!("a list") };

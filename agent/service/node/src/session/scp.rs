@@ -4,15 +4,20 @@
 //! which files went where, the control lines of the protocol are read along: `C0644 12 name`, then
 //! twelve bytes and a NUL. Newer clients use SFTP, whose server tells by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::audit::{CopyProtocol, Detail, FileAction, Outcome};
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use super::journal::Journal;
 
 /// The most files of one copy that are written down one by one.
 const FILES_MAX: usize = 1000;
+/// Looks at paths at one time: one that hangs may hang for ever.
+static LOOKS: Semaphore = Semaphore::const_new(4);
 /// How long it may take to see what a path is: its disk may hang.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The longest control line, in bytes.
@@ -23,7 +28,7 @@ const LINE_MAX: usize = 4096;
 pub(crate) struct Copying {
     action: FileAction,
     path: String,
-    /// Whether the client said that files go into a folder of that path.
+    /// Whether files go into a folder of that path, as the client says or the path itself.
     into_folder: bool,
     along: Along,
 }
@@ -56,7 +61,7 @@ impl Copying {
             _ => return None,
         };
         let path = (*words.last()?).trim_matches(['\'', '"']).to_owned();
-        let into_folder = flag('d') || path.ends_with(['/', '.']);
+        let into_folder = flag('d') || matches!(path.rsplit('/').next(), Some("" | "." | ".."));
         Some(Self { action, path, into_folder, along: Along::default() })
     }
 
@@ -89,7 +94,8 @@ impl Copying {
         if self.along.files.is_empty() {
             journal.note(event(self.path.clone(), None)).await;
         }
-        let goes_into = self.action == FileAction::Upload && self.is_into_folder(home).await;
+        let goes_into =
+            self.action == FileAction::Upload && (self.into_folder || !is_file(home.join(&self.path)).await);
         for (name, len) in &self.along.files {
             let path = match goes_into {
                 true => format!("{}/{name}", self.path.trim_end_matches('/')),
@@ -100,15 +106,19 @@ impl Copying {
     }
 }
 
-impl Copying {
-    /// Whether the files went into a folder. A client that sends one file does not know, so there has to be a look.
-    async fn is_into_folder(&self, home: &Path) -> bool {
-        let looking = tokio::fs::metadata(home.join(&self.path));
-        self.into_folder
-            || tokio::time::timeout(LOOK_MAX, looking)
-                .await
-                .is_ok_and(|found| found.is_ok_and(|found| found.is_dir()))
-    }
+/// Whether a file is there, and no folder: a client that sends one file does not know, so there has to be a look. What
+/// cannot be seen, or not in time, is taken for a folder: the name of the file is told then.
+async fn is_file(path: PathBuf) -> bool {
+    let Ok(turn) = LOOKS.try_acquire() else { return false };
+    let (tell, told) = oneshot::channel();
+    // On no thread of the runtime, which would keep the daemon from ending.
+    let look = move || {
+        let _turn = turn;
+        // Whoever asked may have gone.
+        let _ = tell.send(std::fs::metadata(path).is_ok_and(|found| !found.is_dir()));
+    };
+    let looks = std::thread::Builder::new().name("scp-look".to_owned()).spawn(look).is_ok();
+    looks && matches!(timeout(LOOK_MAX, told).await, Ok(Ok(true)))
 }
 
 fn look(along: Option<&mut Along>) -> Look<'_> {
@@ -193,17 +203,22 @@ mod tests {
     async fn a_file_goes_to_the_path_that_is_named_or_into_the_folder_that_is_there() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("folder")).unwrap();
-        std::fs::write(home.path().join("file"), "").unwrap();
+        for file in ["file", "report."] {
+            std::fs::write(home.path().join(file), "").unwrap();
+        }
         for (command, into) in [
             ("scp -t folder", true),
             ("scp -t file", false),
-            ("scp -t new", false),
-            ("scp -t -d new", true),
+            ("scp -t report.", false),
+            // A shell may have made another path of it.
+            ("scp -t ~/folder", true),
+            ("scp -t -d file", true),
             ("scp -t new/", true),
             ("scp -t .", true),
         ] {
             let copying = Copying::of(command).unwrap();
-            assert_eq!(copying.is_into_folder(home.path()).await, into, "{command}");
+            let found = copying.into_folder || !is_file(home.path().join(&copying.path)).await;
+            assert_eq!(found, into, "{command}");
         }
     }
 

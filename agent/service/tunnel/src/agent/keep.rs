@@ -29,7 +29,7 @@ impl Agent {
                 Err(error) => ssh::refuse::chain(&error),
             };
             let wait = waits.lost(began.elapsed(), self.deps.random.uniform());
-            tracing::warn!(proxy = %address, %reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "no link to the proxy");
+            tracing::warn!(proxy = %address, %reason, retry_in = %domain::duration::tenths(wait), "no link to the proxy");
             self.links.send_modify(|links| links.last_failure = Some(reason));
             sleep(wait).await;
         }
@@ -106,9 +106,9 @@ impl Seeking {
         self.place = (self.place + 1) % addresses.len();
         // It may not be for this host to reach, which is said once.
         if is_first {
-            tracing::warn!(%proxy, %address, %reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "no link to a proxy that was told of");
+            tracing::warn!(%proxy, %address, %reason, retry_in = %domain::duration::tenths(wait), "no link to a proxy that was told of");
         } else {
-            tracing::debug!(%proxy, %address, %reason, retry_in = %format_args!("{:.1}s", wait.as_secs_f64()), "no link to a proxy that was told of");
+            tracing::debug!(%proxy, %address, %reason, retry_in = %domain::duration::tenths(wait), "no link to a proxy that was told of");
         }
         wait
     }

@@ -11,13 +11,16 @@ use terminal::{Explain, Failure};
 use crate::context::{Context, Session};
 use crate::record::{is_cut, redacted};
 
-/// The fewest characters of a token that name it.
+/// The characters of a token that was made up.
+const MADE_LEN: usize = 32;
+
+/// The fewest characters of such a token that name it.
 const PREFIX_MIN: usize = 8;
 
 /// Arguments of `tctl tokens rm`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The token, its first 8 characters or more, or its short form as `tctl tokens ls` prints it
+    /// The token, or its short form as `tctl tokens ls` prints it; of one that was made up, its first 8 characters or more
     token: String,
 }
 
@@ -62,7 +65,12 @@ fn is_meant(typed: &str, name: &str) -> bool {
     if is_cut(typed) {
         return redacted(name) == typed;
     }
-    typed.chars().count() >= PREFIX_MIN && name.starts_with(typed)
+    is_made(name) && typed.chars().count() >= PREFIX_MIN && name.starts_with(typed)
+}
+
+/// Whether it is one that was made up and not chosen. The beginning of a chosen one may be another's whole.
+fn is_made(name: &str) -> bool {
+    name.len() == MADE_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn none(typed: &str) -> Failure {
@@ -106,6 +114,12 @@ mod tests {
             assert!(said.contains(&format!("2 tokens begin with {typed}")), "{said}");
             assert!(NAMES.iter().all(|name| !said.contains(name)), "{said}");
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_chosen_one_names_nothing() {
+        let error = meant("node-join-1", ["node-join-10"].into_iter()).unwrap_err().render();
+        assert!(error.contains("does not exist"), "{error}");
     }
 
     #[test]

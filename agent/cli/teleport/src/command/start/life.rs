@@ -102,6 +102,7 @@ async fn linger(
     if delay.is_zero() {
         return None;
     }
+    running.health.drains();
     tracing::info!(delay = %domain::duration::format(delay), "waiting before it stops, as shutdown_delay says");
     let over = tokio::time::sleep(delay);
     tokio::pin!(over);
