@@ -3,6 +3,7 @@
 use api::auth as wire;
 use domain::access::api::Caller;
 use domain::audit::{Context, Detail, Event};
+use domain::identity::Identity;
 use serde_json::{Map, Value};
 
 use crate::error::AuthError;
@@ -41,6 +42,14 @@ impl AuthService {
         self.deps.metrics.events.inc_by(events.len() as u64);
         self.deps.audit.append(events).await?;
         Ok(wire::EmitEventsResponse {})
+    }
+}
+
+/// Who wants something, as the audit log calls them.
+pub(crate) fn acting(caller: &Caller) -> String {
+    match caller.identity() {
+        Identity::User(user) => user.user.clone(),
+        Identity::Host(host) => format!("@{}", host.role),
     }
 }
 

@@ -4,17 +4,17 @@ use api::auth as wire;
 use domain::Timestamp;
 use domain::access::api::Caller;
 use domain::audit::{Context, Detail, RecordFacts};
-use domain::identity::Identity;
 use domain::lock::{Lock, LockSpec};
 use domain::node::NodeSpec;
 use domain::resource::{Kind, Resource, ResourceError, Spec};
-use domain::role::{RoleSpec, Verb, check_written};
+use domain::role::{Verb, check_written};
 use domain::token::TokenSpec;
 use domain::user::UserSpec;
 use port::store::{Condition, Item, Key, Operation, Revision, StoreError, Transaction};
 use serde_json::Value;
 
 use crate::error::AuthError;
+use crate::event::acting;
 use crate::key;
 use crate::service::AuthService;
 
@@ -181,14 +181,6 @@ impl AuthService {
     }
 }
 
-/// Who wants something, as the audit log calls them.
-pub(crate) fn acting(caller: &Caller) -> String {
-    match caller.identity() {
-        Identity::User(user) => user.user.clone(),
-        Identity::Host(host) => format!("@{}", host.role),
-    }
-}
-
 /// The first characters of a secret, enough to tell two apart.
 fn redacted(secret: &str) -> String {
     let shown: String = secret.chars().take(4).collect();
@@ -217,8 +209,9 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
     match parse_kind(name)? {
         Kind::User => checked::<UserSpec>(json),
         Kind::Role => {
-            check_written(&Resource::from_json(json)?)?;
-            checked::<RoleSpec>(json)
+            let role = Resource::from_json(json)?;
+            check_written(&role)?;
+            Ok(to_write(role))
         }
         Kind::Token => checked::<TokenSpec>(json),
         Kind::Node => checked::<NodeSpec>(json),
@@ -231,14 +224,17 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
 }
 
 fn checked<S: Spec>(json: &[u8]) -> Result<Checked, AuthError> {
-    let mut record: Resource<S> = Resource::from_json(json)?;
+    Ok(to_write(Resource::<S>::from_json(json)?))
+}
+
+fn to_write<S: Spec>(mut record: Resource<S>) -> Checked {
     record.metadata.revision = None;
-    Ok(Checked {
+    Checked {
         kind: S::KIND,
         name: record.metadata.name.clone(),
         expires: record.metadata.expires,
         json: record.to_json(),
-    })
+    }
 }
 
 /// The record must be as it was when it was looked at, or as the caller last saw it.

@@ -13,9 +13,9 @@ use domain::role::Role;
 use domain::user::{self, User};
 
 use crate::error::AuthError;
+use crate::event::acting;
 use crate::issue::{HostWish, UserWish};
 use crate::key;
-use crate::record::acting;
 use crate::service::AuthService;
 
 impl AuthService {
