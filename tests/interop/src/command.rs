@@ -113,7 +113,7 @@ where
 }
 
 /// The folder of this build: `target/<profile>`.
-fn build_folder() -> PathBuf {
+pub(crate) fn build_folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // target/<profile>/deps/<test>
     test.ancestors().nth(2).unwrap().to_owned()

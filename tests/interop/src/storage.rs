@@ -10,4 +10,4 @@ mod hosted;
 
 pub use clock::{MovedClock, Time, remote};
 pub use guest::Guests;
-pub use hosted::{Hosted, backend, heard, key, wait};
+pub use hosted::{backend, heard, key, open, wait};

@@ -9,7 +9,7 @@ use super::{Subject, below, bytes, heard, key};
 pub(super) async fn an_expired_item_is_gone_at_once(subject: Subject) {
     let store = &subject.store;
     store.put(key("short"), bytes("1"), subject.in_seconds(5)).await.unwrap();
-    store.put(key("long"), bytes("1"), subject.in_seconds(60)).await.unwrap();
+    store.put(key("long"), bytes("1"), subject.in_seconds(15)).await.unwrap();
     subject.put("ever", "1").await;
     subject.pass_seconds(4);
     assert_eq!(subject.list(&below(), 10).await.len(), 3);
@@ -20,7 +20,7 @@ pub(super) async fn an_expired_item_is_gone_at_once(subject: Subject) {
         let left: Vec<_> = left.iter().map(|item| item.key.last_segment()).collect();
         assert_eq!(left, ["ever", "long"]);
     }
-    subject.pass_seconds(1000);
+    subject.pass_seconds(15);
     assert_eq!(subject.list(&below(), 10).await.len(), 1);
 }
 
@@ -68,15 +68,15 @@ pub(super) async fn a_later_put_changes_the_expiry(subject: Subject) {
     let mut watch = store.watch(below(), None).await.unwrap();
     store.put(key("a"), bytes("1"), subject.in_seconds(5)).await.unwrap();
     store.put(key("b"), bytes("1"), subject.in_seconds(5)).await.unwrap();
-    store.put(key("a"), bytes("2"), subject.in_seconds(60)).await.unwrap();
+    store.put(key("a"), bytes("2"), subject.in_seconds(20)).await.unwrap();
     store.put(key("b"), bytes("2"), None).await.unwrap();
     store.put(key("c"), bytes("1"), subject.in_seconds(7)).await.unwrap();
     heard(&mut watch, 5).await;
-    subject.pass_seconds(30);
+    subject.pass_seconds(10);
     // Once c is swept, a and b would have been before it.
     assert_eq!(heard(&mut watch, 1).await, ["-c"]);
     assert_eq!(subject.list(&below(), 10).await.len(), 2);
-    subject.pass_seconds(60);
+    subject.pass_seconds(15);
     assert_eq!(heard(&mut watch, 1).await, ["-a"]);
     assert_eq!(subject.value("b").await.as_deref(), Some("2"));
 }

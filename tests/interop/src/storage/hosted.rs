@@ -1,7 +1,6 @@
 //! A storage plugin as the daemon runs it: the component the program carries, in the plugin host, behind the
 //! store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,46 +9,39 @@ use plugin_host::{Compiler, PluginHost, PluginSettings, Settings, StoragePlugin}
 use port::random::SystemRandom;
 use port::store::{Change, Key, Watch};
 use storage::{OpenError, RemoteStore};
-use tempfile::TempDir;
 
 use super::clock::remote;
 use crate::PATIENCE;
+use crate::command::build_folder;
 
 /// Longer than any item of the suite lives.
 const WAIT_MAX: Duration = Duration::from_secs(61);
 
-/// A store over a component.
-pub struct Hosted {
-    /// The store.
-    pub store: RemoteStore,
-    /// What the host keeps on disk; gone with it.
-    pub folder: TempDir,
+/// Opens the store that the plugin of this name keeps, which may do and is told what is given here.
+///
+/// # Errors
+/// What the store says when it cannot be opened.
+pub async fn open(name: &str, plugin: PluginSettings) -> Result<RemoteStore, OpenError> {
+    let backend = Arc::new(backend(name, plugin));
+    RemoteStore::open(backend, Arc::new(SystemRandom), remote(Duration::from_secs(2))).await
 }
 
-impl Hosted {
-    /// Opens the store that the plugin of this name keeps, which may do and is told what is given here.
-    ///
-    /// # Errors
-    /// What the store says when it cannot be opened.
-    pub async fn open(name: &str, plugin: PluginSettings) -> Result<Self, OpenError> {
-        let (backend, folder) = backend(name, plugin);
-        let (random, settings) = (Arc::new(SystemRandom), remote(Duration::from_secs(2)));
-        let store = RemoteStore::open(Arc::new(backend), random, settings).await?;
-        Ok(Self { store, folder })
-    }
-}
-
-/// The same plugin without a store over it, and what the host keeps on disk.
-pub fn backend(name: &str, plugin: PluginSettings) -> (StoragePlugin, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let data: PathBuf = folder.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+/// The same plugin without a store over it.
+///
+/// All tests' hosts keep their compiled code in one folder, as two daemons on one `data_dir` do: a storage
+/// plugin takes seconds to compile, and nothing else of it is kept there.
+///
+/// # Panics
+/// When there is no room for that folder.
+pub fn backend(name: &str, plugin: PluginSettings) -> StoragePlugin {
+    let data = build_folder().join("hosted");
+    std::fs::create_dir_all(&data).unwrap();
     let mut settings = Settings::new(data);
     settings.compiler = Compiler::InProcess;
     let name = PluginName::new(name).unwrap();
     settings.storage = Some(name.clone());
     settings.plugins.insert(name.clone(), plugin);
-    (PluginHost::new(settings).unwrap().storage(name), folder)
+    PluginHost::new(settings).unwrap().storage(name)
 }
 
 /// Lets time pass where the suite moves it: a component's clock is the machine's.

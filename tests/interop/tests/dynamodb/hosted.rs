@@ -12,9 +12,9 @@ use domain::secret::Secret;
 use plugin_host::{AwsKeys, PlaceSettings, PluginSettings, ServerAuthority, SignSettings};
 use port::clock::{Clock as _, SystemClock};
 use port::store::{Operation, Prefix, Store, StoreError, Transaction, VALUE_MAX};
-use storage::OpenError;
 use storage::conformance::{self, Subject};
-use teleport_tests_interop::storage::{Hosted, MovedClock, backend, heard, key, wait};
+use storage::{OpenError, RemoteStore};
+use teleport_tests_interop::storage::{MovedClock, backend, heard, key, wait};
 use tokio::task::spawn_blocking;
 
 use crate::server::Dynamo;
@@ -44,19 +44,19 @@ fn keys() -> AwsKeys {
     AwsKeys::Given { access_key: "AKIDEXAMPLE".to_owned(), secret_key: Secret::from("s3cret"), session: None }
 }
 
-async fn open(server: &Dynamo) -> Hosted {
-    Hosted::open("storage-dynamodb", settings(&server.url(), keys())).await.unwrap()
+async fn open(server: &Dynamo) -> RemoteStore {
+    teleport_tests_interop::storage::open("storage-dynamodb", settings(&server.url(), keys())).await.unwrap()
 }
 
 async fn subject() -> Subject {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
-    let Hosted { store, folder } = open(&server).await;
+    let store = open(&server).await;
     Subject {
         store: Arc::new(store),
         clock: Arc::new(MovedClock::default()),
         advance: Box::new(wait),
         forgets_after: FORGETS_AFTER,
-        keep: Box::new((server, folder)),
+        keep: Box::new(server),
     }
 }
 
@@ -67,7 +67,7 @@ mod suite {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_component_waits_as_long_as_the_daemon_asks_it_to() {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
-    let (backend, _folder) = backend("storage-dynamodb", settings(&server.url(), keys()));
+    let backend = backend("storage-dynamodb", settings(&server.url(), keys()));
     conformance::waits(&backend).await.unwrap();
 }
 
@@ -75,7 +75,6 @@ async fn the_component_waits_as_long_as_the_daemon_asks_it_to() {
 async fn two_hosts_on_one_table_are_one_store() {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
     let (one, other) = tokio::join!(open(&server), open(&server));
-    let (one, other) = (&one.store, &other.store);
     assert!(one.about().description.contains("DynamoDB table teleport"), "{:?}", one.about());
     let mut watch = other.watch(Prefix::of(&["t"]), None).await.unwrap();
     let first = one.create(key("a"), "1".into(), None).await.unwrap();
@@ -101,8 +100,7 @@ async fn two_hosts_on_one_table_are_one_store() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_writes_fit_into_one_call() {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
-    let hosted = open(&server).await;
-    let store = &hosted.store;
+    let store = open(&server).await;
     let put = |all: Transaction, number: usize| all.put(key(&format!("{number:03}")), vec![1; 60_000], None);
     store.write((0..128).fold(Transaction::default(), put)).await.unwrap();
     let large =
@@ -124,7 +122,8 @@ async fn the_largest_writes_fit_into_one_call() {
 async fn without_keys_it_does_not_open_and_says_so() {
     let server = spawn_blocking(Dynamo::start).await.unwrap();
     let nowhere = AwsKeys::Machine { url: "http://127.0.0.1:1".to_owned() };
-    let refused = Hosted::open("storage-dynamodb", settings(&server.url(), nowhere)).await;
+    let refused =
+        teleport_tests_interop::storage::open("storage-dynamodb", settings(&server.url(), nowhere)).await;
     let Err(OpenError::Backend { source: StoreError::Unavailable(text), .. }) = refused else {
         panic!("opened without keys")
     };

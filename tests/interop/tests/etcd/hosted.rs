@@ -12,9 +12,10 @@ use domain::plugin::{Destination, Grant};
 use plugin_host::PluginSettings;
 use port::clock::{Clock, SystemClock};
 use port::store::{Operation, Prefix, Revision, Store, StoreError, Transaction, VALUE_MAX};
+use storage::RemoteStore;
 use storage::conformance::{self, Subject};
 use teleport_tests_interop::PATIENCE;
-use teleport_tests_interop::storage::{Hosted, MovedClock, backend, heard, key, wait};
+use teleport_tests_interop::storage::{MovedClock, backend, heard, key, wait};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::forgetful::{FORGETS_AFTER, Forgetful};
@@ -30,27 +31,27 @@ fn settings(etcd: &Etcd) -> PluginSettings {
     }
 }
 
-async fn open(members: usize) -> (Etcd, Hosted) {
+async fn open(members: usize) -> (Etcd, RemoteStore) {
     open_with(members, |_| {}).await
 }
 
-async fn open_with(members: usize, set: impl Fn(&mut PluginSettings)) -> (Etcd, Hosted) {
+async fn open_with(members: usize, set: impl Fn(&mut PluginSettings)) -> (Etcd, RemoteStore) {
     let etcd = spawn_blocking(move || Etcd::start(members)).await.unwrap();
     let mut settings = settings(&etcd);
     set(&mut settings);
-    let hosted = Hosted::open("storage-etcd", settings).await.unwrap();
-    (etcd, hosted)
+    let store = teleport_tests_interop::storage::open("storage-etcd", settings).await.unwrap();
+    (etcd, store)
 }
 
 async fn subject() -> Subject {
-    let (etcd, Hosted { store, folder }) = open(1).await;
+    let (etcd, store) = open(1).await;
     let etcd = Arc::new(etcd);
     Subject {
         store: Arc::new(Forgetful::new(store, Arc::clone(&etcd))),
         clock: Arc::new(MovedClock::default()),
         advance: Box::new(wait),
         forgets_after: FORGETS_AFTER,
-        keep: Box::new((etcd, folder)),
+        keep: Box::new(etcd),
     }
 }
 
@@ -61,14 +62,13 @@ mod suite {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_component_waits_as_long_as_the_daemon_asks_it_to() {
     let etcd = spawn_blocking(|| Etcd::start(1)).await.unwrap();
-    let (backend, _folder) = backend("storage-etcd", settings(&etcd));
+    let backend = backend("storage-etcd", settings(&etcd));
     conformance::waits(&backend).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_component_keeps_records_over_the_hosts_http() {
-    let (_etcd, hosted) = open(1).await;
-    let store = &hosted.store;
+    let (_etcd, store) = open(1).await;
     assert!(store.about().description.contains("etcd 3."), "{:?}", store.about());
     assert_eq!(store.about().value_max, VALUE_MAX);
     let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
@@ -100,11 +100,11 @@ async fn an_instance_that_is_kept_holds_no_more_handles_with_every_call() {
     let few = |plugin: &mut PluginSettings| {
         plugin.limits.insert("handles".to_owned(), "64".to_owned());
     };
-    let (_etcd, hosted) = open_with(1, few).await;
+    let (_etcd, store) = open_with(1, few).await;
     for round in 0..300 {
-        let written = hosted.store.put(key("a"), round.to_string().into(), None).await;
+        let written = store.put(key("a"), round.to_string().into(), None).await;
         assert!(written.is_ok(), "call {round}: {written:?}");
-        let read = hosted.store.get(&key("a")).await;
+        let read = store.get(&key("a")).await;
         assert!(read.is_ok(), "call {round}: {read:?}");
     }
 }
@@ -113,7 +113,7 @@ async fn an_instance_that_is_kept_holds_no_more_handles_with_every_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_are_asked_together_and_answered_each() {
     const MANY: usize = 300;
-    let (etcd, Hosted { store, folder: _folder }) = open(1).await;
+    let (etcd, store) = open(1).await;
     let store = Arc::new(store);
     let before = etcd.now();
     let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
@@ -150,7 +150,7 @@ async fn many_at_once_are_asked_together_and_answered_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_of_puts_that_went_together_has_a_revision_to_rely_on() {
     const MANY: usize = 60;
-    let (etcd, Hosted { store, folder: _folder }) = open(1).await;
+    let (etcd, store) = open(1).await;
     let store = Arc::new(store);
     let before = etcd.now();
     let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
@@ -181,8 +181,7 @@ async fn each_of_puts_that_went_together_has_a_revision_to_rely_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_large_values_stay_within_the_components_memory() {
-    let (_etcd, hosted) = open(1).await;
-    let store = &hosted.store;
+    let (_etcd, store) = open(1).await;
     let start = store.range(&Prefix::all(), None, 1).await.unwrap().revision;
     for number in 0..40 {
         let value = vec![number; VALUE_MAX];
@@ -206,12 +205,11 @@ async fn pages_of_large_values_stay_within_the_components_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_component_goes_on_when_a_member_is_lost() {
-    let (mut etcd, hosted) = open(3).await;
-    let mut watch = hosted.store.watch(Prefix::of(&["t"]), None).await.unwrap();
-    hosted.store.put(key("before"), "1".into(), None).await.unwrap();
+    let (mut etcd, store) = open(3).await;
+    let mut watch = store.watch(Prefix::of(&["t"]), None).await.unwrap();
+    store.put(key("before"), "1".into(), None).await.unwrap();
     assert_eq!(heard(&mut watch).await, "+before");
     etcd.members[0].kill();
-    let store = &hosted.store;
     // A write whose answer was lost is not repeated by the store: its caller decides.
     let write = async {
         loop {
