@@ -129,6 +129,14 @@ pub trait Spec: Serialize + DeserializeOwned + Clone {
     /// # Errors
     /// [`ResourceError::Invalid`] with the field and the reason.
     fn check(&self, metadata: &Metadata) -> Result<(), ResourceError>;
+
+    /// The further rules for what somebody writes now. What is stored stays readable without them.
+    ///
+    /// # Errors
+    /// As for [`Spec::check`].
+    fn check_written(&self, _metadata: &Metadata) -> Result<(), ResourceError> {
+        Ok(())
+    }
 }
 
 /// One record.
@@ -229,6 +237,15 @@ impl<S: Spec> Resource<S> {
         }
         check_name(S::KIND, &self.metadata.name)?;
         self.spec.check(&self.metadata)
+    }
+
+    /// Checks a record that somebody writes now, which is held to more than one that is stored.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_written(&self) -> Result<(), ResourceError> {
+        self.check()?;
+        self.spec.check_written(&self.metadata)
     }
 
     /// An error about one field of this kind.

@@ -118,20 +118,16 @@ impl Spec for RoleSpec {
         }
         Ok(())
     }
-}
 
-/// What is refused in a role that somebody writes: what looks as if it fitted nodes, and closed them where it is denied,
-/// and fits none. A role that is stored stays as it is, for one that cannot be read denies everything.
-///
-/// # Errors
-/// The field, and why.
-pub fn check_written(role: &Role) -> Result<(), ResourceError> {
-    for (side, field) in
-        [(&role.spec.allow, "spec.allow.node_labels"), (&role.spec.deny, "spec.deny.node_labels")]
-    {
-        check_labels(&side.node_labels).map_err(|reason| Role::invalid(&role.metadata, field, reason))?;
+    /// Refuses what looks as if it fitted nodes, and closed them where it is denied, and fits none. A role that is
+    /// stored stays as it is, for one that cannot be read denies everything.
+    fn check_written(&self, metadata: &Metadata) -> Result<(), ResourceError> {
+        for (side, field) in [(&self.allow, "spec.allow.node_labels"), (&self.deny, "spec.deny.node_labels")]
+        {
+            check_labels(&side.node_labels).map_err(|reason| Role::invalid(metadata, field, reason))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn check_labels(text: &SelectorText) -> Result<(), &'static str> {
@@ -288,10 +284,10 @@ mod tests {
                     r#"{{"kind":"role","version":"v7","metadata":{{"name":"x"}},"spec":{{"{side}":{{"node_labels":{labels}}}}}}}"#
                 );
                 let role = Role::from_json(json.as_bytes()).expect("what is stored is read");
-                let error = check_written(&role).unwrap_err().to_string();
+                let error = role.check_written().unwrap_err().to_string();
                 assert!(error.contains(&format!("spec.{side}.node_labels")), "{error}");
             }
         }
-        presets().iter().for_each(|role| check_written(role).unwrap());
+        presets().iter().for_each(|role| role.check_written().unwrap());
     }
 }

@@ -111,14 +111,14 @@ impl Record {
     /// The first rule that is broken.
     pub(crate) fn check(&self) -> Result<(), ResourceError> {
         match self {
-            Self::Role(record) => record.check().and_then(|()| domain::role::check_written(record)),
-            Self::User(record) => record.check(),
-            Self::Token(record) => check_whole(record).and_then(|()| record.check()),
-            Self::Node(record) => record.check(),
-            Self::Lock(record) => record.check(),
-            Self::CertAuthority(record) => record.check(),
-            Self::Proxy(record) => record.check(),
-            Self::AuthServer(record) => record.check(),
+            Self::Role(record) => record.check_written(),
+            Self::User(record) => record.check_written(),
+            Self::Token(record) => check_whole(record).and_then(|()| record.check_written()),
+            Self::Node(record) => record.check_written(),
+            Self::Lock(record) => record.check_written(),
+            Self::CertAuthority(record) => record.check_written(),
+            Self::Proxy(record) => record.check_written(),
+            Self::AuthServer(record) => record.check_written(),
             Self::Unknown(_) => Err(ResourceError::Shape("it is of no known kind".to_owned())),
         }
     }

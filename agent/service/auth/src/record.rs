@@ -7,7 +7,7 @@ use domain::audit::{Context, Detail, RecordFacts};
 use domain::lock::{Lock, LockSpec};
 use domain::node::NodeSpec;
 use domain::resource::{Kind, Resource, ResourceError, Spec};
-use domain::role::{Verb, check_written};
+use domain::role::{RoleSpec, Verb};
 use domain::token::TokenSpec;
 use domain::user::UserSpec;
 use port::store::{Condition, Item, Key, Operation, Revision, StoreError, Transaction};
@@ -208,11 +208,7 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
     let name = value.get("kind").and_then(Value::as_str).unwrap_or_default();
     match parse_kind(name)? {
         Kind::User => checked::<UserSpec>(json),
-        Kind::Role => {
-            let role = Resource::from_json(json)?;
-            check_written(&role)?;
-            Ok(to_write(role))
-        }
+        Kind::Role => checked::<RoleSpec>(json),
         Kind::Token => checked::<TokenSpec>(json),
         Kind::Node => checked::<NodeSpec>(json),
         Kind::Lock => checked::<LockSpec>(json),
@@ -224,17 +220,15 @@ fn check(json: &[u8]) -> Result<Checked, AuthError> {
 }
 
 fn checked<S: Spec>(json: &[u8]) -> Result<Checked, AuthError> {
-    Ok(to_write(Resource::<S>::from_json(json)?))
-}
-
-fn to_write<S: Spec>(mut record: Resource<S>) -> Checked {
+    let mut record = Resource::<S>::from_json(json)?;
+    record.check_written()?;
     record.metadata.revision = None;
-    Checked {
+    Ok(Checked {
         kind: S::KIND,
         name: record.metadata.name.clone(),
         expires: record.metadata.expires,
         json: record.to_json(),
-    }
+    })
 }
 
 /// The record must be as it was when it was looked at, or as the caller last saw it.

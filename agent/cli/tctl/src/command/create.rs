@@ -55,6 +55,11 @@ pub(super) async fn run(arguments: Arguments, context: &mut Context<'_>) -> Resu
         })?;
         let deed = if put.replaced { "updated" } else { "created" };
         context.printer.line(format_args!("{} has been {deed}", one.record.title()))?;
+        if let Some(end) = one.record.metadata().and_then(|metadata| metadata.expires)
+            && end <= context.now()
+        {
+            context.note(format_args!("note: {} expired at {end}: it is gone already", one.record.title()));
+        }
         if let Some(note) = before.and_then(|before| demotion::note(&before, &one.record)) {
             context.note(note);
         }

@@ -39,6 +39,16 @@ async fn a_file_of_several_documents_is_created_refused_and_replaced() {
 }
 
 #[tokio::test]
+async fn what_has_expired_already_is_made_and_told() {
+    let cluster = Cluster::new().await;
+    let old = TWO.replace("name: ann\n", "name: ann\n  expires: 2020-01-02T03:04:05Z\n");
+    let done = cluster.tctl(&["create", &cluster.file("old.yaml", &old)]).await;
+    assert_eq!(done.err, "note: user \"ann\" expired at 2020-01-02T03:04:05Z: it is gone already\n");
+    assert!(done.ok().ends_with("user \"ann\" has been created\n"));
+    assert_eq!(cluster.tctl(&["users", "ls"]).await.ok(), "No users found\n");
+}
+
+#[tokio::test]
 async fn standard_input_is_read_when_no_file_is_named() {
     let cluster = Cluster::new().await;
     for arguments in [&["create"][..], &["create", "-f", "-"]] {
