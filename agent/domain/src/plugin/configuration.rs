@@ -116,9 +116,7 @@ pub enum Written {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A key the plugin does not read.
-    #[error(
-        "plugin {plugin} reads no config key {key:?}; it reads {known}; change teleport.plugins.load.{plugin}.config"
-    )]
+    #[error("{}; change teleport.plugins.load.{plugin}.config", self.reason())]
     Unknown {
         /// The plugin.
         plugin: PluginName,
@@ -128,9 +126,7 @@ pub enum ConfigError {
         known: String,
     },
     /// A value of another kind.
-    #[error(
-        "config key {key} of plugin {plugin} takes {form} ({description}); change teleport.plugins.load.{plugin}.config.{key}"
-    )]
+    #[error("{}; change teleport.plugins.load.{plugin}.config.{key}", self.reason())]
     Form {
         /// The plugin.
         plugin: PluginName,
@@ -142,9 +138,7 @@ pub enum ConfigError {
         description: String,
     },
     /// A key that must be written and is not.
-    #[error(
-        "plugin {plugin} needs config key {key} ({description}); add it under teleport.plugins.load.{plugin}.config"
-    )]
+    #[error("{}; add it under teleport.plugins.load.{plugin}.config", self.reason())]
     Missing {
         /// The plugin.
         plugin: PluginName,
@@ -153,6 +147,23 @@ pub enum ConfigError {
         /// What it is for.
         description: String,
     },
+}
+
+impl ConfigError {
+    /// What is wrong, without where the operator mends it: an author who tries a plugin writes it elsewhere.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unknown { plugin, key, known } => {
+                format!("plugin {plugin} reads no config key {key:?}; it reads {known}")
+            }
+            Self::Form { plugin, key, form, description } => {
+                format!("config key {key} of plugin {plugin} takes {form} ({description})")
+            }
+            Self::Missing { plugin, key, description } => {
+                format!("plugin {plugin} needs config key {key} ({description})")
+            }
+        }
+    }
 }
 
 impl Schema {

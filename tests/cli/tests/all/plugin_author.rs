@@ -125,6 +125,18 @@ fn rust_goes_from_nothing_to_a_plugin() {
     let said = desk.shell("label-rust", "teleport plugin test").failed();
     assert!(said.contains("has no cases to run") && said.contains("tests/cases.toml"), "{said}");
 
+    // A flag that is wrong is named as a flag, and not as a line of teleport.yaml.
+    for (flag, code, told) in [
+        ("--config=x=y", 1, "reads no config key \"x\"; it reads none"),
+        ("--limit=memory=999GiB", 1, "--limit sets the limit memory to 999GiB; this host allows at most"),
+        ("--grant=kv", 2, "--grant=kv is of no use: plugin.toml does not ask for it"),
+        ("--secret=token=env:HOME", 2, "--secret=token is of no use: plugin.toml asks for no secret"),
+    ] {
+        let ended = desk.shell("label-rust", &format!("teleport plugin run --grant=process {flag} ."));
+        assert_eq!(ended.code, Some(code), "{flag}: {}", ended.err);
+        assert!(ended.err.contains(told) && !ended.err.contains("teleport."), "{}", ended.err);
+    }
+
     // Another kind than is expected, and numbers for programs.
     let said = desk.shell("label-rust", "teleport plugin run --world=storage-backend .").failed();
     assert!(said.contains("is made for teleport:label-provider@1.0.0"), "{said}");

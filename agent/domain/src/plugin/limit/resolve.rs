@@ -11,6 +11,8 @@ pub enum Author {
     Manifest,
     /// The operator, in `teleport.yaml`.
     Operator,
+    /// Whoever tries the plugin, on the command line.
+    Flag,
 }
 
 impl std::fmt::Display for Author {
@@ -18,6 +20,7 @@ impl std::fmt::Display for Author {
         f.write_str(match self {
             Self::Manifest => "the plugin's manifest",
             Self::Operator => "teleport.yaml",
+            Self::Flag => "--limit",
         })
     }
 }
@@ -81,6 +84,25 @@ pub enum LimitError {
         /// What it would have.
         default: String,
     },
+}
+
+impl LimitError {
+    /// The same where a flag stands for what the operator writes.
+    #[must_use]
+    pub fn of_a_flag(mut self) -> Self {
+        match &mut self {
+            Self::Unknown { author, .. }
+            | Self::Form { author, .. }
+            | Self::Ceiling { author, .. }
+            | Self::Fixed { author, .. } => {
+                if *author == Author::Operator {
+                    *author = Author::Flag;
+                }
+            }
+            Self::NotGranted { .. } => {}
+        }
+        self
+    }
 }
 
 fn keys() -> String {

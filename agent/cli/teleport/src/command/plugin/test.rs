@@ -208,6 +208,12 @@ impl Bench<'_> {
             secrets,
             ..Leave::default()
         };
+        leave
+            .check_config(
+                &self.staged.manifest,
+                "in a test that is `config` of the case, in tests/cases.toml",
+            )
+            .while_doing(format!("the plugin cannot be called in case {:?}", case.name))?;
         let recording = if self.arguments.record { Recording::new() } else { recording };
         let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));
         let outside: Arc<dyn Outside> = stand.clone();

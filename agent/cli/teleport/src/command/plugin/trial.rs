@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::label::DynamicLabel;
-use domain::plugin::configuration::Written;
+use domain::plugin::configuration::{ConfigError, Written};
 use domain::plugin::manifest::Wishes;
-use domain::plugin::{Argv, Capability, Destination, Grant, Manifest, Need, PluginName, SecretLabel, limit};
+use domain::plugin::{Argv, Capability, Destination, Grant, Manifest, Need, PluginName, SecretLabel};
 use domain::secret::Secret;
 use plugin_host::rehearsal::Rehearsal;
 use plugin_host::{PluginHost, PluginSettings, SecretFrom, SecretSettings, Settings};
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use terminal::{Explain as _, Failure};
 
 use super::project::Staged;
+
+mod flags;
 
 /// What stands here for the operator's limits.
 pub(super) const LIMITS: &str = "here that is --limit=KEY=VALUE, or --grant-all for what its manifest wants";
@@ -52,57 +54,17 @@ impl Leave {
         self.all || self.capabilities.contains(&capability)
     }
 
-    /// What the plugin asks for and is not given: each need, and the words to add.
-    fn missing(&self, manifest: &Manifest) -> Vec<(String, String)> {
-        let ask = |need: &Need| {
-            let capability = Capability::parse(&need.capability)?;
-            let reason = &need.reason;
-            match (capability, &need.label) {
-                (Capability::Secret, Some(label)) if !self.secrets.contains_key(label) => {
-                    Some((format!("secret {label} ({reason})"), format!("--secret={label}=env:NAME")))
-                }
-                (Capability::Secret, _) => None,
-                (Capability::Http, _) if need.leaves_open(capability) && self.hosts.is_empty() => {
-                    let flag = if self.is_given(capability) { "" } else { "--grant=http " };
-                    let need = format!("http to places of your choice ({reason})");
-                    Some((need, format!("{flag}--host=https://HOST")))
-                }
-                _ if self.is_given(capability) => None,
-                _ => Some((format!("{capability} ({reason})"), format!("--grant={capability}"))),
-            }
-        };
-        manifest.needs.iter().filter_map(ask).collect()
-    }
-
-    /// Refuses before the host does, which would name lines of `teleport.yaml`.
+    /// Refuses configuration before the host does, which would name lines of `teleport.yaml`.
     ///
     /// # Errors
-    /// Every need that is not granted, and the flags to add; a limit that is out of bounds.
-    pub(super) fn check(&self, staged: &Staged) -> Result<(), Failure> {
-        let manifest = &staged.manifest;
-        let is_open = |capability| manifest.needs.iter().any(|need| need.leaves_open(capability));
-        if !self.hosts.is_empty() && !is_open(Capability::Http) {
-            return Err(Failure::usage(
-                "--host is of no use: plugin.toml names every place itself, or asks for none",
-            ));
-        }
-        if !self.programs.is_empty() && !is_open(Capability::Process) {
-            return Err(Failure::usage(
-                "--program is of no use: plugin.toml names every command itself, or asks for none",
-            ));
-        }
-        let missing = self.missing(manifest);
-        if missing.is_empty() {
-            let within =
-                limit::resolve(staged.kind, &manifest.name, &manifest.limits, &self.limits(manifest));
-            within.hint(LIMITS)?;
+    /// Every key at fault, with `hint` for where it is written here.
+    pub(super) fn check_config(&self, manifest: &Manifest, hint: &str) -> Result<(), Failure> {
+        let faults = manifest.config.faults(&manifest.name, &self.config);
+        if faults.is_empty() {
             return Ok(());
         }
-        let needs = missing.iter().map(|(need, _)| need.as_str()).collect::<Vec<_>>().join(", ");
-        let flags: BTreeSet<_> = missing.iter().map(|(_, flag)| flag.as_str()).collect();
-        let flags = flags.into_iter().collect::<Vec<_>>().join(" ");
-        Err(Failure::new(format!("plugin {} asks for what is not granted here: {needs}", manifest.name))
-            .hint(format!("if it may, add {flags}")))
+        let reasons: Vec<_> = faults.iter().map(ConfigError::reason).collect();
+        Err(Failure::new(reasons.join("; ")).hint(hint.to_owned()))
     }
 
     fn grants(&self, manifest: &Manifest) -> Vec<Grant> {

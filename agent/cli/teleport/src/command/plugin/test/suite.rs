@@ -184,6 +184,9 @@ impl Bench {
             secrets,
             ..Leave::default()
         };
+        leave
+            .check_config(manifest, "in a test that is `config` of the suite, in tests/suite.toml")
+            .while_doing(format!("the storage backend does not open in suite {:?}", suite.name))?;
         let outside: Arc<dyn Outside> = ear.clone();
         let kept = suite.kv.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
         let moved = (suite.expiry == Expiry::Plugin).then(|| StageClock::new(BEGIN));
