@@ -3,7 +3,7 @@
 //! An event is typed here and becomes one JSON object, one line in the audit log. Names, codes and
 //! fields are those of Teleport's log, so that tools made for it can read ours.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ pub use record::RecordFacts;
 pub const FIELD_MAX: usize = 8 * 1024;
 
 /// Who, where and in which session.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Context {
     /// The cluster.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -121,6 +121,7 @@ pub(crate) fn open_spool(
     watchdog: &Watchdog,
 ) -> Result<SpoolService, ProcessError> {
     let ports = SpoolPorts {
+        clock: Arc::clone(&host.clock),
         random: Arc::clone(&host.random),
         metrics: watchdog.metrics.clone(),
         health: watchdog.health.clone(),

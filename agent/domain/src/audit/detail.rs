@@ -83,6 +83,9 @@ pub enum Detail {
         session_stop: Timestamp,
         /// Whether the kernel told what its programs did; here it never does.
         enhanced_recording: bool,
+        /// Why nobody saw it end, where that is so; `session_stop` is then when that was found out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A connection was cut, for whoever made it is shut out now.
     ClientDisconnect {

@@ -70,6 +70,8 @@ impl LogService {
 /// What the spool needs of the outside.
 #[derive(Clone)]
 pub struct SpoolPorts {
+    /// Says when it was found out that a session has ended.
+    pub clock: Arc<dyn Clock>,
     /// Spreads retries.
     pub random: Arc<dyn Random>,
     /// Where its numbers go.
@@ -87,7 +89,8 @@ pub struct SpoolService {
 }
 
 impl SpoolService {
-    /// Opens the spool and takes over what a process before this one left in it.
+    /// Opens the spool and takes over what a process before this one left in it: events, and sessions of which
+    /// it could not say that they ended.
     ///
     /// # Errors
     /// [`AuditServiceError::Spool`] names the folder that cannot be used.
@@ -96,6 +99,7 @@ impl SpoolService {
         let failed = |source| AuditServiceError::Spool { folder, source };
         let open = || {
             let spool = Spool::open(settings, SpoolMetrics::register(&ports.metrics))?;
+            spool.end_lost(&*ports.clock, &*ports.random);
             Ok((Arc::clone(&spool), Reader::open(spool)?))
         };
         let (spool, reader) = open().map_err(failed)?;

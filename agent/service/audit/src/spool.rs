@@ -15,6 +15,8 @@ use async_trait::async_trait;
 use domain::audit::Event;
 use parking_lot::Mutex;
 use port::audit::{AuditError, AuditSink};
+use port::clock::Clock;
+use port::random::Random;
 use tokio::sync::Notify;
 
 use crate::line::encode;
@@ -22,6 +24,7 @@ use crate::metrics::SpoolMetrics;
 use crate::settings::SpoolSettings;
 
 mod forward;
+mod ledger;
 mod reader;
 mod segment;
 #[cfg(test)]
@@ -29,6 +32,7 @@ mod tests;
 
 pub(crate) use forward::Forwarder;
 pub use forward::{Forward, ForwardError};
+use ledger::Ledger;
 pub(crate) use reader::Reader;
 use segment::Segment;
 
@@ -37,6 +41,7 @@ pub(crate) struct Spool {
     settings: SpoolSettings,
     metrics: SpoolMetrics,
     written: Mutex<Written>,
+    ledger: Ledger,
     /// Told of every event.
     fresh: Notify,
 }
@@ -58,7 +63,26 @@ impl Spool {
     /// When the folder cannot be made.
     pub(crate) fn open(settings: SpoolSettings, metrics: SpoolMetrics) -> io::Result<Arc<Self>> {
         segment::create_folder(&settings.folder)?;
-        Ok(Arc::new(Self { settings, metrics, written: Mutex::default(), fresh: Notify::new() }))
+        let ledger = Ledger::new(&settings.folder);
+        Ok(Arc::new(Self { settings, metrics, written: Mutex::default(), ledger, fresh: Notify::new() }))
+    }
+
+    /// Says of the sessions of daemons that died that they have ended. What cannot be kept now is said after the
+    /// next start.
+    pub(crate) fn end_lost(&self, clock: &dyn Clock, random: &dyn Random) {
+        for dead in ledger::left_behind(&self.settings.folder) {
+            let lost = dead.sessions();
+            let end = |session: &ledger::Begun| {
+                let end = session.lost(random.uuid(), clock.now());
+                self.keep(&encode(end).bytes, false)
+            };
+            match lost.iter().try_for_each(end) {
+                Ok(()) => dead.forget(),
+                Err(error) => {
+                    tracing::warn!(component = "audit", %error, "what a daemon that died left open is not said to have ended")
+                }
+            }
+        }
     }
 
     /// Keeps one line. Those of strangers only while the spool is not half full: without room for its
@@ -156,9 +180,14 @@ impl AuditSink for Spool {
         // One write into the page cache, a few microseconds: cheaper than going to another thread.
         let kept = self.keep(&encode(event.to_json()).bytes, event.detail.is_strangers());
         match &kept {
-            Ok(()) => self.metrics.recorded.inc(),
-            Err(_) => self.metrics.refused.inc(),
-        };
+            Ok(()) => {
+                self.metrics.recorded.inc();
+                self.ledger.note(&event);
+            }
+            Err(_) => {
+                self.metrics.refused.inc();
+            }
+        }
         kept
     }
 }

@@ -140,6 +140,7 @@ impl Plan {
             session_start: started,
             session_stop: service.deps.clock.now(),
             enhanced_recording: false,
+            reason: None,
         };
         journal.note(end).await;
     }

@@ -152,8 +152,12 @@ impl Running {
     fn start(folder: &Path, forward: Arc<dyn Forward>) -> Self {
         let health = HealthHandle::new(Arc::new(SystemClock));
         let metrics = Metrics::default();
-        let ports =
-            SpoolPorts { random: Arc::new(Highest), metrics: metrics.clone(), health: health.clone() };
+        let ports = SpoolPorts {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(Highest),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        };
         let service = SpoolService::new(settings(folder), ports).unwrap();
         let (sink, shutdown) = (service.sink(), CancellationToken::new());
         let task = tokio::spawn(service.run(forward, shutdown.clone()));
