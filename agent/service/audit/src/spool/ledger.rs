@@ -35,8 +35,7 @@ const FULL: u64 = 1024 * 1024;
 const READ_MAX: u64 = 64 * FULL;
 
 /// What is told of a session nobody saw end.
-const LOST: &str =
-    "the daemon died while this session ran: it ended then, or by itself before this was found out";
+const LOST: &str = "the daemon died while this session ran, and its connection with it; programs of the session that did not need it may have gone on";
 
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
