@@ -50,7 +50,7 @@ impl Running {
         if !none_left(|| node.open(), LOOK_CLOSELY, SESSIONS_MAX).await {
             tracing::warn!(
                 left = node.open(),
-                "sessions do not end; stopping goes on, and their end may not be on record"
+                "sessions do not end; stopping goes on, and their end is on record after the next start only"
             );
         }
     }

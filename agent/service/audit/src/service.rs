@@ -99,8 +99,7 @@ impl SpoolService {
         let failed = |source| AuditServiceError::Spool { folder, source };
         let open = || {
             let spool = Spool::open(settings, SpoolMetrics::register(&ports.metrics))?;
-            spool.end_lost(&*ports.clock, &*ports.random);
-            Ok((Arc::clone(&spool), Reader::open(spool)?))
+            Ok((Arc::clone(&spool), Reader::open(spool, ports.clock)?))
         };
         let (spool, reader) = open().map_err(failed)?;
         ports.health.expect(COMPONENT);

@@ -5,6 +5,8 @@
 //! spent per event). [`forward`] reads segments back in order, hands batches to the auth server, and
 //! forgets what was acknowledged. When everything is, the segment is emptied, so that an idle agent
 //! keeps no bytes and, more often than not, never wrote any to the disk.
+//!
+//! Of sessions whose daemon died the spool itself tells the end ([`ledger`]).
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +18,6 @@ use domain::audit::Event;
 use parking_lot::Mutex;
 use port::audit::{AuditError, AuditSink};
 use port::clock::Clock;
-use port::random::Random;
 use tokio::sync::Notify;
 
 use crate::line::encode;
@@ -67,16 +68,11 @@ impl Spool {
         Ok(Arc::new(Self { settings, metrics, written: Mutex::default(), ledger, fresh: Notify::new() }))
     }
 
-    /// Says of the sessions of daemons that died that they have ended. What cannot be kept now is said after the
-    /// next start.
-    pub(crate) fn end_lost(&self, clock: &dyn Clock, random: &dyn Random) {
+    /// Says of the sessions of daemons that died that they have ended. What cannot be kept now is said another time.
+    fn end_lost(&self, clock: &dyn Clock) {
         for dead in ledger::left_behind(&self.settings.folder) {
-            let lost = dead.sessions();
-            let end = |session: &ledger::Begun| {
-                let end = session.lost(random.uuid(), clock.now());
-                self.keep(&encode(end).bytes, false)
-            };
-            match lost.iter().try_for_each(end) {
+            let end = |session: &ledger::Begun| self.keep(&encode(session.lost(clock.now())).bytes, false);
+            match dead.sessions().iter().try_for_each(end) {
                 Ok(()) => dead.forget(),
                 Err(error) => {
                     tracing::warn!(component = "audit", %error, "what a daemon that died left open is not said to have ended")

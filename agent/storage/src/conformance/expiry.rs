@@ -73,9 +73,9 @@ pub(super) async fn a_later_put_changes_the_expiry(subject: Subject) {
     store.put(key("c"), bytes("1"), subject.in_seconds(7)).await.unwrap();
     heard(&mut watch, 5).await;
     subject.pass_seconds(10);
+    assert_eq!(subject.list(&below(), 10).await.len(), 2);
     // Once c is swept, a and b would have been before it.
     assert_eq!(heard(&mut watch, 1).await, ["-c"]);
-    assert_eq!(subject.list(&below(), 10).await.len(), 2);
     subject.pass_seconds(15);
     assert_eq!(heard(&mut watch, 1).await, ["-a"]);
     assert_eq!(subject.value("b").await.as_deref(), Some("2"));

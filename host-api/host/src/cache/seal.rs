@@ -35,7 +35,8 @@ struct Statement {
 
 impl SealKey {
     /// Reads the key, or makes one: when there is none, when it is not a key, or when others could
-    /// have read it. A new key makes every entry unfit, and that is its purpose.
+    /// have read it. A new key makes every entry unfit, and that is its purpose. Of two processes that find none at
+    /// the same time, both go by the key of the first: else each would throw away what the other compiles.
     pub(super) fn open(path: &Path, kept: Kept, random: &dyn Random) -> Result<Self, PlaceError> {
         if kept == Kept::Private
             && let Some(secret) = read(path)?
@@ -47,13 +48,11 @@ impl SealKey {
         let draft = path.with_extension(format!("{}.draft", random.uuid_bytes_hex()));
         let written = place::create(&draft).and_then(|mut file| {
             io::Write::write_all(&mut file, &secret).map_err(io_error(&draft, "written"))?;
-            std::fs::rename(&draft, path).map_err(io_error(path, "put in place"))
+            put(&draft, path, kept)
         });
-        if written.is_err() {
-            let _tidied = std::fs::remove_file(&draft);
-        }
-        written?;
-        Ok(Self::new(&secret))
+        // Already renamed is as good.
+        let _tidied = std::fs::remove_file(&draft);
+        Ok(Self::new(&written?.unwrap_or(secret)))
     }
 
     fn new(secret: &[u8; SECRET]) -> Self {
@@ -94,6 +93,25 @@ impl SealKey {
         mac.update(json);
         mac
     }
+}
+
+/// Puts a new key in place, over what is worth nothing. The key that another process has put there meanwhile stays,
+/// and is returned.
+fn put(draft: &Path, path: &Path, kept: Kept) -> Result<Option<[u8; SECRET]>, PlaceError> {
+    if kept == Kept::Private {
+        match std::fs::hard_link(draft, path) {
+            Ok(()) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(other) = read(path)? {
+                    return Ok(Some(other));
+                }
+            }
+            // Not every file system has links.
+            Err(_) => {}
+        }
+    }
+    std::fs::rename(draft, path).map_err(io_error(path, "put in place"))?;
+    Ok(None)
 }
 
 /// The secret, if the file is this user's alone and holds one.

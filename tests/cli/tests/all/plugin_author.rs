@@ -127,8 +127,8 @@ fn rust_goes_from_nothing_to_a_plugin() {
 
     // A flag that is wrong is named as a flag, and not as a line of teleport.yaml.
     for (flag, code, told) in [
-        ("--config=x=y", 1, "reads no config key \"x\"; it reads none"),
-        ("--limit=memory=999GiB", 1, "--limit sets the limit memory to 999GiB; this host allows at most"),
+        ("--config=x=y", 2, "reads no config key \"x\"; it reads none"),
+        ("--limit=memory=999GiB", 2, "--limit sets the limit memory to 999GiB; this host allows at most"),
         ("--grant=kv", 2, "--grant=kv is of no use: plugin.toml does not ask for it"),
         ("--secret=token=env:HOME", 2, "--secret=token is of no use: plugin.toml asks for no secret"),
     ] {

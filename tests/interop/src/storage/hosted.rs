@@ -14,9 +14,6 @@ use super::clock::remote;
 use crate::PATIENCE;
 use crate::command::build_folder;
 
-/// Longer than any item of the suite lives.
-const WAIT_MAX: Duration = Duration::from_secs(61);
-
 /// Opens the store that the plugin of this name keeps, which may do and is told what is given here.
 ///
 /// # Errors
@@ -47,7 +44,7 @@ pub fn backend(name: &str, plugin: PluginSettings) -> StoragePlugin {
 /// Lets time pass where the suite moves it: a component's clock is the machine's.
 pub fn wait(time: Duration) {
     #[allow(clippy::disallowed_methods, reason = "another process's time is waited for")]
-    tokio::task::block_in_place(|| std::thread::sleep(time.min(WAIT_MAX)));
+    tokio::task::block_in_place(|| std::thread::sleep(time));
 }
 
 /// A key of these tests.

@@ -71,9 +71,7 @@ pub enum LimitError {
         value: String,
     },
     /// A wish beyond the default that nobody has granted.
-    #[error(
-        "plugin {plugin} wants the limit {key} at {value}, above the default of {default}; if it may, add under teleport.plugins.load.{plugin}.limits: {key}: {value}"
-    )]
+    #[error("{}; if it may, add under teleport.plugins.load.{plugin}.limits: {key}: {value}", self.reason())]
     NotGranted {
         /// The plugin.
         plugin: PluginName,
@@ -87,19 +85,37 @@ pub enum LimitError {
 }
 
 impl LimitError {
-    /// The same where a flag stands for what the operator writes.
-    #[must_use]
-    pub fn of_a_flag(mut self) -> Self {
-        match &mut self {
+    /// Who wrote what is at fault.
+    pub fn author(&self) -> Author {
+        match self {
             Self::Unknown { author, .. }
             | Self::Form { author, .. }
             | Self::Ceiling { author, .. }
-            | Self::Fixed { author, .. } => {
-                if *author == Author::Operator {
-                    *author = Author::Flag;
-                }
+            | Self::Fixed { author, .. } => *author,
+            Self::NotGranted { .. } => Author::Manifest,
+        }
+    }
+
+    /// What is wrong, without where the operator mends it: an author who tries a plugin has flags in its place.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotGranted { plugin, key, value, default } => {
+                format!("plugin {plugin} wants the limit {key} at {value}, above the default of {default}")
             }
-            Self::NotGranted { .. } => {}
+            other => other.to_string(),
+        }
+    }
+
+    /// The same where a flag stands for what the operator writes.
+    #[must_use]
+    pub fn of_a_flag(mut self) -> Self {
+        if let Self::Unknown { author, .. }
+        | Self::Form { author, .. }
+        | Self::Ceiling { author, .. }
+        | Self::Fixed { author, .. } = &mut self
+            && *author == Author::Operator
+        {
+            *author = Author::Flag;
         }
         self
     }

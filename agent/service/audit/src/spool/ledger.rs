@@ -2,7 +2,8 @@
 //! the next one says it.
 //!
 //! A file beside the segments, and like them locked by the process that writes it: a line where a session begins and
-//! one where it ends. What a machine forgets when its power fails is forgotten.
+//! one where it ends, each behind the event itself. A daemon that dies between the two tells of one end too many or too
+//! few; so may a machine whose power fails, which forgets what was not on its disk.
 //!
 //! Refuses to keep a session from beginning or ending: what it cannot write is a line in the daemon's log.
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use domain::Timestamp;
 use domain::audit::{Context, Detail, Event};
+use domain::label::Labels;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,20 +24,20 @@ use uuid::Uuid;
 const PREFIX: &str = "sessions-";
 const SUFFIX: &str = ".jsonl";
 
-/// How many names are tried for a file; each failure means another process has one.
+/// How many names are tried for a file; each failure means another process has one, or one that died.
 const TRIES: u32 = 100;
 
 /// From this size on a file is emptied when no session is open.
 const SPARE: u64 = 64 * 1024;
 
-/// From this size on what is open is written into a new file.
+/// From this size on what is open is written into a new file, and then each time that has doubled.
 const FULL: u64 = 1024 * 1024;
 
-/// The most that is read of a file: far more than is ever written.
+/// The most that is read of a file: a hundred thousand sessions, more than a node takes at one time.
 const READ_MAX: u64 = 64 * FULL;
 
 /// What is told of a session nobody saw end.
-const LOST: &str = "the daemon died while this session ran, and its connection with it; programs of the session that did not need it may have gone on";
+const LOST: &str = "its end was not on record when the daemon started again: session_stop is when that was found out; programs of it that did not need its connection may have gone on";
 
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,14 +51,17 @@ enum Line {
 /// A session that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Begun {
+    /// Without the host's labels, which may be many and stand on the session's start.
     context: Context,
     interactive: bool,
     session_start: Timestamp,
 }
 
 impl Begun {
-    /// Its end, found out now. What place that has among the session's events nobody knows.
-    pub(super) fn lost(&self, uid: Uuid, now: Timestamp) -> Map<String, Value> {
+    /// Its end, found out now. What place that has among the session's events nobody knows. It goes by the session's
+    /// own identifier, so that the log has it once, however often it is told.
+    pub(super) fn lost(&self, now: Timestamp) -> Map<String, Value> {
+        let uid = Uuid::try_parse(&self.context.sid).unwrap_or_default();
         let detail = Detail::SessionEnd {
             interactive: self.interactive,
             participants: vec![self.context.user.clone()],
@@ -82,6 +87,8 @@ struct Book {
     /// Made with the first session, so that a full disk keeps no host from starting.
     file: Option<(PathBuf, File)>,
     length: u64,
+    /// At which length it is renewed.
+    most: u64,
     /// The lines of those that are open.
     open: BTreeMap<String, Vec<u8>>,
 }
@@ -106,13 +113,17 @@ impl Ledger {
     }
 
     fn begin(&self, event: &Event, interactive: bool) -> io::Result<()> {
-        let context = event.context.clone();
+        let context = Context { server_labels: Labels::default(), ..event.context.clone() };
         let sid = context.sid.clone();
         let begun = Begun { context, interactive, session_start: event.time };
         let line = line(&Line::Begun(Box::new(begun)))?;
         let mut book = self.book.lock();
-        if book.file.is_none() || book.length >= FULL {
-            book.renew(&self.folder)?;
+        if book.file.is_none() || book.length >= book.most {
+            let renewed = book.renew(&self.folder);
+            // Where there is a file, that one goes on.
+            if book.file.is_none() {
+                renewed?;
+            }
         }
         book.append(&line)?;
         book.open.insert(sid, line);
@@ -124,11 +135,16 @@ impl Ledger {
         if book.open.remove(sid).is_none() {
             return Ok(());
         }
-        book.append(&line(&Line::Ended(sid.to_owned()))?)?;
-        if book.open.is_empty() && book.length >= SPARE {
-            book.empty()?;
+        let ended = book.append(&line(&Line::Ended(sid.to_owned()))?);
+        // Cutting needs no room.
+        if book.open.is_empty() && (ended.is_err() || book.length >= SPARE) {
+            return book.empty();
         }
-        Ok(())
+        if ended.is_err() {
+            // Else the session would be told to have been open.
+            book.most = 0;
+        }
+        ended
     }
 }
 
@@ -151,7 +167,7 @@ impl Book {
         Ok(())
     }
 
-    /// Goes on in a new file, which has what is open. A death between the two leaves both, and an end is told twice.
+    /// Goes on in a new file, which has what is open.
     fn renew(&mut self, folder: &Path) -> io::Result<()> {
         let (path, file) = create(folder)?;
         let open: Vec<u8> = self.open.values().flatten().copied().collect();
@@ -160,10 +176,15 @@ impl Book {
             return Err(error);
         }
         self.length = open.len() as u64;
-        match self.file.replace((path, file)) {
-            Some((old, _)) => fs::remove_file(old),
-            None => Ok(()),
+        self.most = FULL.max(2 * self.length);
+        if let Some((path, old)) = self.file.replace((path, file)) {
+            // Should it stay, it tells of nobody.
+            let _ = old.set_len(0);
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(component = "audit", file = %path.display(), %error, "a file for open sessions stays");
+            }
         }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use port::clock::Clock;
 use serde_json::{Map, Value};
 
 use super::Spool;
@@ -32,6 +33,8 @@ pub(crate) struct Position {
 /// Where reading stands.
 pub(crate) struct Reader {
     spool: Arc<Spool>,
+    /// Says when it was found out that sessions have ended.
+    clock: Arc<dyn Clock>,
     /// Segments of dead processes, oldest first.
     inherited: VecDeque<Arc<Segment>>,
     /// Whether another process that still runs holds segments: it may leave some behind.
@@ -40,13 +43,13 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Finds what dead processes left.
-    pub(crate) fn open(spool: Arc<Spool>) -> io::Result<Self> {
-        let mut reader = Self { spool, inherited: VecDeque::new(), others: false };
+    pub(crate) fn open(spool: Arc<Spool>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let mut reader = Self { spool, clock, inherited: VecDeque::new(), others: false };
         reader.inherit()?;
         Ok(reader)
     }
 
-    /// Takes over the segments that nobody holds any more.
+    /// Takes over the segments that nobody holds any more, and says of the sessions of who wrote them that they ended.
     fn inherit(&mut self) -> io::Result<()> {
         self.others = false;
         for path in segment::paths(self.spool.folder())? {
@@ -62,6 +65,7 @@ impl Reader {
                 None => self.others = true,
             }
         }
+        self.spool.end_lost(&*self.clock);
         Ok(())
     }
 

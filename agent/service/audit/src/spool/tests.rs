@@ -99,6 +99,17 @@ fn open(folder: &Path) -> Arc<Spool> {
     Spool::open(settings(folder), SpoolMetrics::default()).unwrap()
 }
 
+fn read(spool: &Arc<Spool>) -> Reader {
+    Reader::open(Arc::clone(spool), Arc::new(SystemClock)).unwrap()
+}
+
+/// The beginning of the session of this number, which is its place too.
+fn begins(session: u64) -> Event {
+    let detail = Detail::SessionStart { size: None, interactive: false, initial_command: Vec::new() };
+    let context = Context { sid: Uuid::from_u128(session.into()).to_string(), ..Context::default() };
+    Event { detail, context, ..event(300) }
+}
+
 async fn record(sink: &dyn AuditSink, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
         sink.record(event(number)).await.unwrap();
@@ -125,7 +136,7 @@ fn drain(folder: &Path, acknowledge: bool) -> Vec<u64> {
         }
         copy.path()
     };
-    let mut reader = Reader::open(open(folder)).unwrap();
+    let mut reader = read(&open(folder));
     let mut numbers = Vec::new();
     while let Some(batch) = reader.next().unwrap() {
         numbers.extend(batch.events.iter().map(number_of));
@@ -309,7 +320,7 @@ async fn a_restart_goes_on_where_the_auth_server_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     record(&*spool, 0..300).await;
-    let mut reader = Reader::open(Arc::clone(&spool)).unwrap();
+    let mut reader = read(&spool);
     let first = reader.next().unwrap().unwrap();
     let arrived = first.events.len() as u64;
     reader.acknowledge(&first.position).unwrap();
@@ -337,7 +348,7 @@ async fn a_full_spool_refuses_and_takes_events_again_when_some_have_arrived() {
         }
     };
     assert!(matches!(error, AuditError::Full(bytes) if bytes <= 20 * 1024 && bytes > 19 * 1024), "{error}");
-    let mut reader = Reader::open(Arc::clone(&spool)).unwrap();
+    let mut reader = read(&spool);
     let mut seen = Vec::new();
     while let Some(batch) = reader.next().unwrap() {
         seen.extend(batch.events.iter().map(number_of));
@@ -382,8 +393,38 @@ async fn what_a_dead_process_left_counts_towards_full() {
     drop(spool);
     let settings = SpoolSettings { max_bytes: 10 * 1024, ..settings(folder.path()) };
     let spool = Spool::open(settings, SpoolMetrics::default()).unwrap();
-    let _reader = Reader::open(Arc::clone(&spool)).unwrap();
+    let _reader = read(&spool);
     assert!(matches!(spool.record(event(100)).await, Err(AuditError::Full(_))));
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_whose_daemon_died_comes_behind_what_that_left_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    record(&*spool, 0..300).await;
+    spool.record(begins(7000)).await.unwrap();
+    record(&*spool, [301]).await;
+    let younger = open(folder.path());
+    let mut reader = read(&younger);
+    assert!(reader.next().unwrap().is_none(), "both are those of a daemon that lives");
+    drop(spool);
+    let mut numbers = Vec::new();
+    while let Some(batch) = reader.next().unwrap() {
+        numbers.extend(batch.events.iter().map(number_of));
+        reader.acknowledge(&batch.position).unwrap();
+    }
+    assert_eq!(numbers, (0..=301).chain([7000]).collect::<Vec<_>>());
+    drop((reader, younger));
+    assert!(taken(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_such_a_session_that_finds_no_room_is_told_another_time() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).record(begins(7000)).await.unwrap();
+    let full = SpoolSettings { max_bytes: 10, ..settings(folder.path()) };
+    drop(read(&Spool::open(full, SpoolMetrics::default()).unwrap()));
+    assert_eq!(taken(folder.path()), [300, 7000]);
 }
 
 #[tokio::test]
@@ -392,7 +433,7 @@ async fn segments_of_a_process_that_runs_are_left_to_it() {
     let elder = open(folder.path());
     record(&*elder, [1]).await;
     let younger = open(folder.path());
-    let mut reader = Reader::open(Arc::clone(&younger)).unwrap();
+    let mut reader = read(&younger);
     record(&*younger, [2]).await;
     let batch = reader.next().unwrap().unwrap();
     assert_eq!(batch.events.iter().map(number_of).collect::<Vec<_>>(), [2]);

@@ -209,10 +209,7 @@ impl Bench<'_> {
             ..Leave::default()
         };
         leave
-            .check_config(
-                &self.staged.manifest,
-                "in a test that is `config` of the case, in tests/cases.toml",
-            )
+            .check_config(&self.staged.manifest, "in a test that is `config` of the case")
             .while_doing(format!("the plugin cannot be called in case {:?}", case.name))?;
         let recording = if self.arguments.record { Recording::new() } else { recording };
         let stand = Arc::new(Stand::new(case, recording, redaction, self.arguments.record));

@@ -64,7 +64,7 @@ impl Leave {
             return Ok(());
         }
         let reasons: Vec<_> = faults.iter().map(ConfigError::reason).collect();
-        Err(Failure::new(reasons.join("; ")).hint(hint.to_owned()))
+        Err(Failure::usage(reasons.join("; ")).hint(hint.to_owned()))
     }
 
     fn grants(&self, manifest: &Manifest) -> Vec<Grant> {

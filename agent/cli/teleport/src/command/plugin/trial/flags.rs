@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::plugin::limit::{self, LimitError};
+use domain::plugin::limit::{self, Author, LimitError};
 use domain::plugin::{Capability, Manifest, Need};
 use terminal::Failure;
 
@@ -83,11 +83,12 @@ impl Leave {
 
 /// A limit at fault, in flags.
 fn in_flags(error: LimitError) -> Failure {
+    let error = error.of_a_flag();
+    let reason = error.reason();
     match error {
-        LimitError::NotGranted { plugin, key, value, default } => Failure::new(format!(
-            "plugin {plugin} wants the limit {key} at {value}, above the default of {default}"
-        ))
-        .hint(format!("if it may, add --limit={key}={value}, or --grant-all for all it wants")),
-        error => Failure::from(error.of_a_flag()),
+        LimitError::NotGranted { key, value, .. } => Failure::new(reason)
+            .hint(format!("if it may, add --limit={key}={value}, or --grant-all for all it wants")),
+        error if error.author() == Author::Flag => Failure::usage(reason),
+        _ => Failure::new(reason),
     }
 }
