@@ -54,17 +54,21 @@ impl Leave {
         self.all || self.capabilities.contains(&capability)
     }
 
-    /// Refuses configuration before the host does, which would name lines of `teleport.yaml`.
+    /// What is wrong with the configuration, all of it; asked before the host is, which would name lines of
+    /// `teleport.yaml`.
+    fn config_faults(&self, manifest: &Manifest) -> Option<String> {
+        let faults = manifest.config.faults(&manifest.name, &self.config);
+        let reasons: Vec<_> = faults.iter().map(ConfigError::reason).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Refuses configuration that a test's file has wrong.
     ///
     /// # Errors
-    /// Every key at fault, with `hint` for where it is written here.
+    /// Every key at fault, with `hint` for where it is written.
     pub(super) fn check_config(&self, manifest: &Manifest, hint: &str) -> Result<(), Failure> {
-        let faults = manifest.config.faults(&manifest.name, &self.config);
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let reasons: Vec<_> = faults.iter().map(ConfigError::reason).collect();
-        Err(Failure::usage(reasons.join("; ")).hint(hint.to_owned()))
+        let faults = self.config_faults(manifest);
+        faults.map_or(Ok(()), |faults| Err(Failure::new(faults).hint(hint.to_owned())))
     }
 
     fn grants(&self, manifest: &Manifest) -> Vec<Grant> {

@@ -30,7 +30,9 @@ impl Leave {
             return Err(Failure::new(format!("plugin {name} asks for what is not granted here: {needs}"))
                 .hint(format!("if it may, add {flags}")));
         }
-        self.check_config(manifest, "here that is --config=KEY=VALUE")?;
+        if let Some(faults) = self.config_faults(manifest) {
+            return Err(Failure::usage(faults).hint("here that is --config=KEY=VALUE"));
+        }
         let limits = self.limits(manifest);
         limit::resolve(staged.kind, &manifest.name, &manifest.limits, &limits).map(drop).map_err(in_flags)
     }
